@@ -1,0 +1,63 @@
+"""The loop under Accelerate: section 4 of the course's chapter 3."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from accelerate import Accelerator
+from ftrun.contracts import FitResult, Job, Reporter
+
+from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
+from ftrun_plugins.backends.fitting import Fitting
+from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm
+from ftrun_plugins.backends.session import TorchSession
+
+
+class AccelerateSession(TorchSession):
+    """Accelerate places the model and the batches, and handles precision and gradients."""
+
+    def fit(self, job: Job, reporter: Reporter) -> FitResult:
+        fitting = Fitting(job, reporter)
+        horizon, training = fitting.horizon, job.training
+        accelerator = Accelerator(
+            cpu=self.device.type == "cpu", mixed_precision="bf16" if training.bf16 else "no"
+        )
+        optimizer = build_optimizer(job.model.to(accelerator.device), training)
+        model, loader, optimizer = accelerator.prepare(job.model, fitting.loader, optimizer)
+        # not prepared: Accelerate's scheduler would step once a process, and the horizon counts steps already
+        scheduler = build_scheduler(optimizer, training, horizon.total_steps)
+
+        def forward(batch: Batch) -> Any:
+            return model(**to_device(batch, accelerator.device))
+
+        reporter.training_started(horizon.total_steps)
+        model.train()
+        step = 0
+        for group in groups(loader, training.gradient_accumulation_steps, horizon.epochs):
+            rows = rows_in(group)
+            losses = []
+            for index, batch in enumerate(group):
+                last = index == len(group) - 1
+                with contextlib.nullcontext() if last else accelerator.no_sync(model):
+                    loss = forward(batch).loss * (rows_in([batch]) / rows)
+                    accelerator.backward(loss)
+                losses.append(loss.detach())
+            grad_norm = accelerator.clip_grad_norm_(model.parameters(), largest_norm(training))
+            learning_rate = scheduler.get_last_lr()[0]
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+            step += 1
+
+            fitting.stepped(step, losses, learning_rate, grad_norm, rows)
+            if horizon.evaluates_after(step):
+                fitting.evaluate(step, forward)
+            if horizon.saves_after(step):
+                fitting.save(step, optimizer, scheduler)
+            if reporter.stop_requested or step == horizon.total_steps:
+                break
+        result = fitting.finish(step, forward, optimizer, scheduler)
+        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+        return result

@@ -1,0 +1,92 @@
+"""Which rows make which batch: a function of seed, epoch and position alone, the same on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from ftrun.contracts import Collate, Job, Rows
+from torch.utils.data import DataLoader, Sampler
+
+Batch = Mapping[str, torch.Tensor]
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Row numbers of each batch of an epoch, in a random order that depends on the seed and the epoch alone.
+
+    The order is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn from a
+    generator seeded with seed + epoch.
+
+    Args:
+        rows: Rows of the training split.
+        batch_size: Rows in a batch; an epoch's last may be shorter.
+        seed: The data seed.
+        drop_last: Whether to leave out a shorter last batch.
+    """
+
+    def __init__(self, rows: int, batch_size: int, seed: int, drop_last: bool = False) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.drop_last = drop_last
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration goes through, counted from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(self.rows, generator=generator).tolist()
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield order[start : start + self.batch_size]
+
+
+def training_loader(job: Job) -> DataLoader[Any]:
+    """Batches to train on; its `batch_sampler` is an `EpochBatches`.
+
+    Like every DataLoader, each pass draws one number from torch's global generator, which dropout draws from too.
+    """
+    settings = job.training
+    sampler = EpochBatches(
+        len(job.train), settings.per_device_train_batch_size, job.data_seed, settings.dataloader_drop_last
+    )
+    return DataLoader(
+        job.train, batch_sampler=sampler, collate_fn=job.collate, num_workers=settings.dataloader_num_workers
+    )
+
+
+def evaluation_loader(rows: Rows, batch_size: int, collate: Collate) -> DataLoader[Any]:
+    """Batches to evaluate on, in order. A generator of its own: else looking would change the training after it."""
+    return DataLoader(rows, batch_size=batch_size, collate_fn=collate, generator=torch.Generator())
+
+
+def groups(loader: DataLoader[Any], size: int, epochs: range) -> Iterator[list[Batch]]:
+    """The batches of each optimizer step, `size` at a time; an epoch's last group may be smaller.
+
+    Args:
+        loader: Has an `EpochBatches`, perhaps wrapped, that `set_epoch` reaches.
+        size: gradient_accumulation_steps.
+        epochs: The epochs to go through.
+    """
+    for epoch in epochs:
+        set_epoch = getattr(loader, "set_epoch", None) or loader.batch_sampler.set_epoch  # type: ignore[union-attr]
+        set_epoch(epoch)
+        batches = iter(loader)
+        while group := list(islice(batches, size)):
+            yield group
+
+
+def rows_in(group: Sequence[Batch]) -> int:
+    """Rows of all batches of a group."""
+    return sum(len(batch["labels"]) for batch in group)
+
+
+def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:
+    """The batch on the device."""
+    return {name: tensor.to(device) for name, tensor in batch.items()}

@@ -1,0 +1,57 @@
+"""The plain PyTorch loop: section 3 of the course's chapter 3, with all that a loop needs in earnest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from ftrun.contracts import FitResult, Job, Reporter
+
+from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
+from ftrun_plugins.backends.fitting import Fitting
+from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm
+from ftrun_plugins.backends.session import TorchSession
+
+
+class LoopSession(TorchSession):
+    """Drives the loop itself."""
+
+    def fit(self, job: Job, reporter: Reporter) -> FitResult:
+        fitting = Fitting(job, reporter)
+        horizon, training = fitting.horizon, job.training
+        device = self.device
+        model = job.model.to(device)
+        optimizer = build_optimizer(model, training)
+        scheduler = build_scheduler(optimizer, training, horizon.total_steps)
+
+        def forward(batch: Batch) -> Any:
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
+                output = model(**to_device(batch, device))
+            output.loss = output.loss.float()
+            return output
+
+        reporter.training_started(horizon.total_steps)
+        model.train()
+        step = 0
+        for group in groups(fitting.loader, training.gradient_accumulation_steps, horizon.epochs):
+            rows = rows_in(group)
+            losses = []
+            for batch in group:
+                loss = forward(batch).loss * (rows_in([batch]) / rows)
+                loss.backward()
+                losses.append(loss.detach())
+            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(training))
+            learning_rate = scheduler.get_last_lr()[0]
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+            step += 1
+
+            fitting.stepped(step, losses, learning_rate, grad_norm, rows)
+            if horizon.evaluates_after(step):
+                fitting.evaluate(step, forward)
+            if horizon.saves_after(step):
+                fitting.save(step, optimizer, scheduler)
+            if reporter.stop_requested or step == horizon.total_steps:
+                break
+        return fitting.finish(step, forward, optimizer, scheduler)

@@ -1,0 +1,94 @@
+"""Optimizer, schedule, and the steps they are made for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from ftrun.settings import TrainingSettings
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel, get_scheduler
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How far the training goes, and what is due on the way. Steps count from 1.
+
+    Attributes:
+        batches_per_epoch: Batches of the training loader.
+        training: The settings that say the rest.
+    """
+
+    batches_per_epoch: int
+    training: TrainingSettings
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch; its last may take fewer batches."""
+        return math.ceil(self.batches_per_epoch / self.training.gradient_accumulation_steps)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps in all."""
+        if self.training.max_steps > 0:
+            return self.training.max_steps
+        return math.ceil(self.training.num_train_epochs * self.steps_per_epoch)
+
+    @property
+    def epochs(self) -> range:
+        """The epochs that are begun."""
+        return range(math.ceil(self.total_steps / self.steps_per_epoch))
+
+    def epoch_after(self, step: int) -> float:
+        """Passes over the training split, with the fraction."""
+        whole, steps = divmod(step, self.steps_per_epoch)
+        batches = min(steps * self.training.gradient_accumulation_steps, self.batches_per_epoch)
+        return whole + batches / self.batches_per_epoch
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether an evaluation is due."""
+        return self._due(step, self.training.eval_strategy, self.training.eval_steps)
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint is due; with save_strategy "steps" also at the end, as in Trainer."""
+        last = self.training.save_strategy == "steps" and step == self.total_steps
+        return last or self._due(step, self.training.save_strategy, self.training.save_steps)
+
+    def _due(self, step: int, strategy: str, every: int | None) -> bool:
+        if strategy == "epoch":
+            return step % self.steps_per_epoch == 0 or step == self.total_steps
+        return strategy == "steps" and every is not None and step % every == 0
+
+
+def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW as Trainer sets it up: weight decay on all but biases and the weights of norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]  # biases, and the weights of norms
+    return torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": training.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=training.learning_rate,
+        betas=(training.adam_beta1, training.adam_beta2),
+        eps=training.adam_epsilon,
+        fused=training.optim == "adamw_torch_fused",
+    )
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, training: TrainingSettings, total_steps: int) -> LRScheduler:
+    """The learning rate's course over `total_steps`."""
+    warmup = training.warmup_steps
+    return get_scheduler(
+        training.lr_scheduler_type,
+        optimizer=optimizer,
+        num_warmup_steps=math.ceil(warmup * total_steps) if warmup < 1 else int(warmup),
+        num_training_steps=total_steps,
+    )
+
+
+def largest_norm(training: TrainingSettings) -> float:
+    """The norm to clip gradients to; infinite, which only measures it, where nothing is to be clipped."""
+    return training.max_grad_norm or math.inf

@@ -1,0 +1,164 @@
+"""Data sets: GLUE, any on the Hub, files, and the embedded sample. Light; the modules beside it do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Literal, Self
+
+from ftrun import hookimpl
+from ftrun.contracts import Dataset, Splits, Task
+from ftrun.errors import Problem
+from ftrun.settings import PositiveInt, Settings
+from pydantic import Field, model_validator
+
+from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
+
+
+class Limits(Settings):
+    """How many rows to use, by the names of transformers' example scripts."""
+
+    max_train_samples: PositiveInt | None = Field(None, description="Train on the first so many rows only.")
+    max_eval_samples: PositiveInt | None = Field(None, description="Evaluate on the first so many rows of a split only.")
+
+
+class GlueSettings(Limits):
+    """Settings of the data set "glue"."""
+
+    task: Literal["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli"] = Field(
+        description="GLUE's name of the task."
+    )
+    path: str = Field("nyu-mll/glue", description="The repository on the Hub, or a folder that is laid out like it.")
+    revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
+
+
+class LabelledText(Limits):
+    """What a table of text and labels needs to be told."""
+
+    text_columns: list[str] = Field(description="One or two columns of text.", min_length=1, max_length=2)
+    label_column: str = Field("label", description="The column to predict.")
+    kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
+    class_names: list[str] | None = Field(
+        None, description="The classes in the order of their ids; by default what the data itself says.", min_length=2
+    )
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.kind == "regression" and self.class_names:
+            raise ValueError('class_names are for kind = "classification"')
+        return self
+
+
+class HubSettings(LabelledText):
+    """Settings of the data set "hub"."""
+
+    path: str = Field(description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one.")
+    name: str | None = Field(None, description="Its configuration, where it has several.")
+    revision: str | None = Field(None, description="Branch, tag or commit.")
+    train_split: str = Field("train", description="The split to train on.")
+    evaluation_splits: list[str] = Field(["validation"], description="The splits to evaluate on.", min_length=1)
+
+
+class FilesSettings(LabelledText):
+    """Settings of the data set "files"."""
+
+    train: str = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
+    validation: str = Field(description="File to evaluate on.")
+    test: str | None = Field(None, description="File to predict.")
+
+
+class SampleSettings(Limits):
+    """Settings of the data set "sample"."""
+
+
+SAMPLE_TASK = Task("classification", ("sentence1", "sentence2"), "label", ("not_equivalent", "equivalent"))
+
+
+def _build_glue(settings: GlueSettings) -> Splits:
+    from ftrun_plugins.datasets.glue import build
+
+    return build(settings)
+
+
+def _build_hub(settings: HubSettings) -> Splits:
+    from ftrun_plugins.datasets.hub import build
+
+    return build(settings)
+
+
+def _build_files(settings: FilesSettings) -> Splits:
+    from ftrun_plugins.datasets.files import build
+
+    return build(settings)
+
+
+def _build_sample(settings: SampleSettings) -> Splits:
+    from ftrun_plugins.datasets.sample import build
+
+    return build(settings, SAMPLE_TASK)
+
+
+def _labelled_task(settings: LabelledText) -> Task | None:
+    if settings.kind == "regression":
+        return Task("regression", tuple(settings.text_columns), settings.label_column)
+    if settings.class_names is None:
+        return None  # only the data tells its classes
+    return Task("classification", tuple(settings.text_columns), settings.label_column, tuple(settings.class_names))
+
+
+def _check_files(settings: FilesSettings) -> Sequence[Problem]:
+    problems = []
+    for split in ("train", "validation", "test"):
+        name = getattr(settings, split)
+        if name is None:
+            continue
+        if Path(name).suffix not in FILE_FORMATS:
+            problems.append(Problem(f"{name} must end in one of {', '.join(FILE_FORMATS)}", split))
+        elif not Path(name).is_file():
+            problems.append(Problem(f"there is no file {Path(name).absolute()}", split))
+    return problems
+
+
+FILE_FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+"""What a file's name ends in, and the builder of `datasets` that reads it."""
+
+
+def sample_folder() -> Path:
+    """The folder of the embedded sample inside the package."""
+    return Path(str(resources.files("ftrun_plugins.datasets") / "sample_data"))
+
+
+@hookimpl
+def ftrun_datasets() -> Sequence[Dataset]:
+    return [
+        Dataset(
+            name="glue",
+            summary="One of GLUE's tasks, from the Hub or a folder",
+            settings=GlueSettings,
+            task=lambda settings: GLUE_TASKS[settings.task].task(settings.task),
+            build=_build_glue,
+        ),
+        Dataset(
+            name="hub",
+            summary="Any data set of text and labels on the Hugging Face Hub",
+            settings=HubSettings,
+            task=_labelled_task,
+            build=_build_hub,
+        ),
+        Dataset(
+            name="files",
+            summary="Text and labels in CSV, TSV, JSON or Parquet files",
+            settings=FilesSettings,
+            task=_labelled_task,
+            check=_check_files,
+            build=_build_files,
+        ),
+        Dataset(
+            name="sample",
+            summary="Sentence pairs in MRPC's schema, shipped with ftrun: nothing to download",
+            settings=SampleSettings,
+            task=lambda settings: SAMPLE_TASK,
+            build=_build_sample,
+        ),
+    ]

@@ -1,0 +1,33 @@
+"""The embedded sample: sentence pairs of ftrun's own writing, in MRPC's schema."""
+
+from __future__ import annotations
+
+import json
+
+from ftrun.contracts import Splits, Task
+
+from ftrun_plugins.datasets import SampleSettings, sample_folder
+from ftrun_plugins.datasets.opening import checksum, first_rows
+
+
+def build(settings: SampleSettings, task: Task) -> Splits:
+    """Read the three splits; nothing is downloaded or cached."""
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    assert task.class_names
+    text = {column: Value("string") for column in task.text_columns}
+    features = Features({**text, "label": ClassLabel(names=list(task.class_names)), "idx": Value("int32")})
+    files = {split: sample_folder() / f"{split}.jsonl" for split in ("train", "validation", "test")}
+    rows = {
+        split: Dataset.from_list([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()], features)
+        for split, file in files.items()
+    }
+    return Splits(
+        task=task,
+        train=first_rows(rows["train"], settings.max_train_samples),
+        evaluation={"validation": first_rows(rows["validation"], settings.max_eval_samples)},
+        test={"test": rows["test"]},
+        name="ftrun-sample",
+        source="package:ftrun_plugins/datasets/sample_data",
+        digest=checksum(files.values()),
+    )

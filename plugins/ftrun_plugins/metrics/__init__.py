@@ -1,0 +1,166 @@
+"""Metrics: GLUE's, accuracy, F1 and the like, and any module of `evaluate`. Light; `scores.py` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from ftrun import hookimpl
+from ftrun.contracts import Direction, Evaluator, Metric, Task
+from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import Settings
+from pydantic import Field
+
+GLUE_SCORES: Mapping[str, Sequence[str]] = {
+    "cola": ["matthews_correlation"],
+    "stsb": ["pearson", "spearmanr"],
+    "mrpc": ["accuracy", "f1"],
+    "qqp": ["accuracy", "f1"],
+    **{task: ["accuracy"] for task in ("sst2", "mnli", "qnli", "rte", "wnli")},
+}
+"""The numbers that GLUE (Wang et al., 2018) takes for each task."""
+
+
+class AveragedSettings(Settings):
+    """Settings of metrics that are counted class by class."""
+
+    average: Literal["binary", "macro", "micro", "weighted"] | None = Field(
+        None, description="How classes are averaged; by default binary (of class 1) for two classes, macro for more."
+    )
+
+
+class EvaluateSettings(Settings):
+    """Settings of the metric "evaluate"."""
+
+    path: str = Field(description="A metric's id on the Hub, such as evaluate-metric/accuracy, or its script's path.")
+    yields: dict[str, Literal["max", "min"]] = Field(
+        description="The numbers that it computes, and which way is better.", min_length=1
+    )
+    trust_remote_code: bool = Field(False, description="Must be true: such a metric is a script that is run here.")
+    options: dict[str, bool | int | float | str] = Field({}, description="Arguments of its compute.")
+
+
+def _fixed(kind: str, *names: str) -> Callable[[Any, Task], Mapping[str, Direction]]:
+    """Yields of a metric for one kind of task, of which more is better."""
+
+    def yields(settings: Any, task: Task) -> Mapping[str, Direction]:
+        _require(kind, names[0], task)
+        return dict.fromkeys(names, "max")
+
+    return yields
+
+
+def _errors(settings: Settings, task: Task) -> Mapping[str, Direction]:
+    _require("regression", "regression-errors", task)
+    return {"mse": "min", "mae": "min"}
+
+
+def _glue(settings: Settings, task: Task) -> Mapping[str, Direction]:
+    return dict.fromkeys(glue_scores(task), "max")
+
+
+def glue_scores(task: Task) -> Sequence[str]:
+    """The numbers of a GLUE task; MRPC's for two classes of sentence pairs that are in MRPC's schema.
+
+    Raises:
+        ExperimentError: If the task is none of GLUE's.
+    """
+    name = (task.benchmark or "").removeprefix("glue/")
+    if name in GLUE_SCORES:
+        return GLUE_SCORES[name]
+    if task.class_names == ("not_equivalent", "equivalent"):
+        return GLUE_SCORES["mrpc"]
+    hint = 'Take metrics by name instead, such as [[metrics]] use = "accuracy".'
+    raise ExperimentError(Problem("the data set is none of GLUE's tasks", hint=hint))
+
+
+def _yields_as_told(settings: EvaluateSettings, task: Task) -> Mapping[str, Direction]:
+    return settings.yields
+
+
+def _check_evaluate(settings: EvaluateSettings) -> Sequence[Problem]:
+    if settings.trust_remote_code:
+        return []
+    hint = "Set it to true if you trust it; the metrics that come with ftrun need no such thing."
+    return [Problem(f"{settings.path} is a script that would run on this machine", "trust_remote_code", hint)]
+
+
+def _require(kind: str, name: str, task: Task) -> None:
+    if task.kind != kind:
+        raise ExperimentError(Problem(f'"{name}" is a metric of {kind}, and the task is {task.kind}'))
+
+
+def _scores(*names: str) -> Callable[[Any, Task], Evaluator]:
+    """Builds an evaluator of scores by name."""
+
+    def build(settings: Any, task: Task) -> Evaluator:
+        from ftrun_plugins.metrics.scores import evaluator
+
+        return evaluator(names, task, getattr(settings, "average", None))
+
+    return build
+
+
+def _build_glue(settings: Settings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics.scores import evaluator
+
+    return evaluator(glue_scores(task), task)
+
+
+def _build_evaluate(settings: EvaluateSettings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics.scores import evaluate_module
+
+    return evaluate_module(settings.path, list(settings.yields), settings.options)
+
+
+@hookimpl
+def ftrun_metrics() -> Sequence[Metric]:
+    return [
+        Metric(name="glue", summary="What GLUE measures for the task", yields=_glue, build=_build_glue),
+        Metric(
+            name="accuracy",
+            summary="Share of rows with the right class",
+            yields=_fixed("classification", "accuracy"),
+            build=_scores("accuracy"),
+        ),
+        *[
+            Metric(
+                name=name,
+                summary=summary,
+                settings=AveragedSettings,
+                yields=_fixed("classification", name),
+                build=_scores(name),
+            )
+            for name, summary in (
+                ("f1", "Harmonic mean of precision and recall"),
+                ("precision", "Share of rows that truly are of the class they were given"),
+                ("recall", "Share of a class's rows that were found"),
+            )
+        ],
+        Metric(
+            name="matthews_correlation",
+            summary="Correlation of predicted and true classes, fair to classes of unequal size",
+            yields=_fixed("classification", "matthews_correlation"),
+            build=_scores("matthews_correlation"),
+        ),
+        Metric(
+            name="correlation",
+            summary="Pearson's and Spearman's correlation, for regression",
+            yields=_fixed("regression", "pearson", "spearmanr"),
+            build=_scores("pearson", "spearmanr"),
+        ),
+        Metric(
+            name="regression-errors",
+            summary="Mean squared and mean absolute error",
+            yields=_errors,
+            build=_scores("mse", "mae"),
+        ),
+        Metric(
+            name="evaluate",
+            summary="Any module of Hugging Face's evaluate, from the Hub or a path",
+            settings=EvaluateSettings,
+            check=_check_evaluate,
+            yields=_yields_as_told,
+            build=_build_evaluate,
+        ),
+    ]

@@ -1,0 +1,115 @@
+"""Scores as `evaluate` metrics of this package: computed by scikit-learn and SciPy, no network, no script from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from ftrun.contracts import Evaluator, Predictions, Task
+from ftrun.errors import RunError
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    mean_absolute_error,
+    mean_squared_error,
+    precision_score,
+    recall_score,
+)
+
+Score = Callable[[Any, Any, str], float]
+"""From references, predictions and the average to one number."""
+
+
+def _correlation(function: Any) -> Score:
+    def score(references: Any, predictions: Any, average: str) -> float:
+        # correlation with a constant is not defined; evaluation must not stop a run for it
+        if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+            return 0.0
+        return float(function(predictions, references).statistic)
+
+    return score
+
+
+SCORES: Mapping[str, Score] = {
+    "accuracy": lambda references, predictions, average: accuracy_score(references, predictions),
+    "f1": lambda references, predictions, average: f1_score(references, predictions, average=average, zero_division=0),
+    "precision": lambda references, predictions, average: precision_score(
+        references, predictions, average=average, zero_division=0
+    ),
+    "recall": lambda references, predictions, average: recall_score(
+        references, predictions, average=average, zero_division=0
+    ),
+    "matthews_correlation": lambda references, predictions, average: matthews_corrcoef(references, predictions),
+    "pearson": _correlation(pearsonr),
+    "spearmanr": _correlation(spearmanr),
+    "mse": lambda references, predictions, average: mean_squared_error(references, predictions),
+    "mae": lambda references, predictions, average: mean_absolute_error(references, predictions),
+}
+
+
+class Scores(evaluate.Metric):  # type: ignore[misc]
+    """Some of `SCORES` at once, as a metric that `evaluate` users know."""
+
+    def __init__(self, names: Sequence[str], regression: bool, average: str) -> None:
+        self.names = names
+        self.average = average
+        self.dtype = "float32" if regression else "int64"
+        # in memory: else evaluate would leave a lock file behind in HF_HOME
+        super().__init__(keep_in_memory=True, experiment_id="ftrun")
+
+    def _info(self) -> evaluate.MetricInfo:
+        columns = {name: datasets.Value(self.dtype) for name in ("predictions", "references")}
+        return evaluate.MetricInfo(
+            description="Scores of predictions against references.",
+            citation="",
+            inputs_description="predictions and references: one number a row.",
+            features=datasets.Features(columns),
+        )
+
+    def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:
+        predictions, references = np.asarray(predictions), np.asarray(references)
+        return {name: float(SCORES[name](references, predictions, self.average)) for name in self.names}
+
+
+def evaluator(names: Sequence[str], task: Task, average: str | None = None) -> Evaluator:
+    """An evaluator of scores by name.
+
+    Args:
+        names: Keys of `SCORES`.
+        task: What is predicted.
+        average: For scores counted class by class; "binary" for two classes and "macro" for more by default.
+    """
+    metric = Scores(names, task.kind == "regression", average or ("binary" if task.num_labels == 2 else "macro"))
+    return lambda predictions: _computed(metric, predictions, {})
+
+
+def evaluate_module(path: str, names: Sequence[str], options: Mapping[str, Any]) -> Evaluator:
+    """An evaluator by a module of `evaluate`, whose script is run here.
+
+    Raises:
+        RunError: If it cannot be loaded, or computes other numbers than it was said to.
+    """
+    try:
+        module = evaluate.load(path, keep_in_memory=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise RunError(f"the metric {path} cannot be loaded: {error}") from error
+
+    def compute(predictions: Predictions) -> Mapping[str, float]:
+        computed = _computed(module, predictions, options)
+        if missing := sorted(set(names) - set(computed)):
+            raise RunError(f"the metric {path} computes {', '.join(computed)}, and not {', '.join(missing)}")
+        return {name: computed[name] for name in names}
+
+    return compute
+
+
+def _computed(metric: Any, predictions: Predictions, options: Mapping[str, Any]) -> dict[str, float]:
+    computed: dict[str, float] = metric.compute(
+        predictions=predictions.values.tolist(), references=predictions.labels.tolist(), **options
+    )
+    return computed

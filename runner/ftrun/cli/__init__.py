@@ -1,0 +1,89 @@
+"""The command `ftrun`: a module a command, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from ftrun.errors import nearest
+
+COMMANDS = {
+    "run": "Run experiments; `ftrun FILE` is short for it.",
+    "check": "Say all that is wrong with experiment files, without training.",
+    "show": "Print the resolved experiment, every default filled in.",
+    "plugins": "List the installed plugins and their components.",
+    "sync": "Deliver to MLflow what it has not got of a run.",
+}
+
+
+class Commands(click.Group):
+    """Imports a command when it is called, and takes a file for `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"ftrun.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        first = args[0]
+        if first in COMMANDS:
+            return super().resolve_command(ctx, args)
+        if first.endswith(".toml") or Path(first).exists():
+            return "run", self.get_command(ctx, "run"), args
+        close = nearest(first, COMMANDS)
+        hint = f" Did you mean `ftrun {close}`?" if close else " An experiment file ends in .toml; see `ftrun --help`."
+        raise click.UsageError(f'there is no command and no file "{first}".{hint}', ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # `ftrun --profile smoke FILE` reads as a run, too
+        own = {"--help", "-h", "--version"}
+        if args and args[0].startswith("-") and args[0].split("=")[0] not in own:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: ftrun experiments/quickstart.toml, and then: mlflow ui",
+)
+@click.version_option(package_name="ftrun", message="ftrun %(version)s")
+def group() -> None:
+    """Declare a fine-tuning experiment once, in TOML; run it on the Trainer, a plain PyTorch loop or Accelerate and get
+    the same curve; have MLflow hold everything about it.
+
+    \b
+      ftrun experiments/mrpc_accel.toml                    run an experiment
+      ftrun experiments/mrpc_accel.toml --profile smoke    the same road in seconds, offline
+      ftrun FILE --set training.learning_rate=3e-5         with another setting
+      ftrun check FILE                                     what is wrong with it, if anything
+    """
+
+
+def main() -> None:
+    """The command's entry point; errors become exit codes here and in the commands, nowhere else."""
+    try:
+        sys.exit(group.main(standalone_mode=False, prog_name="ftrun") or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # `ftrun show FILE | head`: nobody reads on, and that is no error
+        sys.exit(0)

@@ -1,0 +1,60 @@
+"""What the commands share: their options, and how problems are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ftrun.errors import FtrunError, Problem
+from ftrun.experiment import load_experiment, parse_override
+from ftrun.plan import Plan, make_plan
+from ftrun.plugins import Catalogue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+WRONG = 2
+"""Exit status where the file, an option or a part is wrong."""
+
+
+def experiment_options(function: F) -> F:
+    """Adds --profile, --set and --unset."""
+    options = [
+        click.option("--profile", metavar="NAME", help="Lay the file's [profile.NAME] over it."),
+        click.option(
+            "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Set one key, such as training.max_steps=20."
+        ),
+        click.option("--unset", metavar="KEY", multiple=True, help="Take one key out."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def load_plan(
+    path: str, catalogue: Catalogue, profile: str | None, overrides: Sequence[str], unset: Sequence[str]
+) -> Plan:
+    """The plan of a file with the command's options.
+
+    Raises:
+        ExperimentError: If anything about it is wrong.
+    """
+    return make_plan(load_experiment(Path(path), profile, dict(map(parse_override, overrides)), unset), catalogue)
+
+
+def tell(error: FtrunError, about: str) -> None:
+    """Print problems on standard error: a heading, then each with its place and what to do."""
+    count = len(error.problems)
+    click.secho(f"{about}: {count} {'problem' if count == 1 else 'problems'}", fg="red", bold=True, err=True)
+    for problem in error.problems:
+        _tell_one(problem, about)
+
+
+def _tell_one(problem: Problem, about: str) -> None:
+    place = click.style(problem.place, bold=True) + ": " if problem.place else ""
+    origin = f" ({problem.origin})" if problem.origin and problem.origin != about else ""
+    click.echo(f"  {place}{problem.message}{origin}", err=True)
+    if problem.hint:
+        click.echo(f"      {problem.hint}", err=True)

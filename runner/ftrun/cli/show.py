@@ -1,0 +1,40 @@
+"""`ftrun show FILE`: the resolved experiment as TOML, and who provides each part."""
+
+from __future__ import annotations
+
+import click
+
+from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
+from ftrun.errors import ExperimentError
+from ftrun.plan import Plan
+from ftrun.plugins import load_catalogue
+
+
+@click.command("show")
+@click.argument("file")
+@experiment_options
+def command(file: str, profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]) -> int:
+    """Print the resolved experiment as TOML that runs as it stands: layers merged, every default filled in, and a
+    comment that tells who provides each part."""
+    try:
+        plan = load_plan(file, load_catalogue(), profile, overrides, unset)
+    except ExperimentError as error:
+        tell(error, file)
+        return WRONG
+    click.echo(_with_providers(plan), nl=False)
+    return 0
+
+
+def _with_providers(plan: Plan) -> str:
+    import tomlkit
+    from tomlkit.items import AoT, Table
+
+    document = tomlkit.parse(tomlkit.dumps(plan.resolved()))
+    tables: dict[str, Table] = {key: item for key, item in document.items() if isinstance(item, Table)}
+    metrics = document.get("metrics")
+    if isinstance(metrics, AoT):
+        tables |= {f"metrics[{index}]": item for index, item in enumerate(metrics)}
+    for place, part in plan.parts.items():
+        if place in tables:
+            tables[place]["use"].comment(f"from {part.offer.provider}")  # type: ignore[union-attr]
+    return tomlkit.dumps(document)

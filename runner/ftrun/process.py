@@ -1,0 +1,126 @@
+"""What a run does to its process, and how it is undone: signals, logging, warnings, environment; and what can be told of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import signal
+import subprocess
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ftrun.errors import RunError
+
+STACK = ("ftrun", "torch", "transformers", "datasets", "accelerate", "evaluate", "mlflow", "tokenizers", "numpy")
+"""The packages whose versions a run records, beside those of its plugins."""
+
+
+@contextlib.contextmanager
+def environment_restored() -> Iterator[None]:
+    """Put the environment variables back at the end."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def output_logged(path: Path) -> Iterator[None]:
+    """Send what libraries log and warn of to a file, not to the terminal."""
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, ours = logging.getLogger(), logging.getLogger("ftrun")
+    level = ours.level
+    root.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            logging.captureWarnings(True)
+            try:
+                yield
+            finally:
+                logging.captureWarnings(False)
+    finally:
+        ours.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()
+
+
+@dataclass
+class Interruption:
+    """Whether a signal asked the run to stop, and which."""
+
+    signal: signal.Signals | None = None
+
+    @property
+    def exit_status(self) -> int | None:
+        """What a shell gives a process that such a signal ended."""
+        return 128 + self.signal if self.signal else None
+
+
+@contextlib.contextmanager
+def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
+    """Turn the first SIGINT or SIGTERM into a request to stop; a second one ends the work at once.
+
+    Outside the main thread, where Python has no signals, nothing is caught.
+    """
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        if interruption.signal:
+            raise KeyboardInterrupt
+        interruption.signal = signal.Signals(number)
+        on_signal()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def refuse_several_processes() -> None:
+    """Refuse to run as one of several processes, which this version cannot do.
+
+    Raises:
+        RunError: If a launcher such as torchrun started more than one process.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RunError("this version of ftrun trains in one process; start it without torchrun or accelerate launch")
+
+
+def versions(extra: frozenset[str] = frozenset()) -> Mapping[str, str]:
+    """The installed versions of the stack and of `extra` distributions, and Python's."""
+    found = {"python": platform.python_version()}
+    for name in (*STACK, *sorted(extra - set(STACK))):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def git_state(folder: Path) -> Mapping[str, str]:
+    """The commit that `folder` is at and whether anything in it differs from that; empty outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "dirty": str(dirty).lower()}

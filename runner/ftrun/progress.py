@@ -1,0 +1,264 @@
+"""What a person watching a run sees: live bars and tables on a terminal, plain lines in a pipe or in CI."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from ftrun.contracts import EvaluationReport, Splits
+from ftrun.plan import Plan
+from ftrun.results import RunResult
+
+LINE_SECONDS = 10.0
+"""Seconds between two plain lines of training progress."""
+
+
+class Watcher:
+    """Sees a run go by. The base looks away: it is what `ftrun.run(progress=False)` uses."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def run_started(self, plan: Plan, run_folder: Path) -> None:
+        """The plan stands; the run folder is made."""
+
+    def working(self, what: str) -> None:
+        """Something that may take a while and has no measure begins."""
+
+    def notice(self, sentence: str) -> None:
+        """Something that a person should know."""
+
+    def data_opened(self, splits: Splits) -> None:
+        """The data set is open."""
+
+    def encoding(self, split: str, done: int, total: int) -> None:
+        """So many rows of a split are tokenized."""
+
+    def training_started(self, total_steps: int, first_step: int) -> None:
+        """Training begins."""
+
+    def stepped(self, step: int, epoch: float, loss: float) -> None:
+        """One optimizer step was taken."""
+
+    def evaluating(self, split: str, done: int, total: int) -> None:
+        """So many rows of a split are evaluated."""
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        """An evaluation is finished."""
+
+    def checkpoint_saved(self, step: int, folder: Path) -> None:
+        """A checkpoint stands."""
+
+    def run_finished(self, result: RunResult, pending: int) -> None:
+        """The run has ended; MLflow lacks `pending` records."""
+
+
+def make_watcher(console: Console) -> Watcher:
+    """The watcher that fits the console: live on a terminal, plain lines elsewhere."""
+    return LiveWatcher(console) if console.is_terminal and not console.is_dumb_terminal else PlainWatcher(console)
+
+
+class PlainWatcher(Watcher):
+    """Plain lines, for pipes, files and CI."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._total = 0
+        self._spoke = 0.0
+        self._rate = _Rate()
+
+    def say(self, text: str | Text) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def run_started(self, plan: Plan, run_folder: Path) -> None:
+        self.say(_heading(plan, run_folder))
+
+    def notice(self, sentence: str) -> None:
+        self.say(Text(f"note: {sentence}", style="yellow"))
+
+    def data_opened(self, splits: Splits) -> None:
+        self.say(_data_line(splits))
+
+    def encoding(self, split: str, done: int, total: int) -> None:
+        if done >= total:
+            self.say(f"tokenized {split}: {total:,} rows")
+
+    def training_started(self, total_steps: int, first_step: int) -> None:
+        self._total = total_steps
+        self._rate.start(first_step - 1)
+        self._spoke = time.monotonic()
+        self.say(f"training: {total_steps:,} steps")
+
+    def stepped(self, step: int, epoch: float, loss: float) -> None:
+        if time.monotonic() - self._spoke >= LINE_SECONDS:
+            self._spoke = time.monotonic()
+            speed = self._rate.per_second(step)
+            self.say(f"step {step:,}/{self._total:,}  epoch {epoch:.2f}  loss {loss:.4f}  {speed:.2f} steps/s")
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        self.say(f"evaluation at step {report.step:,}, epoch {report.epoch:.2f}: {_metrics_line(report.metrics)}")
+
+    def run_finished(self, result: RunResult, pending: int) -> None:
+        self.console.print(_summary(result, pending))
+
+
+class LiveWatcher(PlainWatcher):
+    """Bars that move: one for what goes on now, one for the training as a whole."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._live = Live(Group(self._bars), console=console, transient=True, refresh_per_second=8)
+        self._training: TaskID | None = None
+        self._passing: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def working(self, what: str) -> None:
+        self._clear()
+        self._passing[what] = self._bars.add_task(what, total=None, detail="")
+
+    def encoding(self, split: str, done: int, total: int) -> None:
+        self._passing_bar(f"tokenizing {split}", done, total)
+
+    def evaluating(self, split: str, done: int, total: int) -> None:
+        self._passing_bar(f"evaluating {split}", done, total)
+
+    def training_started(self, total_steps: int, first_step: int) -> None:
+        self._clear()
+        self._total = total_steps
+        self._rate.start(first_step - 1)
+        self._training = self._bars.add_task("training", total=total_steps, completed=first_step - 1, detail="")
+
+    def stepped(self, step: int, epoch: float, loss: float) -> None:
+        if self._training is not None:
+            detail = f"epoch {epoch:.2f}  loss {loss:.4f}  {self._rate.per_second(step):.1f} steps/s"
+            self._bars.update(self._training, completed=step, detail=detail)
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        self._clear()
+        super().evaluated(report)
+
+    def run_finished(self, result: RunResult, pending: int) -> None:
+        self._clear()
+        self._live.stop()
+        super().run_finished(result, pending)
+
+    def _passing_bar(self, what: str, done: int, total: int) -> None:
+        if what not in self._passing:
+            self._clear()
+            self._passing[what] = self._bars.add_task(what, total=total, detail="")
+        self._bars.update(self._passing[what], completed=done, total=total)
+        if done >= total:
+            self._clear()
+
+    def _clear(self) -> None:
+        for task in self._passing.values():
+            self._bars.remove_task(task)
+        self._passing.clear()
+
+
+class _Rate:
+    """Steps a second since training started."""
+
+    def start(self, step: int) -> None:
+        self._first, self._began = step, time.monotonic()
+
+    def per_second(self, step: int) -> float:
+        return (step - self._first) / max(time.monotonic() - self._began, 1e-9)
+
+
+def _heading(plan: Plan, run_folder: Path) -> Text:
+    profile = f", profile {plan.profile}" if plan.profile else ""
+    text = Text()
+    text.append(f"{plan.name}", style="bold")
+    text.append(f" on {plan.backend.use} ({plan.path}{profile})\n")
+    text.append(f"  data set  {_told(plan.dataset.table())}\n")
+    text.append(f"  model     {_told(plan.model.table())}\n")
+    text.append(f"  run       {_short(run_folder)}")
+    return text
+
+
+def _told(table: Mapping[str, object]) -> str:
+    rest = ", ".join(f"{key} {value}" for key, value in table.items() if key != "use" and not isinstance(value, dict))
+    return f"{table['use']}" + (f": {rest}" if rest else "")
+
+
+def _short(path: Path) -> str:
+    """A path as a person in this folder would write it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _data_line(splits: Splits) -> str:
+    rows = [f"train {len(splits.train):,}", *(f"{name} {len(rows):,}" for name, rows in splits.evaluation.items())]
+    rows += [f"{name} {len(rows):,}" for name, rows in splits.test.items()]
+    return f"{splits.name}: {', '.join(rows)} rows, revision {splits.digest[:12]}"
+
+
+def _metrics_line(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{key.removeprefix('eval/')} {value:.4f}" for key, value in metrics.items())
+
+
+def _summary(result: RunResult, pending: int) -> Table:
+    style = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow"}[result.status]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row(Text(result.status.lower(), style=f"bold {style}"), result.error or "")
+    if result.metrics:
+        table.add_row("metrics", _metrics_line(result.metrics))
+    speed = f", {result.examples_per_second:.1f} examples/s in training" if result.examples_per_second else ""
+    table.add_row("time", f"{result.seconds:.1f} s, {result.steps:,} steps{speed}")
+    table.add_row("run", _short(result.run_folder))
+    if result.tracking_uri:
+        table.add_row("MLflow", f"{result.run_id} at {result.tracking_uri}")
+    if pending:
+        table.add_row("", f"{pending} records are not in MLflow yet: ftrun sync {_short(result.run_folder)}")
+    table.add_row("next", Text(_next_command(result), style="bold"))
+    return table
+
+
+def _next_command(result: RunResult) -> str:
+    if result.status == "FAILED":
+        return f"less {_short(result.run_folder / 'log.txt')}"
+    uri = result.tracking_uri or ""
+    default = not uri or uri == f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+    return "mlflow ui" if default else f"mlflow ui --backend-store-uri {uri}" if "://" in uri and not uri.startswith("http") else uri

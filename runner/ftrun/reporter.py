@@ -1,0 +1,111 @@
+"""The one reporter of a run: fans what a backend reports out to the journal, the person watching and the observers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import EvaluationReport, StepReport
+from ftrun.errors import RunError
+from ftrun.journal import Journal
+from ftrun.progress import Watcher
+
+
+class RunReporter:
+    """Implements `contracts.Reporter`.
+
+    Numbers that are still on a device are read by a thread, in order, so that the training thread never waits for them;
+    numbers at hand are recorded at once.
+    """
+
+    def __init__(self, journal: Journal, watcher: Watcher, on_evaluated: Callable[[EvaluationReport], None]) -> None:
+        self._journal = journal
+        self._watcher = watcher
+        self._on_evaluated = on_evaluated
+        self._reader: ThreadPoolExecutor | None = None
+        self._unread: list[Future[None]] = []
+        self._mark = time.perf_counter()
+        self._stop_requested = False
+        self._not_finite: str | None = None
+        self.steps = 0
+        self.examples = 0
+        self.training_seconds = 0.0
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stop_requested or self._not_finite is not None
+
+    def request_stop(self) -> None:
+        """Ask the backend to stop after the step that it is in."""
+        self._stop_requested = True
+
+    def training_started(self, total_steps: int, first_step: int = 1) -> None:
+        self._watcher.training_started(total_steps, first_step)
+        self._mark = time.perf_counter()
+
+    def stepped(self, report: StepReport) -> None:
+        now = time.perf_counter()
+        self.training_seconds += now - self._mark
+        self._mark = now
+        self.steps = report.step
+        self.examples += report.examples
+        if self._reader is None and not _on_device(report.loss):
+            self._record(report)
+        else:
+            self._reader = self._reader or ThreadPoolExecutor(1, "ftrun-reporter")
+            self._unread.append(self._reader.submit(self._record, report))
+
+    def _record(self, report: StepReport) -> None:
+        loss, grad_norm = float(report.loss), float(report.grad_norm)
+        values = {
+            "train/loss": loss,
+            "train/learning_rate": report.learning_rate,
+            "train/grad_norm": grad_norm,
+            "epoch": report.epoch,
+        }
+        self._journal.metrics(report.step, values)
+        self._watcher.stepped(report.step, report.epoch, loss)
+        if not math.isfinite(loss) and self._not_finite is None:
+            self._not_finite = f"the loss is {loss} at step {report.step}"
+
+    def evaluating(self, split: str, done: int, total: int) -> None:
+        self._watcher.evaluating(split, done, total)
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        self._read_all()
+        self._journal.metrics(report.step, report.metrics)
+        self._watcher.evaluated(report)
+        self._on_evaluated(report)
+        self._mark = time.perf_counter()
+
+    def settle(self) -> None:
+        self._read_all()
+        self._journal.sync()
+        if self._not_finite:
+            raise RunError(f"{self._not_finite}: try a smaller learning rate, or max_grad_norm to clip gradients")
+
+    def checkpoint_saved(self, step: int, folder: Path) -> None:
+        self._journal.append("checkpoint", step=step, folder=folder.name)
+        self._watcher.checkpoint_saved(step, folder)
+        self._mark = time.perf_counter()
+
+    def close(self) -> None:
+        """Read what is still unread and let the thread go."""
+        self._read_all()
+        if self._reader:
+            self._reader.shutdown()
+
+    def _read_all(self) -> None:
+        unread, self._unread = self._unread, []
+        for future in unread:
+            future.result()
+
+
+def _on_device(value: Any) -> bool:
+    """Whether reading a number would wait for an accelerator."""
+    device = getattr(value, "device", None)
+    return device is not None and getattr(device, "type", "cpu") != "cpu"

@@ -1,0 +1,160 @@
+"""The strict base of all settings, and the [training] settings that all backends share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ftrun.errors import Problem, nearest
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of every component's settings.
+
+    Strict, so that a file means what it says: unknown keys, wrong types (`true` for 1, `"yes"` for `true`), NaN and
+    infinity are errors, and what was validated does not change afterwards. Whole numbers pass for floats.
+
+    >>> class Kappa(Settings):
+    ...     weights: Literal["linear", "quadratic"] | None = None
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def validate(
+    model: type[S], values: Mapping[str, Any], place: str = "", other_spellings: Mapping[str, str] | None = None
+) -> tuple[S | None, list[Problem]]:
+    """Validate one table of a file.
+
+    Args:
+        model: The settings that the table holds.
+        values: The table.
+        place: Its dotted place, for the messages.
+        other_spellings: Keys that people use elsewhere, and the keys that are meant.
+
+    Returns:
+        The settings, or None and everything that is wrong with the table.
+    """
+    try:
+        return model.model_validate(dict(values)), []
+    except ValidationError as error:
+        return None, [_problem(detail, model, place, other_spellings or {}) for detail in error.errors()]
+
+
+def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Mapping[str, str]) -> Problem:
+    path = [str(part) for part in detail["loc"]]
+    where = ".".join([*([place] if place else []), *path]) or None
+    value = detail.get("input")
+    match detail["type"]:
+        case "extra_forbidden":
+            close = other_spellings.get(path[-1]) or nearest(path[-1], model.model_fields)
+            known = ", ".join(model.model_fields) or "none"
+            return Problem("there is no such key", where, f"Did you mean {close}?" if close else f"The keys here: {known}.")
+        case "missing":
+            return Problem("this key is required", where, model.model_fields[path[-1]].description if len(path) == 1 else None)
+        case "value_error":
+            return Problem(str(detail["ctx"]["error"]), where)
+        case "finite_number":
+            return Problem(f"must be a finite number, not {value}", where)
+        case "literal_error":
+            close = nearest(value, _choices(detail)) if isinstance(value, str) else None
+            hint = f'Did you mean "{close}"?' if close else None
+            return Problem(f"must be one of {detail['ctx']['expected']}, not {_shown(value)}", where, hint)
+        case _:
+            return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {_shown(value)}", where)
+
+
+def _choices(detail: Any) -> list[str]:
+    return [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+
+
+def _shown(value: object) -> str:
+    """A value as TOML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+class TrainingSettings(Settings):
+    """The `[training]` table. Names and defaults are those of `transformers.TrainingArguments`, unless in `OWN_KEYS`."""
+
+    num_train_epochs: PositiveFloat = Field(3.0, description="How often to go through the training split.")
+    max_steps: int = Field(-1, description="Optimizer steps to train for; takes the place of num_train_epochs.")
+    per_device_train_batch_size: PositiveInt = Field(8, description="Rows in a batch while training.")
+    per_device_eval_batch_size: PositiveInt = Field(8, description="Rows in a batch while evaluating.")
+    gradient_accumulation_steps: PositiveInt = Field(1, description="Batches whose gradients make one step.")
+    learning_rate: NonNegativeFloat = Field(5e-5, description="Highest learning rate of the schedule.")
+    lr_scheduler_type: Literal[
+        "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"
+    ] = Field("linear", description="How the learning rate goes after the warm-up.")
+    warmup_steps: NonNegativeFloat = Field(
+        0, description="Steps of linear warm-up; below 1, a fraction of all steps."
+    )
+    optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
+        "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
+    )
+    weight_decay: NonNegativeFloat = Field(0.0, description="Decay of all weights but biases and norms.")
+    adam_beta1: Beta = Field(0.9, description="AdamW's decay of the gradient's mean.")
+    adam_beta2: Beta = Field(0.999, description="AdamW's decay of the gradient's square.")
+    adam_epsilon: PositiveFloat = Field(1e-8, description="AdamW's term against division by zero.")
+    max_grad_norm: NonNegativeFloat = Field(1.0, description="Largest gradient norm; 0 clips nothing.")
+    bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
+    eval_strategy: Literal["no", "steps", "epoch"] = Field("no", description="When to evaluate.")
+    eval_steps: PositiveInt | None = Field(None, description='Steps between evaluations, with eval_strategy = "steps".')
+    save_strategy: Literal["no", "steps", "epoch"] = Field("steps", description="When to write a checkpoint.")
+    save_steps: PositiveInt = Field(500, description='Steps between checkpoints, with save_strategy = "steps".')
+    save_total_limit: PositiveInt | None = Field(None, description="Newest checkpoints to keep; all by default.")
+    data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
+    dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
+    dataloader_num_workers: NonNegativeInt = Field(0, description="Processes that collate batches.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; the best there is by default.")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.max_steps == 0 or self.max_steps < -1:
+            raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
+        if self.eval_strategy == "steps" and self.eval_steps is None:
+            raise ValueError('eval_strategy = "steps" needs eval_steps, the number of steps between evaluations')
+        return self
+
+
+OWN_KEYS = frozenset({"device"})
+"""Keys of `[training]` that are ours; all others are `TrainingArguments`' by name, type and default."""
+
+OTHER_SPELLINGS = {
+    "batch_size": "per_device_train_batch_size",
+    "train_batch_size": "per_device_train_batch_size",
+    "eval_batch_size": "per_device_eval_batch_size",
+    "epochs": "num_train_epochs",
+    "num_epochs": "num_train_epochs",
+    "steps": "max_steps",
+    "lr": "learning_rate",
+    "scheduler": "lr_scheduler_type",
+    "lr_scheduler": "lr_scheduler_type",
+    "warmup": "warmup_steps",
+    "warmup_ratio": "warmup_steps",
+    "optimizer": "optim",
+    "clip": "max_grad_norm",
+    "clip_grad_norm": "max_grad_norm",
+    "gradient_clipping": "max_grad_norm",
+    "accumulation_steps": "gradient_accumulation_steps",
+    "grad_accumulation_steps": "gradient_accumulation_steps",
+    "evaluation_strategy": "eval_strategy",
+    "use_cpu": "device",
+    "no_cuda": "device",
+    "mixed_precision": "bf16",
+    "num_workers": "dataloader_num_workers",
+    "drop_last": "dataloader_drop_last",
+}
+"""What people write for a key of `[training]` elsewhere, and the key that is meant."""

@@ -1,0 +1,272 @@
+"""Feeds MLflow from a run's journal. The only module that imports mlflow, and it does so in a process of its own.
+
+The feeder follows the journal while the run trains: an MLflow that is slow, away or importing never holds training up,
+and nothing that mlflow does to a process (telemetry, logging, environment) is done to the user's. What is delivered is
+remembered in the run folder, so that `ftrun sync` or a later feeder goes on from there. Everything it sends can be sent
+twice without harm: points keep their journaled timestamps, and the run is looked for by its tag before it is created.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftrun.journal import Record, RunFolder, read_journal, write_whole
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUN_TAG = "ftrun.run"
+POLL_SECONDS = 1.0
+LONGEST_WAIT = 30.0
+PATIENCE_ALONE = 120.0
+PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
+TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far MLflow has a run.
+
+    Attributes:
+        uri: Where, without credentials; None until MLflow was reached.
+        run_id: MLflow's id of the run.
+        pending: Records of the journal that MLflow has not got.
+        error: Why the last attempt failed.
+    """
+
+    uri: str | None = None
+    run_id: str | None = None
+    pending: int = 0
+    error: str | None = None
+
+
+class Feeder:
+    """The process that feeds MLflow while a run goes on."""
+
+    def __init__(self, folder: RunFolder, uri: str | None) -> None:
+        self.folder = folder
+        with folder.log.open("ab") as log:
+            # a session of its own: Ctrl-C is for the run, which ends the feeder itself; the pipe tells it of our death
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ftrun.tracking", str(folder.path)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
+            )
+
+    def finish(self, patience: float) -> Delivery:
+        """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            self._process.wait()
+        return delivery(self.folder)
+
+
+def delivery(folder: RunFolder) -> Delivery:
+    """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
+    state = _read_state(folder)
+    pending = sum(1 for _ in read_journal(folder.journal, state.get("delivered", 0)))
+    return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"))
+
+
+def deliver(folder: RunFolder) -> Delivery:
+    """Deliver what MLflow has not got yet; what goes wrong is in the result, never raised."""
+    try:
+        _Delivery(folder).deliver()
+    except Exception as error:
+        traceback.print_exc()
+        _write_state(folder, error=_without_credentials(f"{type(error).__name__}: {error}"))
+    return delivery(folder)
+
+
+def _read_state(folder: RunFolder) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads(folder.delivery.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return state
+
+
+def _write_state(folder: RunFolder, **changes: Any) -> None:
+    write_whole(folder.delivery, json.dumps({**_read_state(folder), **changes}, indent=2) + "\n")
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+
+
+class _Delivery:
+    """One connection to MLflow, for one run."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.state = _read_state(folder)
+        self._client: MlflowClient | None = None
+
+    def deliver(self) -> None:
+        """Send every whole record that is not sent yet, remembering each batch."""
+        batch: list[tuple[Record, int]] = []
+        points = 0
+        for record, offset in read_journal(self.folder.journal, self.state.get("delivered", 0)):
+            batch.append((record, offset))
+            points += len(record.get("values", ()))
+            if record["type"] != "metrics" or points > METRICS_A_BATCH // 2:
+                self._send(batch)
+                batch, points = [], 0
+        if batch:
+            self._send(batch)
+
+    def _send(self, batch: list[tuple[Record, int]]) -> None:
+        self._metrics([record for record, _ in batch if record["type"] == "metrics"])
+        for record, _ in batch:
+            if record["type"] != "metrics":
+                getattr(self, f"_{record['type']}")(record)
+        self._remember(delivered=batch[-1][1], error=None)
+
+    def _remember(self, **changes: Any) -> None:
+        self.state.update(changes)
+        _write_state(self.folder, **changes)
+
+    @property
+    def client(self) -> MlflowClient:
+        if self._client is None:
+            os.environ.update(TELEMETRY_OFF)
+            import mlflow
+            from filelock import FileLock
+
+            uri = mlflow.get_tracking_uri()
+            # two processes that open a new store at once break it: the tables are made by whoever comes first
+            lock = Path(tempfile.gettempdir()) / f"ftrun-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+            with FileLock(lock):
+                self._client = mlflow.MlflowClient(tracking_uri=uri)
+                self._client.search_experiments(max_results=1)
+            self._remember(uri=_without_credentials(uri))
+        return self._client
+
+    @property
+    def run_id(self) -> str:
+        return str(self.state["run_id"])
+
+    # one method for each type of record
+
+    def _run(self, record: Record) -> None:
+        if "run_id" not in self.state:
+            experiment_id = self._experiment(record["experiment_name"])
+            found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self.folder.name}'")
+            run = found[0] if found else self.client.create_run(
+                experiment_id, record["time"], {RUN_TAG: self.folder.name}, self.folder.name
+            )  # fmt: skip
+            self._remember(run_id=run.info.run_id, experiment_id=experiment_id)
+        self._params(record["params"])
+        self._tags(record)
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if found := self.client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        try:
+            return self.client.create_experiment(name)
+        except MlflowException:  # made by another run since we looked
+            if found := self.client.get_experiment_by_name(name):
+                return str(found.experiment_id)
+            raise
+
+    def _params(self, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        entities = [Param(key, value[:LONGEST_PARAM]) for key, value in params.items()]
+        for part in _parts(entities, PARAMS_A_BATCH):
+            self.client.log_batch(self.run_id, params=part)
+
+    def _tags(self, record: Record) -> None:
+        from mlflow.entities import RunTag
+
+        for part in _parts([RunTag(key, value) for key, value in record["tags"].items()], TAGS_A_BATCH):
+            self.client.log_batch(self.run_id, tags=part)
+
+    def _metrics(self, records: list[Record]) -> None:
+        from mlflow.entities import Metric
+
+        points = [
+            Metric(key, float(value), record["time"], record["step"])
+            for record in records
+            for key, value in record["values"].items()
+        ]
+        for part in _parts(points, METRICS_A_BATCH):
+            self.client.log_batch(self.run_id, metrics=part)
+
+    def _dataset(self, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=record["name"],
+            digest=record["digest"][:36],  # MLflow's column is that long
+            source_type="ftrun",
+            source=json.dumps({"source": record["source"], "revision": record["digest"]}),
+            schema=json.dumps({"columns": record["columns"]}),
+            profile=json.dumps({"num_rows": record["rows"], "split": record["split"]}),
+        )
+        context = InputTag("mlflow.data.context", record["context"])
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
+
+    def _artifact(self, record: Record) -> None:
+        path = self.folder.path / record["path"]
+        if path.is_dir():
+            self.client.log_artifacts(self.run_id, str(path), record["path"])
+        else:
+            parent = Path(record["path"]).parent.as_posix()
+            self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+
+    def _end(self, record: Record) -> None:
+        self.client.set_terminated(self.run_id, record["status"], record["time"])
+
+
+def _parts(entities: list[Any], size: int) -> Iterable[list[Any]]:
+    return (entities[start : start + size] for start in range(0, len(entities), size))
+
+
+def _follow(folder: RunFolder) -> None:
+    """Feed MLflow until the run has ended, or the process that runs it is gone, and everything is delivered."""
+    import select
+
+    connection = _Delivery(folder)
+    wait = POLL_SECONDS
+    deadline: float | None = None
+    while deadline is None or time.monotonic() < deadline:
+        if deadline is not None:
+            time.sleep(wait)
+        elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
+            deadline = time.monotonic() + PATIENCE_ALONE
+        try:
+            connection.deliver()
+            wait = POLL_SECONDS
+            if deadline is not None:
+                return
+        except Exception as error:
+            traceback.print_exc()
+            _write_state(folder, error=_without_credentials(f"{type(error).__name__}: {error}"))
+            connection = _Delivery(folder)
+            wait = min(wait * 2, LONGEST_WAIT)
+
+
+if __name__ == "__main__":
+    _follow(RunFolder(Path(sys.argv[1])))
