@@ -20,12 +20,14 @@ class Found:
 
     Attributes:
         repo_id: Its id.
-        commit: The commit to load; None if only what is cached can be had.
+        revision: What to load. By name: what is loaded by its commit alone is not found in the cache by its name.
+        commit: The commit that the revision is at; None where the Hub cannot say.
         cached_only: Whether the Hub is out of reach, so that only the cache is left.
         why: Why it is out of reach.
     """
 
     repo_id: str
+    revision: str
     commit: str | None
     cached_only: bool
     why: str = ""
@@ -51,8 +53,9 @@ def find(repo_id: str, kind: Literal["model", "dataset"], revision: str | None, 
         RevisionNotFoundError,
     )
 
+    name = revision or constants.DEFAULT_REVISION
     if constants.is_offline_mode():
-        return Found(repo_id, revision, True, "HF_HUB_OFFLINE is set")
+        return Found(repo_id, name, None, True, "HF_HUB_OFFLINE is set")
     try:
         info = HfApi().repo_info(repo_id, repo_type=kind, revision=revision, timeout=ANSWER_SECONDS)
     except GatedRepoError:
@@ -66,8 +69,8 @@ def find(repo_id: str, kind: Literal["model", "dataset"], revision: str | None, 
     except HFValidationError:
         raise ExperimentError(Problem(f'"{repo_id}" is no folder here and no id of the Hub', place)) from None
     except Exception as error:  # no network, no name, no route, a proxy's page, a broken answer: no Hub, all the same
-        return Found(repo_id, revision, True, _reason(error))
-    return Found(repo_id, info.sha, False)
+        return Found(repo_id, name, None, True, _reason(error))
+    return Found(repo_id, name, info.sha, False)
 
 
 def unreachable(found: Found, kind: str, place: str) -> RunError:

@@ -1,4 +1,4 @@
-"""The story of a run: plan -> data -> model -> encode -> fit -> record. Read `_train` to know what happens, in order."""
+"""The story of a run: plan -> data -> model -> encode -> fit -> record; `_train` tells it in order."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ class _Execution:
         self.folder = folder
         self.journal = Journal(folder.journal)
         self.reporter = RunReporter(self.journal, watcher, self._evaluated)
-        self.feeder: tracking.Feeder | None = None
+        self.feeder = tracking.Feeder(folder, plan.tracking.uri) if plan.tracking.enabled else None
+        self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
 
     def run(self) -> Outcome:
@@ -187,8 +188,7 @@ class _Execution:
     def _start_recording(self, session: BackendSession, splits: Splits) -> None:
         record_start(self.journal, self.folder, self.plan, session.environment())
         record_data(self.journal, splits)
-        if self.plan.tracking.enabled:
-            self.feeder = tracking.Feeder(self.folder, self.plan.tracking.uri)
+        self.recording = True
         self.catalogue.observe(
             "ftrun_run_started", run=self.folder.name, run_folder=self.folder.path, experiment=self.plan.resolved()
         )
@@ -215,7 +215,9 @@ class _Execution:
         facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
         self.catalogue.observe("ftrun_run_finished", **facts)
         delivery = tracking.Delivery()
-        if self.feeder:
+        if self.feeder and not self.recording:
+            self.feeder.abandon()
+        elif self.feeder:
             self.watcher.working("delivering to MLflow")
             delivery = self.feeder.finish(DELIVERY_PATIENCE)
         result = self._result(status, error, metrics, delivery)

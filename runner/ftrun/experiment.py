@@ -19,7 +19,9 @@ Table = dict[str, Any]
 class TrackingSettings(Settings):
     """The `[tracking]` table."""
 
-    uri: str | None = Field(None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent.")
+    uri: str | None = Field(
+        None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
+    )
     experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
 
@@ -28,8 +30,12 @@ class ExperimentSettings(Settings):
     """The top level of an experiment file; the tables of components are validated by what they `use`."""
 
     format: Literal[1] = Field(1, description="The format of this file.")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The experiment's name; the file's if absent.")
-    seed: NonNegativeInt = Field(42, lt=2**32, description="Seed of the model's head, dropout and the order of the rows.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The experiment's name; the file's if absent."
+    )
+    seed: NonNegativeInt = Field(
+        42, lt=2**32, description="Seed of the model's head, dropout and the order of the rows."
+    )
     dataset: Table = Field(description='What to learn from: a table with `use = "NAME"`.')
     model: Table = Field(description='What to train: a table with `use = "NAME"`.')
     collator: Table = Field({"use": "dynamic-padding"}, description="How rows become batches.")
@@ -138,7 +144,9 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ExperimentError(Problem(f'"{text}" is not of the form KEY=VALUE', "--set", "Such as training.max_steps=20."))
+        raise ExperimentError(
+            Problem(f'"{text}" is not of the form KEY=VALUE', "--set", "Such as training.max_steps=20.")
+        )
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
@@ -170,7 +178,9 @@ def _extended(path: Path) -> list[Path]:
         file = chain[-1].parent / above
         if file.resolve() in [known.resolve() for known in chain]:
             loop = " -> ".join(known.name for known in [*chain, file])
-            raise ExperimentError(Problem(f"the files extend each other in a circle: {loop}", "extends", origin=str(path)))
+            raise ExperimentError(
+                Problem(f"the files extend each other in a circle: {loop}", "extends", origin=str(path))
+            )
         if not file.is_file():
             raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), str(chain[-1])))
         chain.append(file)

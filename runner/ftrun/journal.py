@@ -1,13 +1,13 @@
 """The run folder: its layout, and the journal, an append-only record of all that was reported.
 
-    runs/<experiment>-<UTC time>-<hex>/
-        experiment.toml   the resolved experiment; it runs as it stands
-        journal.jsonl     one JSON object a line, in the order of events
-        log.txt           what the libraries had to say, and every traceback
-        checkpoints/      checkpoint-<step>/
-        model/            the trained model and its tokenizer, for from_pretrained
-        predictions/      a table for each evaluation split
-        mlflow.json       where MLflow has the run, and how far the journal is delivered
+runs/<experiment>-<UTC time>-<hex>/
+    experiment.toml   the resolved experiment; it runs as it stands
+    journal.jsonl     one JSON object a line, in the order of events
+    log.txt           what the libraries had to say, and every traceback
+    checkpoints/      checkpoint-<step>/
+    model/            the trained model and its tokenizer, for from_pretrained
+    predictions/      a table for each evaluation split
+    mlflow.json       where MLflow has the run, and how far the journal is delivered
 """
 
 from __future__ import annotations

@@ -80,7 +80,9 @@ class Plan:
             "backend": self.backend.table(),
             "training": self.training.model_dump(exclude_none=True),
             "metrics": [part.table() for part in self.metrics],
-            "tracking": {**self.tracking.model_dump(exclude_none=True), "experiment_name": self.experiment_name},
+            "tracking": self.tracking.model_copy(update={"experiment_name": self.experiment_name}).model_dump(
+                exclude_none=True
+            ),
         }
 
 
@@ -139,7 +141,9 @@ class _Planner:
             tables.pop("sweep")
         settings = self.settings(ExperimentSettings, tables)
         if settings is None:  # still say what is wrong inside the tables that are there
-            settings = ExperimentSettings.model_construct(**{"name": "", "seed": 0, "metrics": [], **self.sound(tables)})
+            settings = ExperimentSettings.model_construct(
+                **{"name": "", "seed": 0, "metrics": [], **self.sound(tables)}
+            )
         training = self.settings(TrainingSettings, settings.training, "training", OTHER_SPELLINGS)
         tracking = self.settings(TrackingSettings, settings.tracking, "tracking")
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
@@ -164,7 +168,7 @@ class _Planner:
 
     def sound(self, tables: Mapping[str, Any]) -> dict[str, Any]:
         """The top-level values that are of the right form, for a look inside them."""
-        kept = {key: value for key, value in tables.items() if isinstance(value, dict)}
+        kept: dict[str, Any] = {key: value for key, value in tables.items() if isinstance(value, dict)}
         metrics = tables.get("metrics")
         if isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics):
             kept["metrics"] = metrics

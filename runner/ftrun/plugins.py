@@ -77,7 +77,9 @@ class Catalogue:
         """
         distribution, _, name = use.rpartition(":")
         found = [
-            offer for offer in self._offers[kind].get(name, []) if not distribution or offer.distribution == distribution
+            offer
+            for offer in self._offers[kind].get(name, [])
+            if not distribution or offer.distribution == distribution
         ]
         if len(found) == 1:
             return found[0]
@@ -127,7 +129,9 @@ def _order(point: EntryPoint) -> tuple[bool, str, str]:
 
 def _load(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     distribution = point.dist
-    plugin = Plugin(point.name, distribution.name if distribution else "?", distribution.version if distribution else "")
+    plugin = Plugin(
+        point.name, distribution.name if distribution else "?", distribution.version if distribution else ""
+    )
     name = f"{plugin.distribution}:{plugin.name}"
     try:
         module = point.load()

@@ -1,4 +1,4 @@
-"""What a run does to its process, and how it is undone: signals, logging, warnings, environment; and what can be told of it."""
+"""What a run does to its process and undoes: signals, logging, warnings, environment; and what it can tell of it."""
 
 from __future__ import annotations
 

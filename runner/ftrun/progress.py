@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +22,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from ftrun.contracts import EvaluationReport, Splits
@@ -122,7 +123,8 @@ class PlainWatcher(Watcher):
         self.say(f"evaluation at step {report.step:,}, epoch {report.epoch:.2f}: {_metrics_line(report.metrics)}")
 
     def run_finished(self, result: RunResult, pending: int) -> None:
-        self.console.print(_summary(result, pending))
+        for line in _summary(result, pending):
+            self.say(line)
 
 
 class LiveWatcher(PlainWatcher):
@@ -239,26 +241,33 @@ def _metrics_line(metrics: Mapping[str, float]) -> str:
     return ", ".join(f"{key.removeprefix('eval/')} {value:.4f}" for key, value in metrics.items())
 
 
-def _summary(result: RunResult, pending: int) -> Table:
+def _summary(result: RunResult, pending: int) -> list[Text]:
     style = {"FINISHED": "green", "FAILED": "red", "KILLED": "yellow"}[result.status]
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row(Text(result.status.lower(), style=f"bold {style}"), result.error or "")
-    if result.metrics:
-        table.add_row("metrics", _metrics_line(result.metrics))
+    lines = [Text.assemble((f"{result.status.lower():<10}", f"bold {style}"), (result.error or "").split("\n")[0])]
     speed = f", {result.examples_per_second:.1f} examples/s in training" if result.examples_per_second else ""
-    table.add_row("time", f"{result.seconds:.1f} s, {result.steps:,} steps{speed}")
-    table.add_row("run", _short(result.run_folder))
-    if result.tracking_uri:
-        table.add_row("MLflow", f"{result.run_id} at {result.tracking_uri}")
-    if pending:
-        table.add_row("", f"{pending} records are not in MLflow yet: ftrun sync {_short(result.run_folder)}")
-    table.add_row("next", Text(_next_command(result), style="bold"))
-    return table
+    facts = {
+        "metrics": _metrics_line(result.metrics),
+        "time": f"{result.seconds:.1f} s, {result.steps:,} steps{speed}",
+        "run": _short(result.run_folder),
+        "MLflow": f"{result.run_id} at {result.tracking_uri}" if result.run_id else "",
+        "pending": f"{pending} records are not in MLflow yet: ftrun sync {_short(result.run_folder)}"
+        if pending
+        else "",
+    }
+    lines += [Text(f"{label:<10}{fact}") for label, fact in facts.items() if fact]
+    return [*lines, Text.assemble(f"{'next':<10}", (_next_command(result), "bold"))]
 
 
 def _next_command(result: RunResult) -> str:
-    if result.status == "FAILED":
-        return f"less {_short(result.run_folder / 'log.txt')}"
+    return f"less {_short(result.run_folder / 'log.txt')}" if result.status == "FAILED" else open_mlflow(result)
+
+
+def open_mlflow(result: RunResult) -> str:
+    """The command that shows a run in MLflow's pages."""
     uri = result.tracking_uri or ""
-    default = not uri or uri == f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    return "mlflow ui" if default else f"mlflow ui --backend-store-uri {uri}" if "://" in uri and not uri.startswith("http") else uri
+    if uri.startswith("http"):
+        return f"open {uri}"
+    beside = Path(sys.executable).with_name("mlflow")  # a virtual environment that is not activated
+    mlflow = "mlflow" if shutil.which("mlflow") or not beside.exists() else _short(beside)
+    is_default = uri in ("", f"sqlite:///{Path.cwd() / 'mlflow.db'}")
+    return f"{mlflow} ui" if is_default else f"{mlflow} ui --backend-store-uri {uri}"

@@ -22,7 +22,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
     """A nested table's values under their dotted names, as text.
 
     >>> dict(flat({"training": {"learning_rate": 5e-05}, "metrics": [{"use": "glue"}]}))
-    {'training.learning_rate': '5e-05', 'metrics[0].use': 'glue'}
+    {'training.learning_rate': '5e-05', 'metrics.0.use': 'glue'}
     """
     for key, value in table.items():
         name = f"{prefix}{key}"
@@ -30,7 +30,7 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield from flat(value, f"{name}.")
         elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
             for index, item in enumerate(value):
-                yield from flat(item, f"{name}[{index}].")
+                yield from flat(item, f"{name}.{index}.")
         else:
             yield name, str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -45,9 +45,7 @@ def record_start(journal: Journal, folder: RunFolder, plan: Plan, environment: M
     resolved = plan.resolved()
     write_whole(folder.experiment, as_toml(resolved))
     params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
-    journal.append(
-        "run", experiment_name=plan.experiment_name, params=params, tags=_tags(plan, folder, environment)
-    )
+    journal.append("run", experiment_name=plan.experiment_name, params=params, tags=_tags(plan, folder, environment))
     journal.append("artifact", path=folder.experiment.name)
 
 
@@ -68,7 +66,9 @@ def record_data(journal: Journal, splits: Splits) -> None:
         )
 
 
-def record_predictions(journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]) -> None:
+def record_predictions(
+    journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
+) -> None:
     """The predictions on each evaluation split as a table, in the form that MLflow shows as one."""
     paths = []
     for split, predicted in predictions.items():

@@ -60,9 +60,13 @@ def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Ma
         case "extra_forbidden":
             close = other_spellings.get(path[-1]) or nearest(path[-1], model.model_fields)
             known = ", ".join(model.model_fields) or "none"
-            return Problem("there is no such key", where, f"Did you mean {close}?" if close else f"The keys here: {known}.")
+            return Problem(
+                "there is no such key", where, f"Did you mean {close}?" if close else f"The keys here: {known}."
+            )
         case "missing":
-            return Problem("this key is required", where, model.model_fields[path[-1]].description if len(path) == 1 else None)
+            return Problem(
+                "this key is required", where, model.model_fields[path[-1]].description if len(path) == 1 else None
+            )
         case "value_error":
             return Problem(str(detail["ctx"]["error"]), where)
         case "finite_number":
@@ -70,7 +74,9 @@ def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Ma
         case "literal_error":
             close = nearest(value, _choices(detail)) if isinstance(value, str) else None
             hint = f'Did you mean "{close}"?' if close else None
-            return Problem(f"must be one of {detail['ctx']['expected']}, not {_shown(value)}", where, hint)
+            choices = detail["ctx"]["expected"]
+            among = "one of " if " or " in choices else ""
+            return Problem(f"must be {among}{choices}, not {_shown(value)}", where, hint)
         case _:
             return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {_shown(value)}", where)
 
@@ -87,7 +93,7 @@ def _shown(value: object) -> str:
 
 
 class TrainingSettings(Settings):
-    """The `[training]` table. Names and defaults are those of `transformers.TrainingArguments`, unless in `OWN_KEYS`."""
+    """The `[training]` table: names and defaults of `transformers.TrainingArguments`, but for `OWN_KEYS`."""
 
     num_train_epochs: PositiveFloat = Field(3.0, description="How often to go through the training split.")
     max_steps: int = Field(-1, description="Optimizer steps to train for; takes the place of num_train_epochs.")
@@ -95,12 +101,10 @@ class TrainingSettings(Settings):
     per_device_eval_batch_size: PositiveInt = Field(8, description="Rows in a batch while evaluating.")
     gradient_accumulation_steps: PositiveInt = Field(1, description="Batches whose gradients make one step.")
     learning_rate: NonNegativeFloat = Field(5e-5, description="Highest learning rate of the schedule.")
-    lr_scheduler_type: Literal[
-        "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"
-    ] = Field("linear", description="How the learning rate goes after the warm-up.")
-    warmup_steps: NonNegativeFloat = Field(
-        0, description="Steps of linear warm-up; below 1, a fraction of all steps."
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
+        Field("linear", description="How the learning rate goes after the warm-up.")
     )
+    warmup_steps: NonNegativeFloat = Field(0, description="Steps of linear warm-up; below 1, a fraction of all steps.")
     optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
         "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
     )
@@ -118,7 +122,9 @@ class TrainingSettings(Settings):
     data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
     dataloader_num_workers: NonNegativeInt = Field(0, description="Processes that collate batches.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; the best there is by default.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to train; the best there is by default."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -31,6 +31,8 @@ RUN_TAG = "ftrun.run"
 POLL_SECONDS = 1.0
 LONGEST_WAIT = 30.0
 PATIENCE_ALONE = 120.0
+NICENESS = 10
+"""The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
 TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
@@ -67,6 +69,11 @@ class Feeder:
                 start_new_session=True,
                 env={**os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
             )
+
+    def abandon(self) -> None:
+        """End it before the run has begun to be recorded: there is nothing to deliver."""
+        self._process.kill()
+        self._process.communicate()
 
     def finish(self, patience: float) -> Delivery:
         """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it."""
@@ -138,7 +145,7 @@ class _Delivery:
         self._metrics([record for record, _ in batch if record["type"] == "metrics"])
         for record, _ in batch:
             if record["type"] != "metrics":
-                getattr(self, f"_{record['type']}")(record)
+                self._send_record(record)
         self._remember(delivered=batch[-1][1], error=None)
 
     def _remember(self, **changes: Any) -> None:
@@ -165,7 +172,20 @@ class _Delivery:
     def run_id(self) -> str:
         return str(self.state["run_id"])
 
-    # one method for each type of record
+    def _send_record(self, record: Record) -> None:
+        match record["type"]:
+            case "run":
+                self._run(record)
+            case "tags":
+                self._tags(record)
+            case "dataset":
+                self._dataset(record)
+            case "artifact":
+                self._artifact(record)
+            case "end":
+                self._end(record)
+            case _:  # such as a checkpoint: for ftrun alone
+                pass
 
     def _run(self, record: Record) -> None:
         if "run_id" not in self.state:
@@ -247,6 +267,9 @@ def _parts(entities: list[Any], size: int) -> Iterable[list[Any]]:
 def _follow(folder: RunFolder) -> None:
     """Feed MLflow until the run has ended, or the process that runs it is gone, and everything is delivered."""
     import select
+
+    os.nice(NICENESS)
+    import mlflow  # noqa: F401  # while the run imports and opens its own, before there is anything to send
 
     connection = _Delivery(folder)
     wait = POLL_SECONDS

@@ -10,7 +10,7 @@ from ftrun.contracts import FitResult, Job, Reporter
 
 from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
 from ftrun_plugins.backends.fitting import Fitting
-from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm
+from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
 from ftrun_plugins.backends.session import TorchSession
 
 
@@ -20,9 +20,7 @@ class AccelerateSession(TorchSession):
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
         fitting = Fitting(job, reporter)
         horizon, training = fitting.horizon, job.training
-        accelerator = Accelerator(
-            cpu=self.device.type == "cpu", mixed_precision="bf16" if training.bf16 else "no"
-        )
+        accelerator = Accelerator(cpu=self.device.type == "cpu", mixed_precision="bf16" if training.bf16 else "no")
         optimizer = build_optimizer(job.model.to(accelerator.device), training)
         model, loader, optimizer = accelerator.prepare(job.model, fitting.loader, optimizer)
         # not prepared: Accelerate's scheduler would step once a process, and the horizon counts steps already
@@ -44,7 +42,7 @@ class AccelerateSession(TorchSession):
                     accelerator.backward(loss)
                 losses.append(loss.detach())
             grad_norm = accelerator.clip_grad_norm_(model.parameters(), largest_norm(training))
-            learning_rate = scheduler.get_last_lr()[0]
+            learning_rate = learning_rate_of(scheduler)
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()

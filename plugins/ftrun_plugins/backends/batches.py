@@ -37,6 +37,11 @@ class EpochBatches(Sampler[list[int]]):
         """Choose the epoch that the next iteration goes through, counted from 0."""
         self.epoch = epoch
 
+    @property
+    def rows_per_epoch(self) -> int:
+        """Rows in all batches of an epoch."""
+        return len(self) * self.batch_size if self.drop_last else self.rows
+
     def __len__(self) -> int:
         return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
 
@@ -47,18 +52,13 @@ class EpochBatches(Sampler[list[int]]):
             yield order[start : start + self.batch_size]
 
 
-def training_loader(job: Job) -> DataLoader[Any]:
-    """Batches to train on; its `batch_sampler` is an `EpochBatches`.
+def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
+    """Batches to train on.
 
     Like every DataLoader, each pass draws one number from torch's global generator, which dropout draws from too.
     """
-    settings = job.training
-    sampler = EpochBatches(
-        len(job.train), settings.per_device_train_batch_size, job.data_seed, settings.dataloader_drop_last
-    )
-    return DataLoader(
-        job.train, batch_sampler=sampler, collate_fn=job.collate, num_workers=settings.dataloader_num_workers
-    )
+    workers = job.training.dataloader_num_workers
+    return DataLoader(job.train, batch_sampler=batches, collate_fn=job.collate, num_workers=workers)
 
 
 def evaluation_loader(rows: Rows, batch_size: int, collate: Collate) -> DataLoader[Any]:

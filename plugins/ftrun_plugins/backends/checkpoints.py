@@ -1,4 +1,4 @@
-"""Checkpoints: one format for all backends, in the file names that transformers reads, published whole or not at all."""
+"""Checkpoints: one format for all backends, in transformers' file names, published whole or not at all."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import torch
 from ftrun.contracts import EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport
 from torch.optim.lr_scheduler import LRScheduler
 
-from ftrun_plugins.backends.batches import training_loader
+from ftrun_plugins.backends.batches import EpochBatches, training_loader
 from ftrun_plugins.backends.checkpoints import save_checkpoint, save_model
 from ftrun_plugins.backends.evaluation import Forward, metrics_of, predict
 from ftrun_plugins.backends.optimization import Horizon
@@ -20,15 +20,21 @@ class Fitting:
         reporter: Whom to tell.
 
     Attributes:
-        loader: The batches to train on.
+        batches: The order of the rows; loader: the batches to train on.
         horizon: How far to go, and what is due on the way.
     """
 
     def __init__(self, job: Job, reporter: Reporter) -> None:
         self.job = job
         self.reporter = reporter
-        self.loader = training_loader(job)
-        self.horizon = Horizon(len(self.loader), job.training)
+        self.batches = EpochBatches(
+            len(job.train),
+            job.training.per_device_train_batch_size,
+            job.data_seed,
+            job.training.dataloader_drop_last,
+        )
+        self.loader = training_loader(job, self.batches)
+        self.horizon = Horizon(self.batches.rows_per_epoch, job.training)
         self._evaluated_at: int | None = None
         self._saved_at: int | None = None
         self._metrics: dict[str, float] = {}
@@ -61,7 +67,7 @@ class Fitting:
     def finish(
         self, step: int, forward: Forward, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
     ) -> FitResult:
-        """After the last step: a checkpoint if it was stopped before its time, else the last evaluation and the model."""
+        """After the last step: a checkpoint if it stopped early, else the last evaluation and the model."""
         epoch = self.horizon.epoch_after(step)
         if step < self.horizon.total_steps:
             if self._saved_at != step:

@@ -9,7 +9,7 @@ from ftrun.contracts import FitResult, Job, Reporter
 
 from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
 from ftrun_plugins.backends.fitting import Fitting
-from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm
+from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
 from ftrun_plugins.backends.session import TorchSession
 
 
@@ -41,7 +41,7 @@ class LoopSession(TorchSession):
                 loss.backward()
                 losses.append(loss.detach())
             grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(training))
-            learning_rate = scheduler.get_last_lr()[0]
+            learning_rate = learning_rate_of(scheduler)
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()

@@ -16,17 +16,22 @@ class Horizon:
     """How far the training goes, and what is due on the way. Steps count from 1.
 
     Attributes:
-        batches_per_epoch: Batches of the training loader.
+        rows_per_epoch: Rows that are trained on in an epoch.
         training: The settings that say the rest.
     """
 
-    batches_per_epoch: int
+    rows_per_epoch: int
     training: TrainingSettings
 
     @property
+    def rows_per_step(self) -> int:
+        """Rows of a whole optimizer step."""
+        return self.training.per_device_train_batch_size * self.training.gradient_accumulation_steps
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch; its last may take fewer batches."""
-        return math.ceil(self.batches_per_epoch / self.training.gradient_accumulation_steps)
+        """Optimizer steps in an epoch; its last may take fewer rows."""
+        return math.ceil(self.rows_per_epoch / self.rows_per_step)
 
     @property
     def total_steps(self) -> int:
@@ -41,10 +46,9 @@ class Horizon:
         return range(math.ceil(self.total_steps / self.steps_per_epoch))
 
     def epoch_after(self, step: int) -> float:
-        """Passes over the training split, with the fraction."""
+        """Passes over the training split, with the fraction: by rows, so that it is the same however batches are cut."""
         whole, steps = divmod(step, self.steps_per_epoch)
-        batches = min(steps * self.training.gradient_accumulation_steps, self.batches_per_epoch)
-        return whole + batches / self.batches_per_epoch
+        return whole + steps * self.rows_per_step / self.rows_per_epoch
 
     def evaluates_after(self, step: int) -> bool:
         """Whether an evaluation is due."""
@@ -81,12 +85,18 @@ def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch
 def build_scheduler(optimizer: torch.optim.Optimizer, training: TrainingSettings, total_steps: int) -> LRScheduler:
     """The learning rate's course over `total_steps`."""
     warmup = training.warmup_steps
-    return get_scheduler(
+    scheduler: LRScheduler = get_scheduler(
         training.lr_scheduler_type,
         optimizer=optimizer,
         num_warmup_steps=math.ceil(warmup * total_steps) if warmup < 1 else int(warmup),
         num_training_steps=total_steps,
     )
+    return scheduler
+
+
+def learning_rate_of(scheduler: LRScheduler) -> float:
+    """The rate that the next step uses."""
+    return float(scheduler.get_last_lr()[0])
 
 
 def largest_norm(training: TrainingSettings) -> float:

@@ -90,7 +90,11 @@ def _accelerate_state() -> Iterator[None]:
 def _quiet_libraries() -> Iterator[None]:
     """What libraries log goes up to the root logger, and so to the run's log; their own bars are off."""
     import datasets
-    import huggingface_hub.utils as hub_utils
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as transformers_logging
 
     loggers = [logging.getLogger(name) for name in TALKATIVE]
@@ -99,7 +103,7 @@ def _quiet_libraries() -> Iterator[None]:
         logger.handlers, logger.propagate = [], True
     bars = [
         (datasets.disable_progress_bars, datasets.enable_progress_bars, not datasets.are_progress_bars_disabled()),
-        (hub_utils.disable_progress_bars, hub_utils.enable_progress_bars, not hub_utils.are_progress_bars_disabled()),
+        (disable_progress_bars, enable_progress_bars, not are_progress_bars_disabled()),
         (
             transformers_logging.disable_progress_bar,
             transformers_logging.enable_progress_bar,

@@ -1,4 +1,4 @@
-"""transformers' Trainer: section 2 of the course's chapter 3. Its loop and callbacks are kept; the ingredients are ours."""
+"""transformers' Trainer: section 2 of the course's chapter 3. Loop and callbacks are its own, the ingredients ours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from ftrun.contracts import FitResult, Job, Reporter
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -29,7 +30,7 @@ class TrainerSession(TorchSession):
             job.model.config.use_cache = use_cache
         reporter.training_started(fitting.horizon.total_steps)
         trainer.train()
-        result = fitting.finish(trainer.state.global_step, trainer.forward, trainer.optimizer, trainer.lr_scheduler)
+        result = fitting.finish(trainer.state.global_step, trainer.forward, *trainer.built)
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
         return result
 
@@ -67,7 +68,7 @@ def training_arguments(job: Job, device: torch.device) -> TrainingArguments:
 
 
 class CurveTrainer(Trainer):
-    """Trainer with the ingredients that all backends share: batches, optimizer, schedule, loss, evaluation, checkpoints."""
+    """Trainer with what all backends share: batches, optimizer, schedule, loss, evaluation, checkpoints."""
 
     # compute_loss weights each batch by its share of the step's rows; Trainer must not divide it again
     loss_is_scaled_for_ga = True
@@ -88,12 +89,19 @@ class CurveTrainer(Trainer):
         loader: DataLoader[Any] = self.accelerator.prepare(self.fitting.loader)
         return loader
 
+    @property
+    def built(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
+        """Optimizer and schedule, once training has begun."""
+        assert self.optimizer is not None and self.lr_scheduler is not None
+        return self.optimizer, self.lr_scheduler
+
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        self.optimizer = build_optimizer(self.model, self.fitting.job.training)
+        self.optimizer = build_optimizer(self.fitting.job.model, self.fitting.job.training)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        self.lr_scheduler = build_scheduler(self.optimizer, self.fitting.job.training, num_training_steps)
+        assert self.optimizer is not None
+        self.lr_scheduler: Any = build_scheduler(self.optimizer, self.fitting.job.training, num_training_steps)
         return self.lr_scheduler
 
     def get_batch_samples(
@@ -116,7 +124,7 @@ class CurveTrainer(Trainer):
         return (loss, output) if return_outputs else loss
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        self.grad_norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.grad_norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         return self.grad_norm
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -126,7 +134,7 @@ class CurveTrainer(Trainer):
         return named
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        self.fitting.save(self.state.global_step, self.optimizer, self.lr_scheduler)
+        self.fitting.save(self.state.global_step, *self.built)
 
 
 class _OnStep(TrainerCallback):
@@ -157,5 +165,3 @@ class _OnStep(TrainerCallback):
     def _obey(self, control: TrainerControl) -> None:
         if self.trainer.fitting.reporter.stop_requested:
             control.should_training_stop = True
-
-

@@ -14,13 +14,17 @@ from pydantic import Field
 class DynamicPaddingSettings(Settings):
     """Settings of the collator "dynamic-padding"."""
 
-    pad_to_multiple_of: PositiveInt | None = Field(None, description="Round the padded length up to a multiple of this.")
+    pad_to_multiple_of: PositiveInt | None = Field(
+        None, description="Round the padded length up to a multiple of this."
+    )
 
 
 class FixedLengthSettings(Settings):
     """Settings of the collator "fixed-length"."""
 
-    length: PositiveInt = Field(128, description="Length of every row in tokens; the model's max_length must not be longer.")
+    length: PositiveInt = Field(
+        128, description="Length of every row in tokens; the model's max_length must not be longer."
+    )
 
 
 def _build_dynamic(settings: DynamicPaddingSettings, tokenizer: Any) -> Collate:
@@ -46,7 +50,7 @@ def ftrun_collators() -> Sequence[Collator]:
         ),
         Collator(
             name="fixed-length",
-            summary="Pads, and cuts, every row to one length: for accelerators that want one shape",
+            summary="Pads every row to one length: for accelerators that want one shape",
             settings=FixedLengthSettings,
             build=_build_fixed,
         ),

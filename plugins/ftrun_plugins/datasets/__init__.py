@@ -20,7 +20,9 @@ class Limits(Settings):
     """How many rows to use, by the names of transformers' example scripts."""
 
     max_train_samples: PositiveInt | None = Field(None, description="Train on the first so many rows only.")
-    max_eval_samples: PositiveInt | None = Field(None, description="Evaluate on the first so many rows of a split only.")
+    max_eval_samples: PositiveInt | None = Field(
+        None, description="Evaluate on the first so many rows of a split only."
+    )
 
 
 class GlueSettings(Limits):
@@ -53,7 +55,9 @@ class LabelledText(Limits):
 class HubSettings(LabelledText):
     """Settings of the data set "hub"."""
 
-    path: str = Field(description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one.")
+    path: str = Field(
+        description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one."
+    )
     name: str | None = Field(None, description="Its configuration, where it has several.")
     revision: str | None = Field(None, description="Branch, tag or commit.")
     train_split: str = Field("train", description="The split to train on.")

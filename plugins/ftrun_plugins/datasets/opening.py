@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def open_repository(path: str, name: str | None, revision: str | None) -> Opened
         return Opened(_load(path, name), str(Path(path).absolute()), checksum(files))
     found = hub.find(path, "dataset", revision, "dataset.path")
     folder = _snapshot(found, name)
-    return Opened(_load(str(folder), name), f"https://huggingface.co/datasets/{path}", found.commit or folder.name)
+    return Opened(_load(str(folder), name), f"https://huggingface.co/datasets/{path}", folder.name)
 
 
 def _snapshot(found: hub.Found, name: str | None) -> Path:
@@ -53,10 +54,16 @@ def _snapshot(found: hub.Found, name: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    where = {"repo_type": "dataset", "revision": found.commit, "local_files_only": found.cached_only}
+    download = partial(
+        snapshot_download,
+        found.repo_id,
+        repo_type="dataset",
+        revision=found.revision,
+        local_files_only=found.cached_only,
+    )
     try:
-        card = Path(snapshot_download(found.repo_id, allow_patterns="README.md", **where))
-        folder = Path(snapshot_download(found.repo_id, allow_patterns=_patterns(card / "README.md", name), **where))
+        card = Path(download(allow_patterns="README.md"))
+        folder = Path(download(allow_patterns=_patterns(card / "README.md", name)))
     except LocalEntryNotFoundError as error:
         if not found.cached_only:
             raise
@@ -128,9 +135,14 @@ def labelled_task(rows: Dataset, settings: LabelledText) -> Task:
     from datasets import ClassLabel
 
     columns = tuple(settings.text_columns)
-    for place, column in [*(("dataset.text_columns", name) for name in columns), ("dataset.label_column", settings.label_column)]:
+    for place, column in [
+        *(("dataset.text_columns", name) for name in columns),
+        ("dataset.label_column", settings.label_column),
+    ]:
         if column not in rows.column_names:
-            raise ExperimentError(Problem(f'there is no column "{column}"', place, f"There are: {', '.join(rows.column_names)}."))
+            raise ExperimentError(
+                Problem(f'there is no column "{column}"', place, f"There are: {', '.join(rows.column_names)}.")
+            )
     if settings.kind == "regression":
         return Task("regression", columns, settings.label_column)
     feature = rows.features[settings.label_column]
@@ -150,13 +162,12 @@ def with_label_ids(splits: Mapping[str, Dataset], task: Task) -> dict[str, Datas
     if task.class_names is None:
         return dict(splits)
     ids = {name: index for index, name in enumerate(task.class_names)}
-    named = {
+    return {
         split: rows.map(lambda row: {task.label_column: ids[str(row[task.label_column])]})
         if _by_name(rows, task.label_column, task.class_names)
         else rows
         for split, rows in splits.items()
     }
-    return named
 
 
 def _by_name(rows: Dataset, column: str, names: Sequence[str]) -> bool:
@@ -171,7 +182,11 @@ def _check_labels(rows: Dataset, column: str, names: Sequence[str]) -> None:
         raise ExperimentError(Problem(f'all labels in column "{column}" are the same', "dataset.label_column"))
     if any(value is None for value in values):
         raise ExperimentError(Problem(f'some rows have no label in column "{column}"', "dataset.label_column"))
-    unknown = sorted(str(value) for value in values if str(value) not in names and not (isinstance(value, int) and 0 <= value < len(names)))
+    unknown = sorted(
+        str(value)
+        for value in values
+        if str(value) not in names and not (isinstance(value, int) and 0 <= value < len(names))
+    )
     if unknown:
         shown = ", ".join(unknown[:5])
         raise ExperimentError(Problem(f"labels that are none of the classes: {shown}", "dataset.class_names"))

@@ -1,4 +1,4 @@
-"""Scores as `evaluate` metrics of this package: computed by scikit-learn and SciPy, no network, no script from elsewhere."""
+"""Scores as `evaluate` metrics of this package, computed by scikit-learn and SciPy: no network, no script."""
 
 from __future__ import annotations
 

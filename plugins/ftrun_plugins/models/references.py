@@ -51,12 +51,12 @@ class Located:
 
     Attributes:
         name_or_path: For `from_pretrained`.
-        revision: The commit on the Hub; None for a folder.
+        revision: On the Hub: by name, so that the cache knows the name too; of no account for a folder.
         cached_only: Whether only the cache can be asked.
         source: For the record, with the commit where there is one.
     """
 
     name_or_path: str
-    revision: str | None
+    revision: str
     cached_only: bool
     source: str

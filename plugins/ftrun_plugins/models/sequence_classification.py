@@ -71,7 +71,7 @@ def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
         raise ExperimentError(Problem(message, "model.config"))
     _describe_task(config, task, settings, tokenizer)
     try:
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     except ValueError as error:
         message = f"{settings.model_type} makes no sequence-classification model with this configuration: {error}"
         raise ExperimentError(Problem(message.split("\n")[0], "model.config")) from error
@@ -80,28 +80,28 @@ def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
 
 def _locate(reference: str, revision: str | None, place: str) -> Located:
     if reference.startswith(PACKAGE):
-        return Located(str(package_folder(reference)), None, True, reference)
+        return Located(str(package_folder(reference)), "main", True, reference)
     if Path(reference).expanduser().is_dir():
         folder = str(Path(reference).expanduser().absolute())
-        return Located(folder, None, True, folder)
+        return Located(folder, "main", True, folder)
     found = hub.find(reference, "model", revision, place)
     if found.cached_only and not _is_cached(found):
         raise hub.unreachable(found, "model", place)
     source = f"https://huggingface.co/{reference}" + (f"@{found.commit}" if found.commit else "")
-    return Located(reference, found.commit, found.cached_only, source)
+    return Located(reference, found.revision, found.cached_only, source)
 
 
 def _is_cached(found: hub.Found) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(found.repo_id, "config.json", revision=found.commit), str)
+    return isinstance(try_to_load_from_cache(found.repo_id, "config.json", revision=found.revision), str)
 
 
 def _load(kind: Any, located: Located, **options: Any) -> Any:
     """`from_pretrained` without remote code or pickles, from just the place that was located."""
     return kind.from_pretrained(
         located.name_or_path,
-        revision=located.revision or "main",
+        revision=located.revision,
         local_files_only=located.cached_only,
         trust_remote_code=False,
         **options,
@@ -112,7 +112,9 @@ def _config(located: Located, place: str) -> PretrainedConfig:
     try:
         config: PretrainedConfig = _load(AutoConfig, located)
     except (OSError, ValueError) as error:
-        raise ExperimentError(Problem(f"{located.source} holds no model that can be read: {_first(error)}", place)) from error
+        raise ExperimentError(
+            Problem(f"{located.source} holds no model that can be read: {_first(error)}", place)
+        ) from error
     return config
 
 
@@ -120,7 +122,9 @@ def _tokenizer(located: Located, settings: TextSettings, place: str) -> PreTrain
     try:
         tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, located)
     except (OSError, ValueError) as error:
-        raise ExperimentError(Problem(f"{located.source} holds no tokenizer that can be read: {_first(error)}", place)) from error
+        raise ExperimentError(
+            Problem(f"{located.source} holds no tokenizer that can be read: {_first(error)}", place)
+        ) from error
     if settings.pad_token is not None:
         if settings.pad_token not in tokenizer.get_vocab():
             raise ExperimentError(Problem(f'the tokenizer knows no token "{settings.pad_token}"', "model.pad_token"))
@@ -152,7 +156,11 @@ def _describe_task(
     config.pad_token_id = tokenizer.pad_token_id
     if settings.dropout is not None:
         for name, value in config.to_dict().items():
-            if ("dropout" in name or "drop_prob" in name) and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if (
+                ("dropout" in name or "drop_prob" in name)
+                and isinstance(value, (int, float))
+                and not isinstance(value, bool)
+            ):
                 setattr(config, name, settings.dropout)
 
 

@@ -3,43 +3,62 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 
 import click
 
 from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.plan import Plan
-from ftrun.plugins import load_catalogue
+from ftrun.plugins import Catalogue, load_catalogue
 
 
 @click.command("run")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @experiment_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a run on standard output, all else on standard error.")
-def command(files: tuple[str, ...], profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...], as_json: bool) -> int:
-    """Run experiments in order, going on after a failure.
+@click.option(
+    "--backend", "backends", metavar="NAME", multiple=True, help="Run on this backend; again for several, in turn."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a run on standard output, all else on standard error."
+)
+def command(
+    files: tuple[str, ...],
+    profile: str | None,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    backends: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Run experiments in order, going on after a failure; several are compared in a table at the end.
 
     All files are checked before the first one runs. Exit status: 0 all done; 1 a run failed; 2 a file, an option or a
     part is wrong; 130 interrupted, 143 terminated (a checkpoint is written first).
     """
     catalogue = load_catalogue()
     plans: list[Plan] = []
+    wrong = False
+    choices: list[tuple[str, ...]] = [(f"backend.use={name}",) for name in backends] or [()]
     for path in files:
-        try:
-            plans.append(load_plan(path, catalogue, profile, overrides, unset))
-        except ExperimentError as error:
-            tell(error, path)
-    if len(plans) < len(files):
-        return WRONG
+        for chosen in choices:
+            try:
+                plans.append(load_plan(path, catalogue, profile, (*overrides, *chosen), unset))
+            except ExperimentError as error:
+                tell(error, path)
+                wrong = True
+    return WRONG if wrong else _run_all(plans, catalogue, as_json)
 
+
+def _run_all(plans: Sequence[Plan], catalogue: Catalogue, as_json: bool) -> int:
     from rich.console import Console
 
+    from ftrun.comparison import compare
     from ftrun.execution import execute
-    from ftrun.progress import make_watcher
+    from ftrun.progress import make_watcher, open_mlflow
 
     console = Console(stderr=as_json)
     worst = 0
+    results = []
     for plan in plans:
         try:
             outcome = execute(plan, catalogue, make_watcher(console))
@@ -53,6 +72,9 @@ def command(files: tuple[str, ...], profile: str | None, overrides: tuple[str, .
             print(json.dumps(outcome.result.as_json()), flush=True)
         if outcome.exit_status > 128:
             return outcome.exit_status
+        results.append(outcome.result)
         worst = max(worst, outcome.exit_status)
-    sys.stdout.flush()
+    if len(results) > 1:
+        console.print(compare(results))
+        console.print(f"see the curves: {open_mlflow(results[-1])}", highlight=False, soft_wrap=True)
     return worst

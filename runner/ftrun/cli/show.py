@@ -15,7 +15,8 @@ from ftrun.plugins import load_catalogue
 @experiment_options
 def command(file: str, profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]) -> int:
     """Print the resolved experiment as TOML that runs as it stands: layers merged, every default filled in, and a
-    comment that tells who provides each part."""
+    comment that tells who provides each part.
+    """
     try:
         plan = load_plan(file, load_catalogue(), profile, overrides, unset)
     except ExperimentError as error:
@@ -36,5 +37,5 @@ def _with_providers(plan: Plan) -> str:
         tables |= {f"metrics[{index}]": item for index, item in enumerate(metrics)}
     for place, part in plan.parts.items():
         if place in tables:
-            tables[place]["use"].comment(f"from {part.offer.provider}")  # type: ignore[union-attr]
+            tables[place]["use"].comment(f"from {part.offer.provider}")
     return tomlkit.dumps(document)

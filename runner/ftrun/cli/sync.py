@@ -25,7 +25,9 @@ def command(runs: tuple[str, ...]) -> int:
             continue
         delivery = deliver(RunFolder(path.absolute()))
         if delivery.pending:
-            click.secho(f"{path.name}: {delivery.pending} records are still pending: {delivery.error}", fg="red", err=True)
+            click.secho(
+                f"{path.name}: {delivery.pending} records are still pending: {delivery.error}", fg="red", err=True
+            )
             status = max(status, 1)
         else:
             click.echo(f"{path.name}: all of it is in MLflow, as {delivery.run_id} at {delivery.uri}")

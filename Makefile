@@ -1,0 +1,36 @@
+# make demo   sets up and runs the quickstart on all three backends
+# make test   sets up and runs the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SET_UP := $(VENV)/.set-up
+
+.PHONY: demo test test-slow lint format clean
+
+demo: $(SET_UP)
+	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
+
+test: $(SET_UP)
+	$(BIN)/pytest
+
+test-slow: $(SET_UP)
+	$(BIN)/pytest -m slow -n 0
+
+lint: $(SET_UP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(SET_UP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(SET_UP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ftrun needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --constraint constraints.txt --editable '.[sample,dev]'
+	touch $(SET_UP)
+
+clean:
+	rm -rf $(VENV) build dist

