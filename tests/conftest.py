@@ -8,10 +8,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 from helpers import SHARED, TINY, Ftrun, Hub
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
+
+hypothesis.settings.register_profile("ftrun", deadline=None)  # a first call imports what the later ones find
+hypothesis.settings.load_profile("ftrun")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -187,7 +187,9 @@ def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> No
 
     training = TrainingSettings(learning_rate=0.25, max_steps=9, warmup_steps=2, weight_decay=0.5, max_grad_norm=0.5)
     values: dict[str, Any] = {field.name: None for field in dataclasses.fields(Job)}
-    job = Job(**{**values, "training": training, "seed": 3, "data_seed": 4, "run_folder": Path(), "task": Task("x", ())})
+    job = Job(
+        **{**values, "training": training, "seed": 3, "data_seed": 4, "run_folder": Path(), "task": Task("x", ())}
+    )
     arguments = training_arguments(job, torch.device("cpu"))
     steered = {"eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "data_seed"}
     loaders = {"dataloader_drop_last", "dataloader_num_workers"}

@@ -46,7 +46,7 @@ class Horizon:
         return range(math.ceil(self.total_steps / self.steps_per_epoch))
 
     def epoch_after(self, step: int) -> float:
-        """Passes over the training split, with the fraction: by rows, so that it is the same however batches are cut."""
+        """Passes over the training split, with the fraction by rows: the same however batches are cut."""
         whole, steps = divmod(step, self.steps_per_epoch)
         return whole + steps * self.rows_per_step / self.rows_per_epoch
 

@@ -162,10 +162,16 @@ def with_label_ids(splits: Mapping[str, Dataset], task: Task) -> dict[str, Datas
     if task.class_names is None:
         return dict(splits)
     ids = {name: index for index, name in enumerate(task.class_names)}
+
+    def with_ids(rows: Dataset) -> Dataset:
+        from datasets import ClassLabel, Features
+
+        column = task.label_column
+        features = Features({**rows.features, column: ClassLabel(names=list(ids))})
+        return rows.map(lambda row: {column: ids[str(row[column])]}, features=features)
+
     return {
-        split: rows.map(lambda row: {task.label_column: ids[str(row[task.label_column])]})
-        if _by_name(rows, task.label_column, task.class_names)
-        else rows
+        split: with_ids(rows) if _by_name(rows, task.label_column, task.class_names) else rows
         for split, rows in splits.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import tempfile
@@ -215,6 +216,7 @@ def _digest(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _encoder(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Encode:
+    tokenizer = copy.deepcopy(tokenizer)  # truncating leaves its mark on a tokenizer, and so on what is saved of it
     as_label = float if task.kind == "regression" else int
 
     def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:

@@ -1,0 +1,157 @@
+"""MLflow holds everything about a run, once, with no server to start; read back from a real SQLite store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import pytest
+from ftrun.journal import RunFolder
+from ftrun.tracking import deliver, delivery
+from helpers import journal_of, points_of
+
+TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> ftrun.RunResult:
+    """A run that MLflow was told of, in a folder of its own."""
+    from helpers import TINY
+
+    folder = tmp_path_factory.mktemp("tracked")
+    (folder / "tiny.toml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = ftrun.run("tiny.toml", overrides=TRACKED, progress=False)
+    assert result.status == "FINISHED", result.error
+    return result
+
+
+def client(result: ftrun.RunResult) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{result.run_folder.parent.parent / 'mlflow.db'}")
+
+
+def stored(result: ftrun.RunResult) -> dict[tuple[str, int], float]:
+    """All points that MLflow has, each of which it must have once."""
+    metrics = client(result).get_run(result.run_id).data.metrics
+    history = [point for key in metrics for point in client(result).get_metric_history(result.run_id, key)]
+    points = {(point.key, point.step): point.value for point in history}
+    assert len(points) == len(history)
+    return points
+
+
+def test_mlflow_has_the_run_under_the_experiments_name(tracked: ftrun.RunResult) -> None:
+    run = client(tracked).get_run(tracked.run_id)
+    experiment = client(tracked).get_experiment_by_name("paraphrases")
+    assert run.info.experiment_id == experiment.experiment_id
+    assert run.info.run_name == tracked.run == run.data.tags["ftrun.run"]
+    assert run.info.status == "FINISHED"
+    assert tracked.tracking_uri == f"sqlite:///{tracked.run_folder.parent.parent / 'mlflow.db'}"
+
+
+def test_mlflow_has_every_point_once_and_to_the_last_bit(tracked: ftrun.RunResult) -> None:
+    assert stored(tracked) == points_of(tracked.run_folder)
+    assert {key for key, _ in stored(tracked)} == {
+        *("train/loss", "train/learning_rate", "train/grad_norm", "epoch", "eval/loss", "eval/accuracy", "eval/f1"),
+    }
+
+
+def test_mlflow_has_the_settings_as_flat_parameters(tracked: ftrun.RunResult) -> None:
+    params = client(tracked).get_run(tracked.run_id).data.params
+    assert params["training.learning_rate"] == "0.001"
+    assert params["dataset.use"] == "sample" and params["metrics.0.use"] == "glue"
+    assert params["model.config.hidden_size"] == "16" and params["training.bf16"] == "false"
+
+
+def test_mlflow_has_tags_for_all_that_the_numbers_depend_on(tracked: ftrun.RunResult) -> None:
+    tags = client(tracked).get_run(tracked.run_id).data.tags
+    for name in ("host", "device", "threads", "seed", "backend", "precision", "version.torch", "version.transformers"):
+        assert tags[f"ftrun.{name}"], name
+    assert tags["mlflow.source.name"] == "tiny.toml"
+
+
+def test_mlflow_has_the_data_sets(tracked: ftrun.RunResult) -> None:
+    inputs = client(tracked).get_run(tracked.run_id).inputs.dataset_inputs
+    found = {
+        entry.dataset.name: (json.loads(entry.dataset.profile)["num_rows"], entry.tags[0].value) for entry in inputs
+    }
+    assert found == {"ftrun-sample/train": (44, "training"), "ftrun-sample/validation": (20, "evaluation")}
+    assert all(len(entry.dataset.digest) == 36 for entry in inputs)
+
+
+def test_mlflow_has_model_predictions_and_experiment(tracked: ftrun.RunResult, tmp_path: Path) -> None:
+    import mlflow.artifacts
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    uri = tracked.tracking_uri
+    model = mlflow.artifacts.download_artifacts(
+        run_id=tracked.run_id, artifact_path="model", dst_path=str(tmp_path), tracking_uri=uri
+    )
+    assert AutoModelForSequenceClassification.from_pretrained(model).num_labels == 2
+    assert AutoTokenizer.from_pretrained(model).pad_token == "[PAD]"
+    paths = {artifact.path for artifact in client(tracked).list_artifacts(tracked.run_id)}
+    assert paths == {"experiment.toml", "model", "predictions"}
+    tags = client(tracked).get_run(tracked.run_id).data.tags
+    assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "predictions/validation.json", "type": "table"}]
+
+
+def test_delivering_everything_again_makes_no_doubles(
+    tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tracked.run_folder.parent.parent)
+    before = stored(tracked)
+    folder = RunFolder(tracked.run_folder)
+    folder.delivery.unlink()
+    again = deliver(folder)
+    assert (again.pending, again.error, again.run_id) == (0, None, tracked.run_id)
+    assert stored(tracked) == before
+    experiment = client(tracked).get_experiment_by_name("paraphrases").experiment_id
+    assert len(client(tracked).search_runs([experiment])) == 1
+    assert len(client(tracked).get_run(tracked.run_id).inputs.dataset_inputs) == 2
+
+
+def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 6.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    result = ftrun.run(tiny, overrides=TRACKED, progress=False)
+    assert result.status == "FINISHED" and result.run_id is None
+    folder = RunFolder(result.run_folder)
+    assert delivery(folder).pending == len(journal_of(result.run_folder))
+    assert "secret" not in "".join(file.read_text() for file in result.run_folder.glob("*.*") if file.name != "log.txt")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    later = deliver(folder)
+    assert (later.pending, later.error) == (0, None)
+    found = ftrun.RunResult(**{**result.__dict__, "run_id": later.run_id})
+    assert stored(found) == points_of(result.run_folder)
+
+
+def test_a_failed_run_is_failed_in_mlflow_with_its_reason(tiny: Path) -> None:
+    result = ftrun.run(tiny, overrides={**TRACKED, "training.learning_rate": 1e30}, progress=False)
+    run = client(result).get_run(result.run_id)
+    assert run.info.status == "FAILED" and "step 2" in run.data.tags["ftrun.error"]
+
+
+def test_what_fails_before_training_is_no_run_in_mlflow(tiny: Path) -> None:
+    bad = {"dataset": {"use": "glue", "task": "mrpc"}}
+    result = ftrun.run(tiny, overrides={**TRACKED, **bad}, progress=False)
+    assert result.status == "FAILED" and result.run_id is None
+    assert not Path("mlflow.db").exists()
+
+
+def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import ftrun, sys; ftrun.run('tiny.toml', overrides={'tracking.enabled': True}, progress=False); "
+        "print('mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,173 @@
+"""Against a Hub on loopback: the chapter's data and files, the cache, outages, and the course's own three ways."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import PROJECT, SHARED, Ftrun, Hub, points_of
+
+FEW_STEPS = ("--set", "training.max_steps=3", "--set", "tracking.enabled=false", "--set", "training.device=cpu")
+
+PROBE = """
+import json
+from ftrun_plugins.datasets import GlueSettings
+from ftrun_plugins.datasets.glue import build
+from ftrun_plugins.models import CheckpointSettings
+from ftrun_plugins.models.sequence_classification import from_checkpoint
+from ftrun_plugins.collators.padding import dynamic
+import transformers
+
+splits = build(GlueSettings(task="mrpc"))
+transformers.set_seed(42)
+built = from_checkpoint(CheckpointSettings(checkpoint="google-bert/bert-base-uncased"), splits.task)
+encoded = splits.train.select(range(8)).map(built.encode, batched=True, remove_columns=splits.train.column_names)
+batch = dynamic(built.tokenizer, None)([encoded[i] for i in range(8)])
+print(json.dumps({
+    "rows": [len(splits.train), len(splits.evaluation["validation"]), len(splits.test["test"])],
+    "lengths": [len(row["input_ids"]) for row in encoded],
+    "shape": list(batch["input_ids"].shape),
+    "digest": splits.digest,
+    "source": built.source,
+    "stsb": build(GlueSettings(task="stsb")).task.kind,
+}))
+"""
+
+
+def python(code: str, env: Mapping[str, str]) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_facts_that_the_chapter_prints(hub: Hub) -> None:
+    facts = python(PROBE, hub.env)
+    assert facts["rows"] == [3668, 408, 1725]
+    assert facts["lengths"] == [50, 59, 47, 67, 59, 50, 62, 32]
+    assert facts["shape"] == [8, 67]
+    assert len(facts["digest"]) == 40
+    assert facts["source"].startswith("https://huggingface.co/google-bert/bert-base-uncased@")
+    assert facts["stsb"] == "regression"
+
+
+def test_mrpc_is_1377_steps_and_loads_from_the_cache_when_the_hub_is_gone(hub: Hub, ftrun_command: Ftrun) -> None:
+    file = PROJECT / "experiments" / "mrpc_loop.toml"
+    online = ftrun_command(file, "--json", *FEW_STEPS, env=hub.env)
+    assert online.returncode == 0, online.stderr
+    hub.stop()
+    offline = ftrun_command(file, "--json", *FEW_STEPS, env=hub.env)
+    assert offline.returncode == 0, offline.stderr
+    first, second = (json.loads(done.stdout) for done in (online, offline))
+    assert points_of(Path(first["run_folder"])) == points_of(Path(second["run_folder"]))
+    table = json.loads(Path(first["run_folder"], "predictions", "validation.json").read_text())
+    assert len(table["data"]) == 408
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.optimization import Horizon
+
+    assert Horizon(3668, TrainingSettings()).total_steps == 1377
+
+
+def test_only_the_files_that_are_needed_are_fetched(hub: Hub, ftrun_command: Ftrun) -> None:
+    assert ftrun_command(PROJECT / "experiments" / "mrpc_loop.toml", *FEW_STEPS, env=hub.env).returncode == 0
+    asked = hub.requests()
+    assert "mrpc/train-00000-of-00001.parquet" in asked and "model.safetensors" in asked
+    assert "stsb" not in asked
+
+
+OUT_OF_REACH = {
+    "refusing": "http://127.0.0.1:9",
+    "no such name": "http://hub.invalid",
+}
+
+
+@pytest.mark.parametrize("endpoint", OUT_OF_REACH.values(), ids=OUT_OF_REACH)
+def test_no_hub_and_nothing_cached_is_told_quickly_with_the_ways_out(
+    tmp_path: Path, ftrun_command: Ftrun, endpoint: str
+) -> None:
+    env = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf")}
+    file = PROJECT / "experiments" / "mrpc_accel.toml"
+    imports = "import ftrun_plugins.backends.accelerate, ftrun_plugins.datasets.opening, datasets"
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", imports], check=True, env={**os.environ, **env})
+    imported = time.monotonic() - began
+    began = time.monotonic()
+    done = ftrun_command(file, env=env)
+    assert time.monotonic() - began < imported + 5 + 2  # two for the machine's moods
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    for words in ("nyu-mll/glue", endpoint, "HF_ENDPOINT", "HF_HOME", "--profile smoke", "local folder"):
+        assert words in done.stderr
+
+
+def test_a_hub_that_is_down_or_silent_is_out_of_reach_too(tmp_path: Path, ftrun_command: Ftrun) -> None:
+    if not SHARED:
+        pytest.skip("FTRUN_TEST_SHARED names no folder with a stand-in for the Hub")
+    for name, option, words in (("down", "--fail=1", "503"), ("silent", "--delay=60", "")):
+        hub = Hub(tmp_path / name, option)
+        try:
+            done = ftrun_command(PROJECT / "experiments" / "mrpc_accel.toml", env=hub.env, timeout=90)
+        finally:
+            hub.stop()
+        assert done.returncode == 1 and "out of reach" in done.stderr and words in done.stderr, (name, done.stderr)
+
+
+def test_what_the_hub_has_not_is_told_as_such(hub: Hub, ftrun_command: Ftrun) -> None:
+    file = PROJECT / "experiments" / "mrpc_loop.toml"
+    model = ftrun_command(file, "--set", "model.checkpoint=nobody/nothing", *FEW_STEPS, env=hub.env)
+    assert model.returncode == 2 and "the Hub has no model nobody/nothing" in model.stderr
+    data = ftrun_command(file, "--set", "dataset.path=nobody/glue", *FEW_STEPS, env=hub.env)
+    assert data.returncode == 2 and "the Hub has no dataset nobody/glue" in data.stderr
+
+
+def course(way: str, hub: Hub, out: Path, *arguments: str) -> Any:
+    command = [sys.executable, f"{SHARED}/reference/course.py", way, "--model", "google-bert/bert-base-uncased"]
+    settings = ["--fused", "--clip", "1.0", "--work", str(out.parent / "work"), "--out", str(out)]
+    subprocess.run([*command, *settings, *arguments], check=True, env={**os.environ, **hub.env}, capture_output=True)
+    return json.loads(out.read_text())
+
+
+def test_the_loss_is_the_courses_at_every_step(hub: Hub, ftrun_command: Ftrun, tmp_path: Path) -> None:
+    """Ten steps of the whole schedule's first; the slow test goes to the end."""
+    rows, steps = 80, 20
+    reference = course("loop", hub, tmp_path / "course.json", "--rows", str(rows), "--epochs", "2")
+    assert reference["steps"] == steps
+    shorter = ("--set", f"dataset.max_train_samples={rows}", "--set", "training.num_train_epochs=2")
+    for end in ("trainer", "loop", "accel"):
+        file = PROJECT / "experiments" / f"mrpc_{end}.toml"
+        options = (*shorter, "--set", "tracking.enabled=false", "--set", "training.device=cpu")
+        done = ftrun_command(file, "--json", *options, env=hub.env)
+        assert done.returncode == 0, done.stderr
+        points = points_of(Path(json.loads(done.stdout)["run_folder"]))
+        assert [points["train/loss", step] for step in range(1, steps + 1)] == reference["losses"]
+        for epoch, evaluation in enumerate(reference["evals"], 1):
+            assert points["eval/accuracy", epoch * steps // 2] == evaluation["accuracy"]
+            assert points["eval/f1", epoch * steps // 2] == evaluation["f1"]
+
+
+@pytest.mark.slow
+def test_the_whole_of_mrpc_is_one_curve_on_three_backends_and_in_the_course(
+    hub: Hub, ftrun_command: Ftrun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    reference = course("loop", hub, tmp_path / "course.json")
+    assert reference["steps"] == 1377
+    print(json.dumps({"course": reference["evals"], "seconds": reference["seconds_training"]}))
+    for end in ("trainer", "loop", "accel"):
+        file = PROJECT / "experiments" / f"mrpc_{end}.toml"
+        done = ftrun_command(file, "--json", env=hub.env, timeout=3600)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        print(json.dumps(result))
+        points = points_of(Path(result["run_folder"]))
+        losses = [points["train/loss", step] for step in range(1, 1378)]
+        assert max(abs(ours - theirs) for ours, theirs in zip(losses, reference["losses"], strict=True)) == 0.0
+        final = reference["evals"][-1]
+        assert (result["metrics"]["eval/accuracy"], result["metrics"]["eval/f1"]) == (final["accuracy"], final["f1"])
