@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
 import pytest
-import tomllib
 from ftrun.cli import COMMANDS
 from ftrun.plugins import load_catalogue
 from helpers import PROJECT, Ftrun

@@ -68,6 +68,7 @@ def run(
 
     Raises:
         ExperimentError: If the file or a part of it is wrong; nothing was run then.
+        RunError: If the run folder cannot be made.
     """
     catalogue = load_catalogue()
     plan = make_plan(load_experiment(Path(path), profile, overrides, unset), catalogue)
@@ -119,7 +120,7 @@ class _Execution:
         problem: FtrunError | None = None
         exit_status = 1
         error: str | None = None
-        with signals_caught(self.reporter.request_stop) as interruption:
+        with signals_caught(self._asked_to_stop) as interruption:
             try:
                 fit = self._train()
                 status, exit_status = ("FINISHED", 0) if fit.completed else ("KILLED", interruption.exit_status or 1)
@@ -134,6 +135,12 @@ class _Execution:
                 log.exception("the run failed")
                 error = f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})"
             return Outcome(self._end(status, error, fit), exit_status, problem)
+
+    def _asked_to_stop(self) -> None:
+        """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep."""
+        if not self.reporter.is_training:
+            raise KeyboardInterrupt
+        self.reporter.request_stop()
 
     def _train(self) -> FitResult:
         plan, watcher = self.plan, self.watcher

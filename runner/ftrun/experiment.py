@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,15 @@ from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.settings import NonNegativeInt, Settings
 
 Table = dict[str, Any]
+
+
+def without_credentials(text: str) -> str:
+    """The text with user name and password taken out of every URI in it.
+
+    >>> without_credentials("https://me:secret@mlflow.example")
+    'https://mlflow.example'
+    """
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
 class TrackingSettings(Settings):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from ftrun.contracts import Backend, Component, Dataset, Direction, Kind, Metric, Model, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings
+from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, without_credentials
 from ftrun.plugins import Catalogue, Offer
 from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, validate
 
@@ -80,10 +80,14 @@ class Plan:
             "backend": self.backend.table(),
             "training": self.training.model_dump(exclude_none=True),
             "metrics": [part.table() for part in self.metrics],
-            "tracking": self.tracking.model_copy(update={"experiment_name": self.experiment_name}).model_dump(
-                exclude_none=True
-            ),
+            "tracking": self._public_tracking(),
         }
+
+    def _public_tracking(self) -> dict[str, Any]:
+        """The `[tracking]` table without credentials: it is recorded, and shown."""
+        uri = without_credentials(self.tracking.uri) if self.tracking.uri else None
+        public = self.tracking.model_copy(update={"experiment_name": self.experiment_name, "uri": uri})
+        return public.model_dump(exclude_none=True)
 
 
 def make_plan(experiment: Experiment, catalogue: Catalogue) -> Plan:

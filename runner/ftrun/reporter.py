@@ -31,6 +31,7 @@ class RunReporter:
         self._mark = time.perf_counter()
         self._stop_requested = False
         self._not_finite: str | None = None
+        self.is_training = False
         self.steps = 0
         self.examples = 0
         self.training_seconds = 0.0
@@ -44,6 +45,7 @@ class RunReporter:
         self._stop_requested = True
 
     def training_started(self, total_steps: int, first_step: int = 1) -> None:
+        self.is_training = True
         self._watcher.training_started(total_steps, first_step)
         self._mark = time.perf_counter()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftrun.experiment import without_credentials
 from ftrun.journal import Record, RunFolder, read_journal, write_whole
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ def deliver(folder: RunFolder) -> Delivery:
     try:
         _Delivery(folder).deliver()
     except Exception as error:
-        traceback.print_exc()
-        _write_state(folder, error=_without_credentials(f"{type(error).__name__}: {error}"))
+        _remember_failure(folder, error)
     return delivery(folder)
 
 
@@ -116,8 +115,10 @@ def _write_state(folder: RunFolder, **changes: Any) -> None:
     write_whole(folder.delivery, json.dumps({**_read_state(folder), **changes}, indent=2) + "\n")
 
 
-def _without_credentials(text: str) -> str:
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+def _remember_failure(folder: RunFolder, error: Exception) -> None:
+    with folder.log.open("a", encoding="utf-8") as log:
+        log.write(without_credentials(traceback.format_exc()))
+    _write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
 
 
 class _Delivery:
@@ -159,14 +160,21 @@ class _Delivery:
             import mlflow
             from filelock import FileLock
 
-            uri = mlflow.get_tracking_uri()
+            uri = self._uri(mlflow.get_tracking_uri())
+            self._remember(uri=without_credentials(uri))
             # two processes that open a new store at once break it: the tables are made by whoever comes first
             lock = Path(tempfile.gettempdir()) / f"ftrun-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
             with FileLock(lock):
                 self._client = mlflow.MlflowClient(tracking_uri=uri)
                 self._client.search_experiments(max_results=1)
-            self._remember(uri=_without_credentials(uri))
         return self._client
+
+    def _uri(self, current: str) -> str:
+        """Where the run is already; else where the environment says; else where it was meant to go."""
+        known = self.state.get("uri")
+        is_meant = known is None or without_credentials(current) == known
+        may_move = "run_id" not in self.state and "MLFLOW_TRACKING_URI" in os.environ
+        return current if is_meant or may_move else str(known)
 
     @property
     def run_id(self) -> str:
@@ -285,8 +293,7 @@ def _follow(folder: RunFolder) -> None:
             if deadline is not None:
                 return
         except Exception as error:
-            traceback.print_exc()
-            _write_state(folder, error=_without_credentials(f"{type(error).__name__}: {error}"))
+            _remember_failure(folder, error)
             connection = _Delivery(folder)
             wait = min(wait * 2, LONGEST_WAIT)
 

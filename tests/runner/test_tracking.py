@@ -124,8 +124,11 @@ def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
     assert result.status == "FINISHED" and result.run_id is None
     folder = RunFolder(result.run_folder)
     assert delivery(folder).pending == len(journal_of(result.run_folder))
-    assert "secret" not in "".join(file.read_text() for file in result.run_folder.glob("*.*") if file.name != "log.txt")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    texts = {file.name: file.read_text() for file in result.run_folder.glob("*.*")}
+    assert {"log.txt", "mlflow.json", "journal.jsonl"} <= set(texts)
+    assert not [name for name, text in texts.items() if "secret" in text]
+    assert delivery(folder).uri == "http://127.0.0.1:9"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tiny.parent / 'mlflow.db'}")
     later = deliver(folder)
     assert (later.pending, later.error) == (0, None)
     found = ftrun.RunResult(**{**result.__dict__, "run_id": later.run_id})
