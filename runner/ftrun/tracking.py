@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN_TAG = "ftrun.run"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow's pages show the experiment as training, not as work on prompts."""
 POLL_SECONDS = 1.0
 LONGEST_WAIT = 30.0
 PATIENCE_ALONE = 120.0
@@ -212,7 +214,7 @@ class _Delivery:
         if found := self.client.get_experiment_by_name(name):
             return str(found.experiment_id)
         try:
-            return self.client.create_experiment(name)
+            return self.client.create_experiment(name, tags=EXPERIMENT_TAGS)
         except MlflowException:  # made by another run since we looked
             if found := self.client.get_experiment_by_name(name):
                 return str(found.experiment_id)

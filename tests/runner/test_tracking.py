@@ -48,6 +48,7 @@ def test_mlflow_has_the_run_under_the_experiments_name(tracked: ftrun.RunResult)
     run = client(tracked).get_run(tracked.run_id)
     experiment = client(tracked).get_experiment_by_name("paraphrases")
     assert run.info.experiment_id == experiment.experiment_id
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert run.info.run_name == tracked.run == run.data.tags["ftrun.run"]
     assert run.info.status == "FINISHED"
     assert tracked.tracking_uri == f"sqlite:///{tracked.run_folder.parent.parent / 'mlflow.db'}"
