@@ -101,7 +101,8 @@ def test_no_hub_and_nothing_cached_is_told_quickly_with_the_ways_out(
     imported = time.monotonic() - began
     began = time.monotonic()
     done = ftrun_command(file, env=env)
-    assert time.monotonic() - began < imported + 5 + 2  # two for the machine's moods
+    # the libraries' own retries take 25 seconds; twice the imports, for a machine that does other things beside
+    assert time.monotonic() - began < 2 * imported + 5
     assert done.returncode == 1 and "Traceback" not in done.stderr
     for words in ("nyu-mll/glue", endpoint, "HF_ENDPOINT", "HF_HOME", "--profile smoke", "local folder"):
         assert words in done.stderr
