@@ -55,7 +55,7 @@ def test_its_plugin_is_one() -> None:
 
 
 def test_every_command_is_in_its_table() -> None:
-    shown = set(re.findall(r"^\| `ftrun (\w+) ", README, re.MULTILINE))
+    shown = set(re.findall(r"^\| `ftrun (\w+)", README, re.MULTILINE))
     assert shown - {"FILE"} == set(COMMANDS) - {"run"}
 
 
