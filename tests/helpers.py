@@ -94,6 +94,8 @@ class Hub:
         self.env = {"HF_ENDPOINT": self.address, "HF_HOME": str(folder / "hf")}
 
     def stop(self) -> None:
+        if self._process.returncode is not None:
+            return
         self._process.terminate()
         self._process.communicate()
         self._log.close()
