@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.table import Table
 
 from ftrun.journal import RunFolder, read_journal
@@ -23,17 +24,24 @@ def compare(results: Sequence[RunResult]) -> Table:
     """A row a run: what it came to, and whether its loss is the first run's at every step, to the last bit."""
     keys = list(dict.fromkeys(key for result in results for key in result.metrics))
     keys.sort(key=lambda key: key.endswith("loss"))  # the loss last: people read the scores first
-    table = Table(title="the runs side by side")
-    table.add_column("experiment")
-    table.add_column("backend")
-    for header in (*keys, "training time", "examples/s", "same loss at every step"):
+    several = len({result.experiment for result in results}) > 1
+    table = Table(title="the runs side by side", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for header in (["experiment"] if several else []) + ["backend"]:
+        table.add_column(header, overflow="fold")
+    for header in (
+        *(key.removeprefix("eval/") for key in keys),
+        "training\ntime",
+        "examples\n/s",
+        "same loss at\nevery step",
+    ):
         table.add_column(header, justify="right")
     first = losses(RunFolder(results[0].run_folder))
     for result in results:
+        names = [result.experiment, result.backend] if several else [result.backend]
+        scores = [f"{result.metrics[key]:.4f}" if key in result.metrics else "" for key in keys]
         speed = f"{result.examples_per_second:.1f}" if result.examples_per_second else ""
-        cells = [f"{result.metrics[key]:.4f}" if key in result.metrics else "" for key in keys]
         same = _same(result, results[0], first)
-        table.add_row(result.experiment, result.backend, *cells, f"{result.training_seconds:.1f} s", speed, same)
+        table.add_row(*names, *scores, f"{result.training_seconds:.1f} s", speed, same)
     return table
 
 
