@@ -21,7 +21,7 @@ def test_a_run_prints_one_json_object_and_all_else_on_standard_error(tiny: Path,
     assert result["status"] == "FINISHED" and result["steps"] == 12 and result["run_id"] is None
     assert set(result["metrics"]) == {"eval/loss", "eval/accuracy", "eval/f1"}
     assert Path(result["run_folder"]).parent == tiny.parent / "runs"
-    assert "evaluation at step 12" in done.stderr and "tokenized train: 44 rows" in done.stderr
+    assert "evaluation at step 12" in done.stderr and "training: 12 steps" in done.stderr
 
 
 def test_output_in_a_pipe_is_plain(tiny: Path, ftrun_command: Ftrun) -> None:
