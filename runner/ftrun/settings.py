@@ -104,7 +104,9 @@ class TrainingSettings(Settings):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
         Field("linear", description="How the learning rate goes after the warm-up.")
     )
-    warmup_steps: NonNegativeFloat = Field(0.0, description="Steps of linear warm-up; below 1, a fraction of all steps.")
+    warmup_steps: NonNegativeFloat = Field(
+        0.0, description="Steps of linear warm-up; below 1, a fraction of all steps."
+    )
     optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
         "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
     )
