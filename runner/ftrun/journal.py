@@ -12,20 +12,27 @@ runs/<experiment>-<UTC time>-<hex>/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import secrets
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ftrun.errors import RunError
 
 Record = dict[str, Any]
+
+RUNS_FOLDER = Path("runs")
+"""Where run folders are made and looked for."""
 
 
 @dataclass(frozen=True)
@@ -76,43 +83,106 @@ class RunFolder:
     def predictions(self, split: str) -> Path:
         return self.path / "predictions" / f"{split}.json"
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @contextlib.contextmanager
+    def locked(self, patience: float = 10.0) -> Iterator[None]:
+        """Hold the run for this process; the lock goes with the process, however it ends.
+
+        Args:
+            patience: Seconds to wait for a process that is just going.
+
+        Raises:
+            RunError: If another process runs it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            raise RunError(f"the run {self.name} is going on in another process") from None
+        except OSError as error:
+            raise RunError(f"the run folder {self.path} cannot be written: {error.strerror}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
 
 class Journal:
-    """Appends records. A line is written whole or, if the machine dies, cut short; a reader skips a cut last line.
+    """Appends records. A line is written whole or, if the machine dies, cut short; a cut last line is removed.
 
     A metric point is (metric, step): the first one journaled keeps its value and timestamp.
+
+    Attributes:
+        differing: The points that were reported again with another value, which a resumed run should never do.
     """
 
     def __init__(self, path: Path) -> None:
-        self._points: dict[tuple[str, int], float] = {
+        self.path = path
+        self.differing: list[tuple[str, int]] = []
+        _remove_torn_end(path)
+        self._points: dict[tuple[str, int], float | str] = {
             (key, record["step"]): value
             for record, _ in read_journal(path)
             if record["type"] == "metrics"
             for key, value in record["values"].items()
         }
+        self._lock = threading.Lock()
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, kind: str, **facts: Any) -> None:
-        """Add one record of this kind, stamped with the time in milliseconds."""
+        """Add one record of this kind, stamped with the time in milliseconds.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
         record = {"type": kind, "time": int(time.time() * 1000), **facts}
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self._file.flush()
+        with self._lock, self._told():
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.flush()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Add the points that are new; those that an earlier attempt of the run reported stand."""
-        fresh = {key: value for key, value in values.items() if (key, step) not in self._points}
+        """Add the points that are new; those that an earlier attempt of the run reported stand, and are compared."""
+        told = {key: _json_number(value) for key, value in values.items()}
+        fresh = {key: value for key, value in told.items() if (key, step) not in self._points}
         if fresh:
             self._points.update({(key, step): value for key, value in fresh.items()})
-            self.append("metrics", step=step, values={key: _json_number(value) for key, value in fresh.items()})
+            self.append("metrics", step=step, values=fresh)
+        if differing := {key: value for key, value in told.items() if self._points[key, step] != value}:
+            self.differing += [(key, step) for key in differing]
+            self.append("differing", step=step, values=differing)
 
     def sync(self) -> None:
         """Return when everything is on disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._lock, self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self.sync()
-        self._file.close()
+        """Let the file go, with everything on disk."""
+        try:
+            self.sync()
+        finally:
+            with self._told():
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"the journal {self.path} cannot be written: {error.strerror}") from error
+
+
+def _remove_torn_end(path: Path) -> None:
+    """Cut off what a machine that died wrote only a part of."""
+    if not path.exists():
+        return
+    whole = max((offset for _, offset in read_journal(path)), default=0)
+    if path.stat().st_size > whole:
+        os.truncate(path, whole)
 
 
 def _json_number(value: float) -> float | str:
@@ -121,15 +191,102 @@ def _json_number(value: float) -> float | str:
 
 def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
     """The whole records from a byte offset on, each with the offset after it."""
-    if not path.exists():
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
+    with file:
         file.seek(offset)
         for line in file:
-            if not line.endswith(b"\n"):
+            try:
+                record = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                record = None
+            if record is None:
                 return
             offset += len(line)
-            yield json.loads(line), offset
+            yield record, offset
+
+
+@dataclass(frozen=True)
+class History:
+    """What the journal tells of a run.
+
+    Attributes:
+        tags: What it runs on, by MLflow's names; empty if it never came to be recorded.
+        datasets: The records of its data.
+        experiment: The file in the run folder that says what it runs.
+        status: How it ended; None if it goes on, or its process is gone.
+        last_step: The last optimizer step that was reported.
+        resumed: How often it was gone on with.
+    """
+
+    tags: Mapping[str, str]
+    datasets: Sequence[Record]
+    experiment: str
+    status: str | None
+    last_step: int
+    resumed: int
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there was anything for MLflow."""
+        return bool(self.tags)
+
+
+def read_history(folder: RunFolder) -> History:
+    """What the journal of a run tells."""
+    tags: dict[str, str] = {}
+    datasets: list[Record] = []
+    experiment, status, last_step, resumed = folder.experiment.name, None, 0, 0
+    for record, _ in read_journal(folder.journal):
+        match record["type"]:
+            case "run":
+                tags = dict(record["tags"])
+            case "dataset":
+                datasets.append(record)
+            case "resumed":
+                status, experiment, resumed = None, record["experiment"], resumed + 1
+                tags.update(record["tags"])
+            case "end":
+                status = record["status"]
+            case "metrics":
+                last_step = max(last_step, record["step"])
+    return History(tags, datasets, experiment, status, last_step, resumed)
+
+
+def _ended(path: Path) -> bool:
+    """Whether the last record is that of an end; reads no more than the last lines."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            last = file.read().splitlines()[-1:]
+    except FileNotFoundError:
+        return True
+    return bool(last) and last[0].startswith(b'{"type": "end"')
+
+
+def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
+    """Write down the end of a run whose process is gone; returns whether it was one.
+
+    Args:
+        folder: The run's.
+        patience: Seconds to wait for a process that is just going.
+    """
+    if _ended(folder.journal):
+        return False
+    try:
+        with folder.locked(patience):
+            history = read_history(folder)
+            if not history.recorded or history.status is not None:
+                return False
+            journal = Journal(folder.journal)
+            journal.append("tags", tags={"ftrun.error": f"killed outright, after step {history.last_step}"})
+            journal.append("end", status="KILLED")
+            journal.close()
+            return True
+    except RunError:  # it is still running, or its folder cannot be written
+        return False
 
 
 def write_whole(path: Path, text: str) -> None:

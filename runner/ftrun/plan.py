@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ftrun.contracts import Backend, Component, Dataset, Direction, Kind, Metric, Model, Task
-from ftrun.errors import ExperimentError, Problem
+from ftrun.contracts import Backend, BestBy, Component, Dataset, Direction, Kind, Metric, Model, Task
+from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, without_credentials
 from ftrun.plugins import Catalogue, Offer
 from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, validate
@@ -125,6 +125,36 @@ def metric_directions(metrics: tuple[Part, ...], task: Task) -> dict[str, Direct
     return directions
 
 
+def best_by(training: TrainingSettings, directions: Mapping[str, Direction], splits: Sequence[str]) -> BestBy | None:
+    """What makes one evaluation better than another, where anybody asks.
+
+    Args:
+        training: Says the metric as transformers does: "f1" or "eval_f1"; with several splits, that of the first, or of
+            the one that is named ("validation_mismatched/f1").
+        directions: The numbers that an evaluation yields, and their better directions.
+        splits: The evaluation splits, the main one first.
+
+    Raises:
+        ExperimentError: If no metric yields that number.
+    """
+    if not training.looks_for_best and training.metric_for_best_model is None:
+        return None
+    told = training.metric_for_best_model or "loss"
+    split, _, name = told.removeprefix("eval_").removeprefix("eval/").rpartition("/")
+    place = "training.metric_for_best_model"
+    if name not in directions:
+        close = nearest(name, directions)
+        hint = f"Did you mean {close}? " if close else ""
+        raise ExperimentError(
+            Problem(f'no metric here yields "{name}"', place, f"{hint}There are: {', '.join(directions)}.")
+        )
+    if split and split not in splits:
+        raise ExperimentError(Problem(f'there is no split "{split}"', place, f"There are: {', '.join(splits)}."))
+    prefix = "eval/" if len(splits) == 1 else f"eval/{split or splits[0]}/"
+    greater = directions[name] == "max" if training.greater_is_better is None else training.greater_is_better
+    return BestBy(f"{prefix}{name}", greater)
+
+
 def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
     origin = problem.origin or experiment.origin(problem.place)
     return Problem(problem.message, problem.place, problem.hint, origin or str(experiment.path))
@@ -225,7 +255,10 @@ class _Planner:
             message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
             self.problems.append(Problem(message, "model.use"))
         try:
-            metric_directions(plan.metrics, plan.task)
+            directions = metric_directions(plan.metrics, plan.task)
+            told = plan.training.metric_for_best_model
+            if told is None or "/" not in told.removeprefix("eval/"):  # else the opened data tells
+                best_by(plan.training, directions, [""])
         except ExperimentError as error:
             self.problems += error.problems
 

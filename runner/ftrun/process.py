@@ -33,10 +33,15 @@ def environment_restored() -> Iterator[None]:
         os.environ.update(before)
 
 
+class _QuietHandler(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        pass  # a disk that is full is told once, where it ends the run
+
+
 @contextlib.contextmanager
 def output_logged(path: Path) -> Iterator[None]:
     """Send what libraries log and warn of to a file, not to the terminal."""
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler = _QuietHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, ours = logging.getLogger(), logging.getLogger("ftrun")
     level = ours.level
@@ -109,6 +114,20 @@ def versions(extra: frozenset[str] = frozenset()) -> Mapping[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def machine() -> Mapping[str, str]:
+    """What tells this machine from others: its name, its system and its processor."""
+    return {"host": platform.node(), "platform": platform.platform(), "processor": _processor()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
 
 
 def git_state(folder: Path) -> Mapping[str, str]:

@@ -25,8 +25,9 @@ from rich.progress import (
 from rich.text import Text
 
 from ftrun.contracts import EvaluationReport, Splits
-from ftrun.plan import Plan
+from ftrun.plan import Part, Plan
 from ftrun.results import RunResult
+from ftrun.tracking import Delivery
 
 LINE_SECONDS = 10.0
 """Seconds between two plain lines of training progress."""
@@ -73,6 +74,9 @@ class Watcher:
     def checkpoint_saved(self, step: int, folder: Path) -> None:
         """A checkpoint stands."""
 
+    def delivering(self, delivery: Delivery) -> None:
+        """The run is over but for what MLflow has not got yet; told again and again."""
+
     def run_finished(self, result: RunResult, pending: int) -> None:
         """The run has ended; MLflow lacks `pending` records."""
 
@@ -111,7 +115,8 @@ class PlainWatcher(Watcher):
         self._total = total_steps
         self._rate.start(first_step - 1)
         self._spoke = time.monotonic()
-        self.say(f"training: {total_steps:,} steps")
+        after = f", {first_step - 1:,} of them behind" if first_step > 1 else ""
+        self.say(f"training: {total_steps:,} steps{after}")
 
     def stepped(self, step: int, epoch: float, loss: float) -> None:
         if time.monotonic() - self._spoke >= LINE_SECONDS:
@@ -121,6 +126,11 @@ class PlainWatcher(Watcher):
 
     def evaluated(self, report: EvaluationReport) -> None:
         self.say(f"evaluation at step {report.step:,}, epoch {report.epoch:.2f}: {_metrics_line(report.metrics)}")
+
+    def delivering(self, delivery: Delivery) -> None:
+        if time.monotonic() - self._spoke >= LINE_SECONDS:
+            self._spoke = time.monotonic()
+            self.say(_delivering(delivery))
 
     def run_finished(self, result: RunResult, pending: int) -> None:
         for line in _summary(result, pending):
@@ -155,7 +165,12 @@ class LiveWatcher(PlainWatcher):
     ) -> None:
         self._live.stop()
 
+    def say(self, text: str | Text) -> None:
+        self.console.print(text, highlight=False, markup=False)  # a terminal's lines break between words
+
     def working(self, what: str) -> None:
+        if what in self._passing:
+            return
         self._clear()
         self._passing[what] = self._bars.add_task(what, total=None, detail="")
 
@@ -179,6 +194,12 @@ class LiveWatcher(PlainWatcher):
     def evaluated(self, report: EvaluationReport) -> None:
         self._clear()
         super().evaluated(report)
+
+    def delivering(self, delivery: Delivery) -> None:
+        if self._training is not None:
+            self._bars.remove_task(self._training)
+            self._training = None
+        self.working(_delivering(delivery))
 
     def run_finished(self, result: RunResult, pending: int) -> None:
         self._clear()
@@ -209,20 +230,28 @@ class _Rate:
         return (step - self._first) / max(time.monotonic() - self._began, 1e-9)
 
 
+def _delivering(delivery: Delivery) -> str:
+    doing = f", now {delivery.doing}" if delivery.doing else ""
+    trouble = f" ({delivery.error})" if delivery.error else ""
+    return f"delivering to MLflow: {delivery.pending:,} records left{doing}{trouble[:160]}"
+
+
 def _heading(plan: Plan, run_folder: Path) -> Text:
     profile = f", profile {plan.profile}" if plan.profile else ""
     text = Text()
     text.append(f"{plan.name}", style="bold")
     text.append(f" on {plan.backend.use} ({plan.path}{profile})\n")
-    text.append(f"  data set  {_told(plan.dataset.table())}\n")
-    text.append(f"  model     {_told(plan.model.table())}\n")
+    text.append(f"  data set  {_told(plan.dataset)}\n")
+    text.append(f"  model     {_told(plan.model)}\n")
     text.append(f"  run       {_short(run_folder)}")
     return text
 
 
-def _told(table: Mapping[str, object]) -> str:
-    rest = ", ".join(f"{key} {value}" for key, value in table.items() if key != "use" and not isinstance(value, dict))
-    return f"{table['use']}" + (f": {rest}" if rest else "")
+def _told(part: Part) -> str:
+    """A part by its name and what was set of it."""
+    chosen = part.settings.model_dump(exclude_defaults=True)
+    rest = ", ".join(f"{key} {value}" for key, value in chosen.items() if not isinstance(value, dict))
+    return f"{part.use}" + (f": {rest}" if rest else "")
 
 
 def _short(path: Path) -> str:
@@ -259,6 +288,8 @@ def _summary(result: RunResult, pending: int) -> list[Text]:
 
 
 def _next_command(result: RunResult) -> str:
+    if result.status == "KILLED":
+        return f"{_command('ftrun')} resume {_short(result.run_folder)}"
     return f"less {_short(result.run_folder / 'log.txt')}" if result.status == "FAILED" else open_mlflow(result)
 
 
@@ -267,7 +298,11 @@ def open_mlflow(result: RunResult) -> str:
     uri = result.tracking_uri or ""
     if uri.startswith("http"):
         return f"open {uri}"
-    beside = Path(sys.executable).with_name("mlflow")  # a virtual environment that is not activated
-    mlflow = "mlflow" if shutil.which("mlflow") or not beside.exists() else _short(beside)
     is_default = uri in ("", f"sqlite:///{Path.cwd() / 'mlflow.db'}")
-    return f"{mlflow} ui" if is_default else f"{mlflow} ui --backend-store-uri {uri}"
+    return f"{_command('mlflow')} ui" if is_default else f"{_command('mlflow')} ui --backend-store-uri {uri}"
+
+
+def _command(name: str) -> str:
+    """How to call a command of this Python's environment from here."""
+    beside = Path(sys.executable).with_name(name)  # a virtual environment that is not activated
+    return name if shutil.which(name) or not beside.exists() else _short(beside)

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import getpass
 import json
-import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from ftrun.contracts import Predictions, Splits
+from ftrun.experiment import flat
 from ftrun.journal import Journal, RunFolder, write_whole
 from ftrun.plan import Plan
-from ftrun.process import git_state, versions
+from ftrun.process import git_state, machine, versions
+from ftrun.resumption import Resumption, recorded_experiment
 from ftrun.tracking import RUN_TAG
 
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A nested table's values under their dotted names, as text.
-
-    >>> dict(flat({"training": {"learning_rate": 5e-05}, "metrics": [{"use": "glue"}]}))
-    {'training.learning_rate': '5e-05', 'metrics.0.use': 'glue'}
-    """
-    for key, value in table.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{name}.")
-        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            for index, item in enumerate(value):
-                yield from flat(item, f"{name}.{index}.")
-        else:
-            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
+"""Tags that follow a run to where it goes on."""
+LONGEST_TAG = 5000
 
 
 def as_toml(table: Mapping[str, Any]) -> str:
@@ -40,13 +28,38 @@ def as_toml(table: Mapping[str, Any]) -> str:
     return tomlkit.dumps(table)
 
 
-def record_start(journal: Journal, folder: RunFolder, plan: Plan, environment: Mapping[str, str]) -> None:
+def record_experiment(folder: RunFolder, plan: Plan) -> None:
+    """The resolved experiment: the first thing that a run folder holds."""
+    write_whole(folder.experiment, as_toml(plan.resolved()))
+
+
+def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[str, str]) -> None:
     """What runs, and on what: the first record of a run, from which MLflow's is made."""
     resolved = plan.resolved()
-    write_whole(folder.experiment, as_toml(resolved))
     params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
-    journal.append("run", experiment_name=plan.experiment_name, params=params, tags=_tags(plan, folder, environment))
+    journal.append("run", experiment_name=plan.experiment_name, params=params, tags=tags)
     journal.append("artifact", path=folder.experiment.name)
+
+
+def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags: Mapping[str, str]) -> None:
+    """That a run goes on, from where, and what has changed since it was begun."""
+    folder, history = resumption.folder, resumption.history
+    step = resumption.checkpoint.step if resumption.checkpoint else 0
+    experiment, resolved = history.experiment, as_toml(plan.resolved())
+    changed = resolved != recorded_experiment(folder, history).read_text(encoding="utf-8")
+    if changed:
+        experiment = f"experiment-from-step-{step}.toml"
+        write_whole(folder.path / experiment, resolved)
+    count = history.resumed + 1
+    told = {f"ftrun.resumed.{count}": f"from step {step} on {plan.backend.use}"}
+    if resumption.changes:
+        told[f"ftrun.changed.{count}"] = "; ".join(resumption.changes)[:LONGEST_TAG]
+    new = {key: value for key, value in tags.items() if key in MAY_CHANGE and history.tags.get(key) != value}
+    if resumption.changes:
+        new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}
+    journal.append("resumed", step=step, experiment=experiment, tags={**new, **told})
+    if changed:
+        journal.append("artifact", path=experiment)
 
 
 def record_data(journal: Journal, splits: Splits) -> None:
@@ -102,15 +115,15 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
     return {"columns": columns, "data": data}
 
 
-def _tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> dict[str, str]:
+def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the numbers depend on besides the settings, and where the run comes from, by the names of MLflow's tags."""
     distributions = {part.offer.distribution: part.offer.version for part in plan.parts.values()}
     git = git_state(plan.path.parent)
     tags = {
         RUN_TAG: folder.name,
         "ftrun.backend": plan.backend.use,
         "ftrun.seed": str(plan.seed),
-        "ftrun.host": platform.node(),
-        "ftrun.platform": platform.platform(),
+        **{f"ftrun.{key}": value for key, value in machine().items()},
         "mlflow.source.name": str(plan.path),
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),

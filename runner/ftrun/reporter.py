@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ftrun.checkpoints import Checkpoint, Checkpoints
 from ftrun.contracts import EvaluationReport, StepReport
 from ftrun.errors import RunError
 from ftrun.journal import Journal
@@ -22,9 +24,17 @@ class RunReporter:
     numbers at hand are recorded at once.
     """
 
-    def __init__(self, journal: Journal, watcher: Watcher, on_evaluated: Callable[[EvaluationReport], None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        watcher: Watcher,
+        checkpoints_folder: Path,
+        save_total_limit: int | None,
+        on_evaluated: Callable[[EvaluationReport], None],
+    ) -> None:
         self._journal = journal
         self._watcher = watcher
+        self._checkpoints = Checkpoints(checkpoints_folder, save_total_limit, self._checkpoint_published)
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -46,6 +56,7 @@ class RunReporter:
 
     def training_started(self, total_steps: int, first_step: int = 1) -> None:
         self.is_training = True
+        self.steps = first_step - 1
         self._watcher.training_started(total_steps, first_step)
         self._mark = time.perf_counter()
 
@@ -86,20 +97,34 @@ class RunReporter:
 
     def settle(self) -> None:
         self._read_all()
+        self._checkpoints.wait()
         self._journal.sync()
         if self._not_finite:
             raise RunError(f"{self._not_finite}: try a smaller learning rate, or max_grad_norm to clip gradients")
 
-    def checkpoint_saved(self, step: int, folder: Path) -> None:
-        self._journal.append("checkpoint", step=step, folder=folder.name)
-        self._watcher.checkpoint_saved(step, folder)
+    @contextlib.contextmanager
+    def checkpoint(self, step: int, best_step: int | None = None) -> Iterator[Path]:
+        self.settle()
+        with self._checkpoints.writing(step, best_step) as folder:
+            yield folder
         self._mark = time.perf_counter()
 
+    def checkpoint_folder(self, step: int) -> Path:
+        return self._checkpoints.folder_of(step)
+
+    def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
+        self._journal.append("checkpoint", step=checkpoint.step, folder=checkpoint.folder.name)
+        self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
+
     def close(self) -> None:
-        """Read what is still unread and let the thread go."""
-        self._read_all()
-        if self._reader:
-            self._reader.shutdown()
+        """Read what is still unread, see the last checkpoint published and let the threads go."""
+        self.is_training = False
+        try:
+            self._read_all()
+            self._checkpoints.close()
+        finally:
+            if self._reader:
+                self._reader.shutdown()
 
     def _read_all(self) -> None:
         unread, self._unread = self._unread, []

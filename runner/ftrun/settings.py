@@ -118,9 +118,28 @@ class TrainingSettings(Settings):
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
     eval_strategy: Literal["no", "steps", "epoch"] = Field("no", description="When to evaluate.")
     eval_steps: PositiveInt | None = Field(None, description='Steps between evaluations, with eval_strategy = "steps".')
-    save_strategy: Literal["no", "steps", "epoch"] = Field("steps", description="When to write a checkpoint.")
+    save_strategy: Literal["no", "steps", "epoch", "best"] = Field(
+        "steps", description='When to write a checkpoint; "best": after each evaluation better than all before.'
+    )
     save_steps: PositiveInt = Field(500, description='Steps between checkpoints, with save_strategy = "steps".')
-    save_total_limit: PositiveInt | None = Field(None, description="Newest checkpoints to keep; all by default.")
+    save_total_limit: PositiveInt | None = Field(
+        None, description="Newest checkpoints to keep, beside the best one; all by default."
+    )
+    load_best_model_at_end: bool = Field(
+        False, description="Let the run's model be that of its best evaluation, not the last."
+    )
+    metric_for_best_model: str | None = Field(
+        None, description='The metric that tells the best evaluation, such as "f1"; the loss by default.'
+    )
+    greater_is_better: bool | None = Field(
+        None, description="That metric's better direction; as the metric itself says by default."
+    )
+    early_stopping_patience: PositiveInt | None = Field(
+        None, description="Stop after so many evaluations in a row without a better one."
+    )
+    early_stopping_threshold: NonNegativeFloat = Field(
+        0.0, description="What an evaluation must be better by to count for early stopping."
+    )
     data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
     dataloader_num_workers: NonNegativeInt = Field(0, description="Processes that collate batches.")
@@ -134,10 +153,24 @@ class TrainingSettings(Settings):
             raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
         if self.eval_strategy == "steps" and self.eval_steps is None:
             raise ValueError('eval_strategy = "steps" needs eval_steps, the number of steps between evaluations')
+        if self.looks_for_best and self.eval_strategy == "no":
+            raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
         return self
 
+    @property
+    def looks_for_best(self) -> bool:
+        """Whether anything depends on which evaluation is the best."""
+        return self._asks_for_best() is not None
 
-OWN_KEYS = frozenset({"device"})
+    def _asks_for_best(self) -> str | None:
+        if self.load_best_model_at_end:
+            return "load_best_model_at_end"
+        if self.early_stopping_patience is not None:
+            return "early_stopping_patience"
+        return 'save_strategy = "best"' if self.save_strategy == "best" else None
+
+
+OWN_KEYS = frozenset({"device", "early_stopping_patience", "early_stopping_threshold"})
 """Keys of `[training]` that are ours; all others are `TrainingArguments`' by name, type and default."""
 
 OTHER_SPELLINGS = {
@@ -164,5 +197,8 @@ OTHER_SPELLINGS = {
     "mixed_precision": "bf16",
     "num_workers": "dataloader_num_workers",
     "drop_last": "dataloader_drop_last",
+    "patience": "early_stopping_patience",
+    "early_stopping": "early_stopping_patience",
+    "best_metric": "metric_for_best_model",
 }
 """What people write for a key of `[training]` elsewhere, and the key that is meant."""

@@ -8,6 +8,7 @@ twice without harm: points keep their journaled timestamps, and the run is looke
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,13 +17,15 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from ftrun.experiment import without_credentials
-from ftrun.journal import Record, RunFolder, read_journal, write_whole
+from ftrun.journal import Record, RunFolder, mark_if_killed, read_journal, write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,12 +34,18 @@ RUN_TAG = "ftrun.run"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show the experiment as training, not as work on prompts."""
 POLL_SECONDS = 1.0
+TELL_SECONDS = 0.5
 LONGEST_WAIT = 30.0
 PATIENCE_ALONE = 120.0
 NICENESS = 10
 """The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
 TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+"""Unless the user says otherwise: the feeder itself tries again, after a look at what has arrived. The client's own
+retries would create a run anew whose first creation was only answered too late."""
+ARTIFACT_SECONDS = "600"
+"""What a store may take to answer for one file."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,14 @@ class Delivery:
         run_id: MLflow's id of the run.
         pending: Records of the journal that MLflow has not got.
         error: Why the last attempt failed.
+        doing: What is being sent that may take a while, such as "model".
     """
 
     uri: str | None = None
     run_id: str | None = None
     pending: int = 0
     error: str | None = None
+    doing: str | None = None
 
 
 class Feeder:
@@ -61,43 +72,65 @@ class Feeder:
 
     def __init__(self, folder: RunFolder, uri: str | None) -> None:
         self.folder = folder
-        with folder.log.open("ab") as log:
-            # a session of its own: Ctrl-C is for the run, which ends the feeder itself; the pipe tells it of our death
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ftrun.tracking", str(folder.path)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env={**os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
-            )
+        self._process = _start(folder, uri, subprocess.PIPE)
 
     def abandon(self) -> None:
         """End it before the run has begun to be recorded: there is nothing to deliver."""
         self._process.kill()
         self._process.communicate()
 
-    def finish(self, patience: float) -> Delivery:
-        """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it."""
-        if self._process.stdin:
+    def let_go(self) -> None:
+        """Leave it to itself: it goes on for a while, and ends by itself."""
+        if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._process.terminate()
-            self._process.wait()
+
+    def finish(self, patience: float, tell: Callable[[Delivery], None]) -> Delivery:
+        """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it.
+
+        Args:
+            patience: What is not delivered then stays pending.
+            tell: Called again and again with what is left.
+        """
+        self.let_go()
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(TELL_SECONDS)
+                return delivery(self.folder)
+            tell(delivery(self.folder))
+        self._process.terminate()
+        self._process.wait()
         return delivery(self.folder)
+
+
+def deliver_later(folder: RunFolder, uri: str | None) -> None:
+    """Deliver what is pending of a run that has ended, in a process of its own that nobody waits for."""
+    _start(folder, uri, subprocess.DEVNULL)
+
+
+def _start(folder: RunFolder, uri: str | None, stdin: int) -> subprocess.Popen[bytes]:
+    with folder.log.open("ab") as log:
+        # a session of its own: Ctrl-C is for the run, which ends the feeder itself; the pipe tells it of our death
+        return subprocess.Popen(
+            [sys.executable, "-m", "ftrun.tracking", str(folder.path)],
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
+        )
 
 
 def delivery(folder: RunFolder) -> Delivery:
     """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
     state = _read_state(folder)
     pending = sum(1 for _ in read_journal(folder.journal, state.get("delivered", 0)))
-    return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"))
+    return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"), state.get("doing"))
 
 
 def deliver(folder: RunFolder) -> Delivery:
     """Deliver what MLflow has not got yet; what goes wrong is in the result, never raised."""
+    os.environ.update({key: os.environ.get(key, value) for key, value in HTTP.items()})
     try:
         _Delivery(folder).deliver()
     except Exception as error:
@@ -132,7 +165,16 @@ class _Delivery:
         self._client: MlflowClient | None = None
 
     def deliver(self) -> None:
-        """Send every whole record that is not sent yet, remembering each batch."""
+        """Send every whole record that is not sent yet, remembering each batch.
+
+        Raises:
+            filelock.Timeout: If another process delivers the same run, such as the feeder that a killed process left.
+        """
+        with FileLock(self.folder.path / ".mlflow.lock", timeout=LONGEST_WAIT):
+            self.state = _read_state(self.folder)
+            self._deliver()
+
+    def _deliver(self) -> None:
         batch: list[tuple[Record, int]] = []
         points = 0
         for record, offset in read_journal(self.folder.journal, self.state.get("delivered", 0)):
@@ -160,7 +202,6 @@ class _Delivery:
         if self._client is None:
             os.environ.update(TELEMETRY_OFF)
             import mlflow
-            from filelock import FileLock
 
             uri = self._uri(mlflow.get_tracking_uri())
             self._remember(uri=without_credentials(uri))
@@ -186,6 +227,9 @@ class _Delivery:
         match record["type"]:
             case "run":
                 self._run(record)
+            case "resumed":
+                self.client.update_run(self.run_id, "RUNNING")
+                self._tags(record)
             case "tags":
                 self._tags(record)
             case "dataset":
@@ -200,13 +244,25 @@ class _Delivery:
     def _run(self, record: Record) -> None:
         if "run_id" not in self.state:
             experiment_id = self._experiment(record["experiment_name"])
-            found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self.folder.name}'")
-            run = found[0] if found else self.client.create_run(
-                experiment_id, record["time"], {RUN_TAG: self.folder.name}, self.folder.name
-            )  # fmt: skip
-            self._remember(run_id=run.info.run_id, experiment_id=experiment_id)
+            run_ids = self._found(experiment_id)
+            run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
+            self._remember(run_id=run_id, experiment_id=experiment_id)
         self._params(record["params"])
         self._tags(record)
+
+    def _found(self, experiment_id: str) -> list[str]:
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self.folder.name}'")
+        return [run.info.run_id for run in found]
+
+    def _create(self, experiment_id: str, start_time: int) -> str:
+        name = self.folder.name
+        return str(self.client.create_run(experiment_id, start_time, {RUN_TAG: name}, name).info.run_id)
+
+    def _delete_twins(self) -> None:
+        """A creation that was answered too late, and so was asked for again, has made two runs."""
+        for run_id in self._found(self.state["experiment_id"]):
+            if run_id != self.run_id:
+                self.client.delete_run(run_id)
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
@@ -260,14 +316,32 @@ class _Delivery:
 
     def _artifact(self, record: Record) -> None:
         path = self.folder.path / record["path"]
-        if path.is_dir():
-            self.client.log_artifacts(self.run_id, str(path), record["path"])
-        else:
-            parent = Path(record["path"]).parent.as_posix()
-            self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+        self._remember(doing=record["path"])
+        with _artifact_patience():
+            if path.is_dir():
+                self.client.log_artifacts(self.run_id, str(path), record["path"])
+            else:
+                parent = Path(record["path"]).parent.as_posix()
+                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+        self._remember(doing=None)
 
     def _end(self, record: Record) -> None:
         self.client.set_terminated(self.run_id, record["status"], record["time"])
+        self._delete_twins()
+
+
+@contextlib.contextmanager
+def _artifact_patience() -> Iterator[None]:
+    """The client reads its timeout from the environment at every call; a file may take longer than a few numbers."""
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    before = os.environ.get(name)
+    if before == HTTP[name]:
+        os.environ[name] = ARTIFACT_SECONDS
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[name] = before
 
 
 def _parts(entities: list[Any], size: int) -> Iterable[list[Any]]:
@@ -289,6 +363,7 @@ def _follow(folder: RunFolder) -> None:
             time.sleep(wait)
         elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
             deadline = time.monotonic() + PATIENCE_ALONE
+            mark_if_killed(folder, patience=POLL_SECONDS)
         try:
             connection.deliver()
             wait = POLL_SECONDS

@@ -10,9 +10,8 @@ from typing import Any
 
 import ftrun
 import pytest
-from helpers import journal_of, points_of, weights_of
+from helpers import BACKENDS, journal_of, points_of, weights_of
 
-BACKENDS = ("loop", "trainer", "accelerate")
 EVERY_STEP = ("train/loss", "train/learning_rate", "train/grad_norm", "epoch")
 
 
@@ -161,7 +160,8 @@ def test_the_horizon_counts_steps_and_epochs() -> None:
 
     training = TrainingSettings(per_device_train_batch_size=2, gradient_accumulation_steps=3, num_train_epochs=1.5)
     horizon = Horizon(14, training)
-    assert (horizon.steps_per_epoch, horizon.total_steps, horizon.epochs) == (3, 5, range(2))
+    assert (horizon.steps_per_epoch, horizon.total_steps, horizon.epochs_after(0)) == (3, 5, range(2))
+    assert (horizon.epochs_after(4), horizon.batch_after(4), horizon.batch_after(3)) == (range(1, 2), 3, 0)
     assert [round(horizon.epoch_after(step), 3) for step in range(1, 6)] == [0.429, 0.857, 1.0, 1.429, 1.857]
 
 

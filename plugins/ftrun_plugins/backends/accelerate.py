@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from ftrun.contracts import FitResult, Job, Reporter
 
-from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
+from ftrun_plugins.backends.batches import Batch, rows_in, to_device
 from ftrun_plugins.backends.fitting import Fitting
 from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
 from ftrun_plugins.backends.session import TorchSession
@@ -25,14 +25,15 @@ class AccelerateSession(TorchSession):
         model, loader, optimizer = accelerator.prepare(job.model, fitting.loader, optimizer)
         # not prepared: Accelerate's scheduler would step once a process, and the horizon counts steps already
         scheduler = build_scheduler(optimizer, training, horizon.total_steps)
+        fitting.restore(optimizer, scheduler)
 
         def forward(batch: Batch) -> Any:
             return model(**to_device(batch, accelerator.device))
 
-        reporter.training_started(horizon.total_steps)
+        step = fitting.first_step
+        reporter.training_started(horizon.total_steps, step + 1)
         model.train()
-        step = 0
-        for group in groups(loader, training.gradient_accumulation_steps, horizon.epochs):
+        for group in fitting.groups(loader):
             rows = rows_in(group)
             losses = []
             for index, batch in enumerate(group):
@@ -51,9 +52,9 @@ class AccelerateSession(TorchSession):
             fitting.stepped(step, losses, learning_rate, grad_norm, rows)
             if horizon.evaluates_after(step):
                 fitting.evaluate(step, forward)
-            if horizon.saves_after(step):
+            if fitting.saves_after(step):
                 fitting.save(step, optimizer, scheduler)
-            if reporter.stop_requested or step == horizon.total_steps:
+            if fitting.stops_after(step):
                 break
         result = fitting.finish(step, forward, optimizer, scheduler)
         accelerator.unwrap_model(model, keep_fp32_wrapper=False)

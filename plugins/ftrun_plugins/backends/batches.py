@@ -19,11 +19,18 @@ class EpochBatches(Sampler[list[int]]):
     The order is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn from a
     generator seeded with seed + epoch.
 
+    As an epoch begins, one number is drawn from torch's global generator, which dropout draws from too. So does every
+    iterator of a DataLoader without a generator of its own, that of the course's loop among them; here it is not drawn
+    again where a resumed run enters an epoch half-way.
+
     Args:
         rows: Rows of the training split.
         batch_size: Rows in a batch; an epoch's last may be shorter.
         seed: The data seed.
         drop_last: Whether to leave out a shorter last batch.
+
+    Attributes:
+        first_batch: Where the next iteration begins, to resume inside an epoch; those after it begin at 0.
     """
 
     def __init__(self, rows: int, batch_size: int, seed: int, drop_last: bool = False) -> None:
@@ -32,6 +39,7 @@ class EpochBatches(Sampler[list[int]]):
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
+        self.first_batch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration goes through, counted from 0."""
@@ -46,19 +54,24 @@ class EpochBatches(Sampler[list[int]]):
         return self.rows // self.batch_size if self.drop_last else -(-self.rows // self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        first_batch, self.first_batch = self.first_batch, 0
+        if first_batch == 0:
+            torch.empty((), dtype=torch.int64).random_()
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(self.rows, generator=generator).tolist()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        for start in range(first_batch * self.batch_size, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size]
 
 
 def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
-    """Batches to train on.
-
-    Like every DataLoader, each pass draws one number from torch's global generator, which dropout draws from too.
-    """
-    workers = job.training.dataloader_num_workers
-    return DataLoader(job.train, batch_sampler=batches, collate_fn=job.collate, num_workers=workers)
+    """Batches to train on; what is drawn from torch's global generator, `batches` draws."""
+    return DataLoader(
+        job.train,
+        batch_sampler=batches,
+        collate_fn=job.collate,
+        num_workers=job.training.dataloader_num_workers,
+        generator=torch.Generator(),
+    )
 
 
 def evaluation_loader(rows: Rows, batch_size: int, collate: Collate) -> DataLoader[Any]:

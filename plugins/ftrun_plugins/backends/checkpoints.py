@@ -1,64 +1,95 @@
-"""Checkpoints: one format for all backends, in transformers' file names, published whole or not at all."""
+"""What a checkpoint holds: one format for all backends, in transformers' file names, each written or read here."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
+import contextlib
 import random
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ftrun.contracts import Job
-from ftrun.errors import RunError
+from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import TrainerState
 
-FOLDER = "checkpoints"
-PREFIX = "checkpoint-"
-MANIFEST = "manifest.json"
+OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
 
 
-def checkpoint_folder(run_folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step stands."""
-    return run_folder / FOLDER / f"{PREFIX}{step}"
+def write_checkpoint(
+    job: Job, folder: Path, state: TrainerState, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
+) -> None:
+    """Write everything that the next step depends on.
 
-
-def save_checkpoint(
-    job: Job, step: int, epoch: float, total_steps: int, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
-) -> Path:
-    """Write everything that the next step depends on: aside, synced, then renamed into place.
-
-    The folder opens with `from_pretrained`; beside the model stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth`,
-    `trainer_state.json` and a manifest of SHA-256 checksums. Older ones beyond `save_total_limit` are then removed.
+    The folder opens with `from_pretrained`; beside the model stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and
+    `trainer_state.json`, all of which open with `weights_only=True`.
 
     Raises:
-        RunError: If it cannot be written; the checkpoints before it are untouched.
+        OSError: If it cannot be written.
     """
-    final = checkpoint_folder(job.run_folder, step)
-    aside = final.with_name(f".{final.name}.partial")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        save_model(job, aside)
-        torch.save(optimizer.state_dict(), aside / "optimizer.pt")
-        torch.save(scheduler.state_dict(), aside / "scheduler.pt")
-        torch.save(random_states(), aside / "rng_state.pth")
-        _trainer_state(job, step, epoch, total_steps).save_to_json(str(aside / "trainer_state.json"))
-        _publish(aside, final, step)
-    except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(f"the checkpoint {final} cannot be written: {error.strerror or error}") from error
-    _remove_old(final.parent, job.training.save_total_limit)
-    return final
+    save_model(job, folder)
+    with _disk_errors():
+        torch.save(optimizer.state_dict(), folder / OPTIMIZER)
+        torch.save(scheduler.state_dict(), folder / SCHEDULER)
+        torch.save(random_states(), folder / RANDOM)
+    state.save_to_json(str(folder / STATE))
 
 
 def save_model(job: Job, folder: Path) -> None:
-    """The model as safetensors, with its configuration and tokenizer, for `from_pretrained`."""
-    job.model.save_pretrained(folder)
-    job.tokenizer.save_pretrained(folder)
+    """The model as safetensors, with its configuration and tokenizer, for `from_pretrained`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with _disk_errors():
+        job.model.save_pretrained(folder)
+        job.tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Torch and safetensors tell of a full disk in errors of their own."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    except RuntimeError as error:
+        if "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error):
+            raise OSError(str(error).splitlines()[0]) from error
+        raise
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Put the weights of a saved model into one of the same class, bit for bit."""
+    saved = type(model).from_pretrained(folder)
+    model.load_state_dict(saved.state_dict())
+
+
+def load_state(folder: Path) -> TrainerState:
+    """The trainer's state of a checkpoint."""
+    state: TrainerState = TrainerState.load_from_json(str(folder / STATE))
+    return state
+
+
+def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
+    """Put optimizer and schedule where they were. Moments and position come from the checkpoint, all else (learning
+    rate, decay, betas) from the settings: the same, unless somebody allowed a change.
+    """
+    settings = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+    saved = torch.load(folder / SCHEDULER, map_location="cpu", weights_only=True)
+    scheduler.load_state_dict({**saved, "base_lrs": scheduler.base_lrs})
+    factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]  # type: ignore[attr-defined]
+    for group, values, base, factor in zip(optimizer.param_groups, settings, scheduler.base_lrs, factors, strict=True):
+        group.update({**values, "lr": base * factor})
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
+def load_random_states(folder: Path) -> None:
+    """Put all generators where they were."""
+    restore_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
 
 
 def random_states() -> dict[str, Any]:
@@ -91,47 +122,3 @@ def restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def _trainer_state(job: Job, step: int, epoch: float, total_steps: int) -> TrainerState:
-    return TrainerState(
-        epoch=epoch,
-        global_step=step,
-        max_steps=total_steps,
-        num_train_epochs=int(-(-job.training.num_train_epochs // 1)),
-        train_batch_size=job.training.per_device_train_batch_size,
-    )
-
-
-def _publish(aside: Path, final: Path, step: int) -> None:
-    files = {file.name: _sealed(file) for file in sorted(aside.iterdir())}
-    manifest = aside / MANIFEST
-    manifest.write_text(json.dumps({"format": 1, "step": step, "files": files}, indent=2) + "\n", encoding="utf-8")
-    _sync(manifest)
-    _sync(aside)
-    shutil.rmtree(final, ignore_errors=True)
-    aside.rename(final)
-    _sync(final.parent)
-
-
-def _sealed(file: Path) -> dict[str, Any]:
-    """Sync a file to disk and take its size and checksum."""
-    _sync(file)
-    with file.open("rb") as stream:
-        return {"size": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove_old(folder: Path, limit: int | None) -> None:
-    if limit is None:
-        return
-    steps = sorted(int(path.name.removeprefix(PREFIX)) for path in folder.glob(f"{PREFIX}*"))
-    for step in steps[:-limit]:
-        shutil.rmtree(folder / f"{PREFIX}{step}", ignore_errors=True)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from ftrun.contracts import FitResult, Job, Reporter
 
-from ftrun_plugins.backends.batches import Batch, groups, rows_in, to_device
+from ftrun_plugins.backends.batches import Batch, rows_in, to_device
 from ftrun_plugins.backends.fitting import Fitting
 from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
 from ftrun_plugins.backends.session import TorchSession
@@ -23,6 +23,7 @@ class LoopSession(TorchSession):
         model = job.model.to(device)
         optimizer = build_optimizer(model, training)
         scheduler = build_scheduler(optimizer, training, horizon.total_steps)
+        fitting.restore(optimizer, scheduler)
 
         def forward(batch: Batch) -> Any:
             with torch.autocast(device.type, torch.bfloat16, enabled=training.bf16):
@@ -30,10 +31,10 @@ class LoopSession(TorchSession):
             output.loss = output.loss.float()
             return output
 
-        reporter.training_started(horizon.total_steps)
+        step = fitting.first_step
+        reporter.training_started(horizon.total_steps, step + 1)
         model.train()
-        step = 0
-        for group in groups(fitting.loader, training.gradient_accumulation_steps, horizon.epochs):
+        for group in fitting.groups(fitting.loader):
             rows = rows_in(group)
             losses = []
             for batch in group:
@@ -50,8 +51,8 @@ class LoopSession(TorchSession):
             fitting.stepped(step, losses, learning_rate, grad_norm, rows)
             if horizon.evaluates_after(step):
                 fitting.evaluate(step, forward)
-            if horizon.saves_after(step):
+            if fitting.saves_after(step):
                 fitting.save(step, optimizer, scheduler)
-            if reporter.stop_requested or step == horizon.total_steps:
+            if fitting.stops_after(step):
                 break
         return fitting.finish(step, forward, optimizer, scheduler)

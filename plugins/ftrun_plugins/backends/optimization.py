@@ -40,10 +40,13 @@ class Horizon:
             return self.training.max_steps
         return math.ceil(self.training.num_train_epochs * self.steps_per_epoch)
 
-    @property
-    def epochs(self) -> range:
-        """The epochs that are begun."""
-        return range(math.ceil(self.total_steps / self.steps_per_epoch))
+    def epochs_after(self, step: int) -> range:
+        """The epochs that are gone through after a step, counted from 0; the first of them perhaps from half-way."""
+        return range(step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch))
+
+    def batch_after(self, step: int) -> int:
+        """The batch of its epoch that comes after a step, counted from 0."""
+        return step % self.steps_per_epoch * self.training.gradient_accumulation_steps
 
     def epoch_after(self, step: int) -> float:
         """Passes over the training split, with the fraction by rows: the same however batches are cut."""

@@ -28,8 +28,8 @@ class TrainerSession(TorchSession):
         trainer = CurveTrainer(fitting, training_arguments(job, self.device))
         if use_cache is not None:
             job.model.config.use_cache = use_cache
-        reporter.training_started(fitting.horizon.total_steps)
-        trainer.train()
+        reporter.training_started(fitting.horizon.total_steps, fitting.first_step + 1)
+        trainer.train(resume_from_checkpoint=str(job.resume_from) if job.resume_from else None)
         result = fitting.finish(trainer.state.global_step, trainer.forward, *trainer.built)
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
         return result
@@ -133,6 +133,20 @@ class CurveTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, named)
         return named
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        pass  # the fitting has loaded the weights
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        self.fitting.restore(*self.built)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        self.fitting.restore_random_states()
+
+    def _run_epoch(self, *arguments: Any, **named: Any) -> None:
+        # a run that had taken its last step when it died has no step left to take
+        if not self.fitting.is_over(self.state.global_step):
+            super()._run_epoch(*arguments, **named)  # type: ignore[no-untyped-call]
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.fitting.save(self.state.global_step, *self.built)
 
@@ -153,15 +167,16 @@ class _OnStep(TrainerCallback):
         trainer, fitting, step = self.trainer, self.trainer.fitting, state.global_step
         fitting.stepped(step, trainer.losses, self.learning_rate, trainer.grad_norm, trainer.rows)
         control.should_evaluate = fitting.horizon.evaluates_after(step)
-        control.should_save = fitting.horizon.saves_after(step)
-        self._obey(control)
+        control.should_save = fitting.saves_after(step)
+        self._obey(state, control)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._obey(control)
+        control.should_save = self.trainer.fitting.saves_after(state.global_step)
+        self._obey(state, control)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._obey(control)
+        self._obey(state, control)
 
-    def _obey(self, control: TrainerControl) -> None:
-        if self.trainer.fitting.reporter.stop_requested:
+    def _obey(self, state: TrainerState, control: TrainerControl) -> None:
+        if self.trainer.fitting.stops_after(state.global_step):
             control.should_training_stop = True

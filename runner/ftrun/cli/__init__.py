@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Say all that is wrong with experiment files, without training.",
     "show": "Print the resolved experiment, every default filled in.",
     "plugins": "List the installed plugins and their components.",
+    "resume": "Go on with a run that stopped.",
     "sync": "Deliver to MLflow what it has not got of a run.",
 }
 

@@ -44,6 +44,16 @@ def load_plan(
     return make_plan(load_experiment(Path(path), profile, dict(map(parse_override, overrides)), unset), catalogue)
 
 
+def announce_killed() -> None:
+    """Say of every run here whose process is gone that it was killed, and have MLflow know."""
+    from ftrun.journal import RUNS_FOLDER
+    from ftrun.resumption import mark_killed_runs
+
+    for folder in mark_killed_runs(RUNS_FOLDER):
+        name = folder.name
+        click.secho(f"{name} was killed; to go on with it: ftrun resume {name}", fg="yellow", err=True)
+
+
 def tell(error: FtrunError, about: str) -> None:
     """Print problems on standard error: a heading, then each with its place and what to do."""
     count = len(error.problems)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
+from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, tell
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.plan import Plan
 from ftrun.plugins import Catalogue, load_catalogue
+
+if TYPE_CHECKING:
+    from ftrun.resumption import Resumption
 
 
 @click.command("run")
@@ -46,10 +50,14 @@ def command(
             except ExperimentError as error:
                 tell(error, path)
                 wrong = True
-    return WRONG if wrong else _run_all(plans, catalogue, as_json)
+    if wrong:
+        return WRONG
+    announce_killed()
+    return run_all([(plan, None) for plan in plans], catalogue, as_json)
 
 
-def _run_all(plans: Sequence[Plan], catalogue: Catalogue, as_json: bool) -> int:
+def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogue, as_json: bool) -> int:
+    """Execute plans in order, show how each ended and all side by side, and give the worst exit status."""
     from rich.console import Console
 
     from ftrun.comparison import compare
@@ -59,9 +67,9 @@ def _run_all(plans: Sequence[Plan], catalogue: Catalogue, as_json: bool) -> int:
     console = Console(stderr=as_json)
     worst = 0
     results = []
-    for plan in plans:
+    for plan, resumption in plans:
         try:
-            outcome = execute(plan, catalogue, make_watcher(console))
+            outcome = execute(plan, catalogue, make_watcher(console), resumption=resumption)
         except FtrunError as error:
             tell(error, str(plan.path))
             worst = max(worst, 1)

@@ -1,4 +1,4 @@
-"""`ftrun sync RUN`: deliver to MLflow what it has not got of a run."""
+"""`ftrun sync`: deliver to MLflow what it has not got yet."""
 
 from __future__ import annotations
 
@@ -6,29 +6,43 @@ from pathlib import Path
 
 import click
 
-from ftrun.cli.common import WRONG
+from ftrun.cli.common import WRONG, announce_killed, tell
+from ftrun.errors import ExperimentError
+from ftrun.journal import RUNS_FOLDER, RunFolder
 
 
 @click.command("sync")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 def command(runs: tuple[str, ...]) -> int:
-    """Deliver to MLflow what it has not got of a run: RUN is a run's name, or its folder."""
-    from ftrun.journal import RunFolder
-    from ftrun.tracking import deliver
+    """Deliver to MLflow what it has not got yet of a run, or of all runs here.
 
+    RUN is a run's name, its folder or MLflow's id of it. Exit status 1 if something is still pending.
+    """
+    from ftrun.resumption import find_run, tracked_runs
+
+    announce_killed()
     status = 0
+    folders: list[RunFolder] = []
     for run in runs:
-        path = next((path for path in (Path(run), Path("runs") / run) if (path / "journal.jsonl").is_file()), None)
-        if path is None:
-            click.secho(f"{run}: there is no such run here", fg="red", err=True)
+        try:
+            folders.append(find_run(run, RUNS_FOLDER))
+        except ExperimentError as error:
+            tell(error, run)
             status = WRONG
-            continue
-        delivery = deliver(RunFolder(path.absolute()))
-        if delivery.pending:
-            click.secho(
-                f"{path.name}: {delivery.pending} records are still pending: {delivery.error}", fg="red", err=True
-            )
-            status = max(status, 1)
-        else:
-            click.echo(f"{path.name}: all of it is in MLflow, as {delivery.run_id} at {delivery.uri}")
+    for folder in folders if runs else tracked_runs(RUNS_FOLDER):
+        status = max(status, _sync(folder, quiet=not runs))
     return status
+
+
+def _sync(folder: RunFolder, quiet: bool) -> int:
+    from ftrun.tracking import deliver, delivery
+
+    name = Path(folder.path).name
+    if quiet and not delivery(folder).pending:
+        return 0
+    after = deliver(folder)
+    if after.pending:
+        click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
+        return 1
+    click.echo(f"{name}: all of it is in MLflow, as {after.run_id} at {after.uri}")
+    return 0

@@ -1,0 +1,47 @@
+"""`ftrun resume RUN`: go on with a run that stopped."""
+
+from __future__ import annotations
+
+import click
+
+from ftrun.cli.common import WRONG, announce_killed, tell
+from ftrun.cli.run import run_all
+from ftrun.errors import ExperimentError
+from ftrun.experiment import parse_override
+from ftrun.plugins import load_catalogue
+
+
+@click.command("resume")
+@click.argument("run", metavar="RUN")
+@click.option("--backend", metavar="NAME", help="Go on with another backend: the curve is the same.")
+@click.option("--profile", metavar="NAME", help="With an experiment file: its profile; that of the run if absent.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change one key, with --allow-changes.")
+@click.option(
+    "--allow-changes", is_flag=True, help="Go on though settings, packages, data or machine have changed; recorded."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, all else on standard error.")
+def command(
+    run: str, backend: str | None, profile: str | None, overrides: tuple[str, ...], allow_changes: bool, as_json: bool
+) -> int:
+    """Go on with a run that was interrupted, killed or failed, from its newest whole checkpoint.
+
+    RUN is a run's name, its folder, MLflow's id of it, or an experiment file for its latest unfinished run. The run
+    is the same in MLflow, and ends with the weights, metrics and history of one that was never disturbed; so what its
+    numbers depend on must be as it was. Exit status as that of `ftrun run`; 0, too, if the run is finished already.
+    """
+    from ftrun.resumption import RunFinishedError, plan_resumption
+
+    chosen = dict(map(parse_override, overrides))
+    if backend:
+        chosen["backend.use"] = backend
+    announce_killed()
+    catalogue = load_catalogue()
+    try:
+        plan, resumption = plan_resumption(run, catalogue, chosen, allow_changes=allow_changes, profile=profile)
+    except ExperimentError as error:
+        tell(error, run)
+        return WRONG
+    except RunFinishedError as finished:
+        click.echo(str(finished), err=True)
+        return 0
+    return run_all([(plan, resumption)], catalogue, as_json)

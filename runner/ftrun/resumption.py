@@ -1,0 +1,239 @@
+"""Going on with a run that stopped: which run is meant, and whether what is asked now is what was begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ftrun.checkpoints import Checkpoint, newest_whole
+from ftrun.contracts import Splits
+from ftrun.errors import ExperimentError, Problem, RunError, nearest
+from ftrun.experiment import flat, load_experiment
+from ftrun.journal import RUNS_FOLDER, History, RunFolder, mark_if_killed, read_history
+from ftrun.plan import Plan, make_plan
+from ftrun.plugins import Catalogue
+from ftrun.tracking import deliver_later
+
+HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
+HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
+"""Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
+
+The device is compared as what it turned out to be.
+"""
+ALLOW = "To go on all the same, say --allow-changes; it is recorded."
+
+
+class RunFinishedError(RunError):
+    """The run that is to be gone on with is finished."""
+
+
+@dataclass
+class Resumption:
+    """A run to go on with.
+
+    Attributes:
+        folder: Its folder; history: what its journal tells.
+        checkpoint: The newest whole checkpoint; None to begin at the beginning.
+        skipped: A sentence about every newer checkpoint that is damaged.
+        allow_changes: Whether to go on though something has changed.
+        changes: What has changed, as it comes to be known, for the record.
+    """
+
+    folder: RunFolder
+    history: History
+    checkpoint: Checkpoint | None
+    skipped: Sequence[str]
+    allow_changes: bool = False
+    changes: list[str] = field(default_factory=list)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.history.status == "FINISHED"
+
+    def compare_settings(self, plan: Plan, recorded: Mapping[str, Any]) -> None:
+        """Compare the experiment that is asked for with the one that was begun.
+
+        Raises:
+            ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
+        """
+        before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
+        now = dict(flat({key: value for key, value in plan.resolved().items() if key != "format"}))
+        changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        self._allow([Change(key, before.get(key), now.get(key)) for key in changed if not _is_harmless(key)])
+
+    def compare_environment(self, now: Mapping[str, str]) -> None:
+        """Compare packages, thread count, device, precision and processor with those that the run was begun with.
+
+        Raises:
+            ExperimentError: Naming every one that differs, unless changes are allowed.
+        """
+        before = self.history.tags
+        matter = [f"ftrun.{name}" for name in ("threads", "device", "precision", "processor")]
+        matter += sorted(key for key in before.keys() | now.keys() if key.startswith("ftrun.version."))
+        matter.remove("ftrun.version.mlflow") if "ftrun.version.mlflow" in matter else None
+        self._allow(
+            [
+                Change(_spoken(key), before.get(key), now.get(key))
+                for key in matter
+                if self.history.recorded and before.get(key) != now.get(key)
+            ]
+        )
+
+    def compare_data(self, splits: Splits) -> None:
+        """Compare the opened data with that of the run's beginning.
+
+        Raises:
+            ExperimentError: If it differs, unless changes are allowed.
+        """
+        now = {"train": splits.train, **splits.evaluation}
+        changes = []
+        for record in self.history.datasets:
+            split = record["split"]
+            before = f"{record['digest'][:12]}, {record['rows']:,} rows"
+            after = f"{splits.digest[:12]}, {len(now[split]):,} rows" if split in now else None
+            if before != after:
+                changes.append(Change(f"the data's split {split}", before, after))
+        self._allow(changes)
+
+    def _allow(self, changes: Sequence[Change]) -> None:
+        if changes and not self.allow_changes:
+            raise ExperimentError(*(Problem(change.sentence, change.name, ALLOW) for change in changes))
+        self.changes += [f"{change.name}: {change.sentence}" for change in changes]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not as it was when the run was begun."""
+
+    name: str
+    before: str | None
+    now: str | None
+
+    @property
+    def sentence(self) -> str:
+        """What it was, and what it is."""
+        before, now = (value if value is not None else "nothing" for value in (self.before, self.now))
+        return f"the run was begun with {before}, and now it is {now}"
+
+
+def plan_resumption(
+    target: str,
+    catalogue: Catalogue,
+    overrides: Mapping[str, Any],
+    runs_folder: Path = RUNS_FOLDER,
+    allow_changes: bool = False,
+    profile: str | None = None,
+) -> tuple[Plan, Resumption]:
+    """What is to be gone on with, and how, for `resume` and its command; nothing heavy is imported.
+
+    Raises:
+        ExperimentError: If there is no such run, or its settings have changed and may not.
+        RunFinishedError: If nothing is left to do.
+    """
+    folder = find_run(target, runs_folder)
+    mark_if_killed(folder)
+    resumption = resumption_of(folder, allow_changes)
+    if resumption.is_finished:
+        raise RunFinishedError(f"the run {folder.name} is finished; there is nothing to resume")
+    recorded = make_plan(load_experiment(recorded_experiment(folder, resumption.history)), catalogue)
+    is_file = target.endswith(".toml")
+    profile = profile or resumption.history.tags.get("ftrun.profile")
+    source = (
+        load_experiment(Path(target), profile, overrides)
+        if is_file
+        else load_experiment(recorded.path, None, overrides)
+    )
+    plan = make_plan(source, catalogue)
+    resumption.compare_settings(plan, recorded.resolved())
+    return plan, resumption
+
+
+def resumption_of(folder: RunFolder, allow_changes: bool = False) -> Resumption:
+    """What there is to go on with in a run folder."""
+    checkpoint, skipped = newest_whole(folder.checkpoints)
+    return Resumption(folder, read_history(folder), checkpoint, skipped, allow_changes)
+
+
+def find_run(target: str, runs_folder: Path) -> RunFolder:
+    """The run that is meant by its name, its folder or MLflow's id, or the latest unfinished one of an experiment file.
+
+    Raises:
+        ExperimentError: If there is none.
+    """
+    for path in (Path(target), runs_folder / target):
+        if is_run(path):
+            return RunFolder(path.absolute())
+    runs = _runs(runs_folder)
+    if target.endswith(".toml"):
+        return _latest_unfinished(target, runs)
+    for folder in runs:
+        if _mlflow_id(folder) == target:
+            return folder
+    close = nearest(target, [folder.name for folder in runs])
+    hint = f"Did you mean {close}?" if close else f"There are {len(runs)} runs in {runs_folder}."
+    raise ExperimentError(Problem(f'there is no run "{target}" here', hint=hint))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (path / "journal.jsonl").is_file() and (path / "experiment.toml").is_file()
+
+
+def recorded_experiment(folder: RunFolder, history: History) -> Path:
+    """The file in a run's folder that says what it runs."""
+    return folder.path / history.experiment
+
+
+def mark_killed_runs(runs_folder: Path) -> list[RunFolder]:
+    """Write down the end of every run whose process is gone, and have MLflow told; returns those that were found."""
+    killed = [folder for folder in _runs(runs_folder) if mark_if_killed(folder)]
+    for folder in killed:
+        tracking = _tracking(folder)
+        if tracking.get("enabled", True):
+            deliver_later(folder, tracking.get("uri"))
+    return killed
+
+
+def tracked_runs(runs_folder: Path) -> list[RunFolder]:
+    """The runs in a folder that came to be recorded and that MLflow is to have."""
+    runs = [folder for folder in _runs(runs_folder) if _tracking(folder).get("enabled", True)]
+    return [folder for folder in runs if read_history(folder).recorded]
+
+
+def _runs(runs_folder: Path) -> list[RunFolder]:
+    return [RunFolder(path.absolute()) for path in sorted(runs_folder.glob("*")) if is_run(path)]
+
+
+def _tracking(folder: RunFolder) -> Mapping[str, Any]:
+    tracking: Mapping[str, Any] = load_experiment(folder.experiment).tables.get("tracking", {})
+    return tracking
+
+
+def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
+    name = load_experiment(Path(target)).tables.get("name")
+    of_this = [folder for folder in runs if load_experiment(folder.experiment).tables.get("name") == name]
+    left = [folder for folder in of_this if read_history(folder).status != "FINISHED"]
+    if not left:
+        count = f"its {len(of_this)} runs here are finished" if of_this else "it has no run here"
+        raise ExperimentError(Problem(f"there is nothing to resume of {target}: {count}"))
+    return max(left, key=lambda folder: folder.journal.stat().st_mtime)
+
+
+def _mlflow_id(folder: RunFolder) -> str | None:
+    try:
+        run_id: str | None = json.loads(folder.delivery.read_text(encoding="utf-8")).get("run_id")
+    except (OSError, ValueError):
+        return None
+    return run_id
+
+
+def _is_harmless(key: str) -> bool:
+    return key in HARMLESS or key.startswith(HARMLESS_PREFIXES)
+
+
+def _spoken(key: str) -> str:
+    return key.removeprefix("ftrun.").removeprefix("version.")
