@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
+KILLS ?= 30
+SEED ?= 1
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow crash-test lint format clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
@@ -15,6 +17,9 @@ test: $(SET_UP)
 
 test-slow: $(SET_UP)
 	$(BIN)/pytest -m slow -n 0
+
+crash-test: $(SET_UP)
+	$(BIN)/python tests/crash.py --kills $(KILLS) --seed $(SEED)
 
 lint: $(SET_UP)
 	$(BIN)/ruff check .

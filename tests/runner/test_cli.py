@@ -77,7 +77,8 @@ def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftru
         (["tiny.toml", "--backend", "lop"], 'Did you mean "loop"?'),
         (["tiny.toml", "--sets", "a=1"], "--set"),
         (["check"], "FILE"),
-        (["sync", "no-such-run"], "there is no such run"),
+        (["sync", "no-such-run"], 'there is no run "no-such-run"'),
+        (["resume", "no-such-run"], 'there is no run "no-such-run"'),
     ],
 )
 def test_mistakes_are_told_in_a_line_with_status_2(
