@@ -37,6 +37,10 @@ class _QuietHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         pass  # a disk that is full is told once, where it ends the run
 
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # a folder that is gone: the file is opened outside of what is handled
+            super().emit(record)
+
 
 @contextlib.contextmanager
 def output_logged(path: Path) -> Iterator[None]:

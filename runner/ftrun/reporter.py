@@ -99,6 +99,8 @@ class RunReporter:
         self._read_all()
         self._checkpoints.wait()
         self._journal.sync()
+        if not self._journal.path.exists():
+            raise RunError(f"the run folder {self._journal.path.parent} is gone: nothing can be written there")
         if self._not_finite:
             raise RunError(f"{self._not_finite}: try a smaller learning rate, or max_grad_norm to clip gradients")
 

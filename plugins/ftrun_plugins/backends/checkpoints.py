@@ -50,14 +50,15 @@ def save_model(job: Job, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Torch and safetensors tell of a full disk in errors of their own."""
+    """Torch, safetensors and tokenizers tell of a full disk each in an error of its own."""
     try:
         yield
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
-    except RuntimeError as error:
-        if "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error):
-            raise OSError(str(error).splitlines()[0]) from error
+    except Exception as error:
+        text = str(error)
+        if any(sign in text for sign in ("PytorchStreamWriter", "unexpected pos", "iostream error")):
+            raise OSError("torch could not write it; is the disk full?") from error
+        if isinstance(error, SafetensorError) or "(os error " in text:
+            raise OSError(text) from error
         raise
 
 

@@ -1,0 +1,358 @@
+"""An MLflow that is stopped, hung, refusing, failing or locked holds nothing up, and gets all of it exactly once."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import psutil
+import pytest
+from ftrun.journal import RunFolder
+from ftrun.tracking import deliver, delivery
+from helpers import Ftrun, journal_of, points_of
+
+LONG = {"training.num_train_epochs": 40, "training.eval_strategy": "steps", "training.eval_steps": 60}
+
+
+class Server:
+    """A real `mlflow server` on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.store = f"sqlite:///{folder / 'server.db'}"
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
+        self.log = (self.folder / "server.log").open("a")
+        self.process = subprocess.Popen([*command, "--workers", "1"], stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError((self.folder / "server.log").read_text())
+
+    def processes(self) -> list[psutil.Process]:
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def signal(self, number: signal.Signals) -> None:
+        for process in self.processes():
+            process.send_signal(number)
+
+    def stop(self) -> None:
+        if self.process.returncode is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.log.close()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Proxy:
+    """Stands before a server and misbehaves: `answer` says, for a path, whether to forward and what to answer."""
+
+    def __init__(self, uri: str) -> None:
+        self.answer: Callable[[str], str] = lambda path: "forward"
+        self.asked: list[str] = []
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def handle_one(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                how = proxy.answer(self.path)
+                proxy.asked.append(f"{how} {self.command} {self.path}")
+                if how == "fail":
+                    return self.reply(500, b"{}")
+                if how == "late":  # it is done, but long after the client was told that it had failed
+                    threading.Timer(4.0, self.forward, [body]).start()
+                    return self.reply(500, b"{}")
+                status, content = self.forward(body)
+                return self.reply(500, b"{}") if how == "deaf" else self.reply(status, content)
+
+            def forward(self, body: bytes) -> tuple[int, bytes]:
+                headers = {
+                    key: value for key, value in self.headers.items() if key.lower() not in ("host", "accept-encoding")
+                }
+                request = urllib.request.Request(f"{uri}{self.path}", body or None, headers, method=self.command)
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as response:
+                        return response.status, response.read()
+                except urllib.error.HTTPError as error:
+                    return error.code, error.read()
+                except urllib.error.URLError:
+                    return 502, b"{}"
+
+            def reply(self, status: int, content: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        for method in ("GET", "POST", "PUT", "PATCH"):
+            setattr(Handler, f"do_{method}", Handler.handle_one)
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.uri = f"http://127.0.0.1:{self.http.server_port}"
+        self.thread = threading.Thread(target=self.http.serve_forever)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    proxy = Proxy(server.uri)
+    yield proxy
+    proxy.stop()
+
+
+@contextlib.contextmanager
+def when(came: Callable[[], Any], act: Callable[[], Any]) -> Iterator[None]:
+    """Do something, in a thread, once something has come."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set() and not came():
+            time.sleep(0.02)
+        if not over.is_set():
+            act()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def state() -> dict[str, Any]:
+    """What the feeder remembers of the one run here."""
+    (path,) = list(Path("runs").glob("*/mlflow.json")) or [None]
+    return json.loads(path.read_text()) if path else {}
+
+
+def steps() -> int:
+    (folder,) = list(Path("runs").glob("*")) or [None]
+    return (
+        max((step for _, step in points_of(folder)), default=0) if folder and (folder / "journal.jsonl").exists() else 0
+    )
+
+
+def tracked() -> dict[str, Any]:
+    """An experiment of its own for each test: they share a server."""
+    return {"tracking.enabled": True, "tracking.experiment_name": Path.cwd().name}
+
+
+def run(tiny: Path, uri: str, monkeypatch: pytest.MonkeyPatch, patience: float = 4.0) -> ftrun.RunResult:
+    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", patience)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    result = ftrun.run(tiny, overrides={**tracked(), **LONG}, progress=False)
+    assert result.status == "FINISHED", result.error
+    assert max(step for _, step in points_of(result.run_folder)) == 240
+    return result
+
+
+def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name(Path.cwd().name)
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.status, run.info.run_name) == ("FINISHED", result.run)
+    metrics = run.data.metrics
+    history = [point for key in metrics for point in client.get_metric_history(run.info.run_id, key)]
+    points = {(point.key, point.step): point.value for point in history}
+    assert len(points) == len(history)
+    assert points == points_of(result.run_folder)
+    assert len(run.inputs.dataset_inputs) == 2
+    assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == {
+        "experiment.toml",
+        "model",
+        "predictions",
+    }
+
+
+def delivered_later(result: ftrun.RunResult) -> None:
+    folder = RunFolder(result.run_folder)
+    assert delivery(folder).pending > 0
+    after = deliver(folder)
+    assert (after.pending, after.error) == (0, None)
+
+
+def test_a_server_gets_everything(tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(tiny, server.uri, monkeypatch, patience=60)
+    assert result.tracking_uri == server.uri and result.run_id
+    assert_delivered_once(result, server.uri)
+
+
+def test_a_server_that_is_stopped_gets_the_rest_when_it_is_back(
+    tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with when(lambda: state().get("run_id") and steps() > 30, server.stop):
+        result = run(tiny, server.uri, monkeypatch)
+    server.start()
+    delivered_later(result)
+    assert_delivered_once(result, server.uri)
+
+
+@pytest.mark.parametrize("moment", ["before the run is there", "while it is told of steps"])
+def test_a_server_that_hangs_gets_the_rest_when_it_answers_again(
+    tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    came = (lambda: state().get("run_id")) if "told" in moment else (lambda: Path("runs").exists())
+    with when(came, lambda: server.signal(signal.SIGSTOP)):
+        result = run(tiny, server.uri, monkeypatch)
+    assert delivery(RunFolder(result.run_folder)).pending > 0
+    server.signal(signal.SIGCONT)
+    time.sleep(2)  # what it had in its queue is done now
+    delivered_later(result)
+    assert_delivered_once(result, server.uri)
+
+
+def test_a_server_that_fails_for_a_while_gets_everything(
+    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.answer = lambda path: "fail" if len(proxy.asked) > 40 or 5 < len(proxy.asked) < 9 else "forward"
+    result = run(tiny, proxy.uri, monkeypatch)
+    proxy.answer = lambda path: "forward"
+    if delivery(RunFolder(result.run_folder)).pending:
+        delivered_later(result)
+    assert [line for line in proxy.asked if line.startswith("fail")]
+    assert_delivered_once(result, server.uri)
+
+
+def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
+    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf: set[str] = set()
+
+    def once_deaf(path: str) -> str:
+        """The first call of every kind is done, and answered as if it had not been."""
+        kind = path.split("?")[0]
+        if kind in deaf:
+            return "forward"
+        deaf.add(kind)
+        return "deaf"
+
+    proxy.answer = once_deaf
+    result = run(tiny, proxy.uri, monkeypatch, patience=1.0)
+    for _ in range(20):
+        if not deliver(RunFolder(result.run_folder)).pending:
+            break
+    assert any("runs/create" in line for line in proxy.asked if line.startswith("deaf"))
+    assert_delivered_once(result, server.uri)
+
+
+def test_a_run_that_was_created_too_late_is_no_second_one(
+    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = iter(["late"])
+    proxy.answer = lambda path: next(late, "forward") if "runs/create" in path else "forward"
+    result = run(tiny, proxy.uri, monkeypatch, patience=60)
+    created = [line for line in proxy.asked if "runs/create" in line]
+    assert [line.split()[0] for line in created] == ["late", "forward"]
+    assert_delivered_once(result, server.uri)
+
+
+def test_a_store_that_somebody_else_has_locked_gets_everything(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
+) -> None:
+    store = f"sqlite:///{tiny.parent / 'mlflow.db'}"
+    locks: list[sqlite3.Connection] = []
+
+    def lock() -> None:
+        connection = sqlite3.connect(tiny.parent / "mlflow.db", timeout=10, check_same_thread=False)
+        connection.execute("BEGIN EXCLUSIVE")
+        locks.append(connection)
+
+    with when(lambda: state().get("run_id"), lock):
+        result = run(tiny, store, monkeypatch)
+    assert locks and delivery(RunFolder(result.run_folder)).pending > 0
+    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": store})
+    assert done.returncode == 1 and "records are still pending" in done.stderr and "locked" in done.stderr
+    locks[0].rollback()
+    locks[0].close()
+    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": store})
+    assert done.returncode == 0 and f"{result.run}: all of it is in MLflow" in done.stdout
+    assert_delivered_once(result, store)
+    assert ftrun_command("sync").stdout == ""
+
+
+def test_a_slow_artifact_store_is_told_of(
+    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def slow(path: str) -> str:
+        if "mlflow-artifacts" in path and "model" in path:
+            time.sleep(3)
+        return "forward"
+
+    proxy.answer = slow
+    monkeypatch.setattr("ftrun.progress.LINE_SECONDS", 1.0)
+    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 6.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
+    result = ftrun.run(tiny, overrides=tracked())
+    told = capsys.readouterr().out
+    assert "delivering to MLflow: " in told and "now model" in told
+    assert f"records are not in MLflow yet: ftrun sync runs/{result.run}" in told
+
+
+def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(tiny: Path) -> None:
+    import mlflow
+
+    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--set", "tracking.enabled=true", "--json"]
+    both = [
+        subprocess.Popen([*command, "--set", f"seed={seed}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for seed in (1, 2)
+    ]
+    results = []
+    for process in both:
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 0, err
+        results.append(json.loads(out))
+    client = mlflow.MlflowClient(f"sqlite:///{tiny.parent / 'mlflow.db'}")
+    for result in results:
+        found = client.get_run(result["run_id"])
+        assert (found.info.status, found.info.run_name) == ("FINISHED", result["run"])
+        assert not [record for record in journal_of(Path(result["run_folder"])) if record["type"] == "differing"]
+        assert json.loads(Path(result["run_folder"], "mlflow.json").read_text())["error"] is None
+    assert results[0]["metrics"] != results[1]["metrics"] or results[0]["run"] != results[1]["run"]
