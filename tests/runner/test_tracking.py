@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import ftrun
+import psutil
 import pytest
 from ftrun.journal import RunFolder
 from ftrun.tracking import deliver, delivery
@@ -150,12 +155,96 @@ def test_what_fails_before_training_is_no_run_in_mlflow(tiny: Path) -> None:
 
 
 def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import ftrun, sys; ftrun.run('tiny.toml', overrides={'tracking.enabled': True}, progress=False); "
         "print('mlflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def begin(tiny: Path, *settings: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--json", "--set", "tracking.enabled=true"]
+    return subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def await_step(tiny: Path, step: int) -> Path:
+    """The run folder, once it has that step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for journal in tiny.parent.glob("runs/*/journal.jsonl"):
+            if ("train/loss", step) in points_of(journal.parent):
+                return journal.parent
+        time.sleep(0.01)
+    raise AssertionError("the run did not begin")
+
+
+def status_in_mlflow(tiny: Path, folder: Path) -> tuple[str, str]:
+    import mlflow
+
+    run_id = json.loads((folder / "mlflow.json").read_text())["run_id"]
+    run = mlflow.MlflowClient(f"sqlite:///{tiny.parent / 'mlflow.db'}").get_run(run_id)
+    return run.info.status, run.data.tags.get("ftrun.error", "")
+
+
+def await_end(folder: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (
+        journal_of(folder)[-1]["type"] != "end" or delivery(RunFolder(folder)).pending
+    ):
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("with_feeder", [False, True])
+def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(tiny: Path, with_feeder: bool) -> None:
+    saving = ("--set", "training.save_strategy=steps", "--set", "training.save_steps=5")
+    process = begin(tiny, *saving, "--set", "training.num_train_epochs=20")
+    folder = await_step(tiny, 11)
+    feeders = psutil.Process(process.pid).children() if with_feeder else []
+    for victim in (psutil.Process(process.pid), *feeders):
+        victim.kill()
+    process.communicate()
+    if with_feeder:
+        assert journal_of(folder)[-1]["type"] != "end"
+        subprocess.run([sys.executable, "-m", "ftrun", "sync"], check=True, capture_output=True)
+    await_end(folder)
+    status, error = status_in_mlflow(tiny, folder)
+    assert status == "KILLED" and error.startswith("killed outright, after step ")
+    result = ftrun.resume(folder, progress=False)
+    assert result.status == "FINISHED"
+    assert stored(result) == points_of(folder)
+    assert status_in_mlflow(tiny, folder)[0] == "FINISHED"
+    undisturbed = ftrun.run(
+        tiny, overrides={"training.num_train_epochs": 20, "training.save_strategy": "steps"}, progress=False
+    )
+    assert points_of(undisturbed.run_folder) == points_of(folder)
+
+
+def test_a_second_ctrl_c_leaves_at_once(tiny: Path) -> None:
+    process = begin(tiny, "--set", "dataset.max_eval_samples=220", "--set", "training.num_train_epochs=10000")
+    folder = await_step(tiny, 3)
+    process.send_signal(signal.SIGSTOP)  # both signals are there before the step can end
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 143), err
+    result = json.loads(out)
+    assert result["status"] == "KILLED" and result["error"] == "interrupted"
+    assert not (folder / "checkpoints").exists()
+    assert status_in_mlflow(tiny, folder) == ("KILLED", "interrupted")
+
+
+def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ftrun_plugins.metrics.scores as scores
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("this metric is broken")
+
+    monkeypatch.setattr(scores, "_computed", broken)
+    result = ftrun.run(tiny, overrides=TRACKED, progress=False)
+    assert result.status == "FAILED" and result.error and "this metric is broken" in result.error
+    run = client(result).get_run(result.run_id)
+    assert run.info.status == "FAILED" and "this metric is broken" in run.data.tags["ftrun.error"]

@@ -1,0 +1,190 @@
+"""What tracking and saving cost a training, and how fast ftrun is beside a loop by hand: ratios, side by side.
+
+    python benchmarks/overhead.py tracking     no tracking; SQLite; a server; one that hangs; one that is not there
+    python benchmarks/overhead.py saving       no checkpoints; one every 20 steps
+    python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
+
+Every round runs each variant once, in a random order, each in a process of its own; the wall time between the first and
+the last step is compared with that of the first variant in the same round. Give it the machine to itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ftrun.journal import read_journal
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+QUICKSTART = Path(__file__).resolve().parent.parent / "experiments" / "quickstart.toml"
+
+
+def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> float:
+    """Wall seconds between the first and the last step of a run."""
+    before = set(folder.glob("runs/*"))
+    assignments = [part for setting in settings for part in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ftrun", str(QUICKSTART), "--json", *assignments],
+        cwd=folder,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while process.poll() is None and not any(line.startswith('{"type": "end"') for line in _last_lines(folder, before)):
+        time.sleep(0.5)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=15)
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)  # no need to wait for a server that hangs
+        process.communicate()
+    (run,) = set(folder.glob("runs/*")) - before
+    records = [record for record, _ in read_journal(run / "journal.jsonl")]
+    if records[-1].get("status") != "FINISHED":
+        sys.exit(f"a run of {settings} did not finish; see {run}")
+    times = [record["time"] for record in records if "train/loss" in record.get("values", {})]
+    return float(times[-1] - times[0]) / 1000
+
+
+def _last_lines(folder: Path, before: set[Path]) -> list[str]:
+    journals = [run / "journal.jsonl" for run in set(folder.glob("runs/*")) - before]
+    return [(path.read_text().splitlines() or [""])[-1] for path in journals if path.exists()]
+
+
+class Server:
+    """A real MLflow server on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{port}"
+        store = ["--backend-store-uri", f"sqlite:///{folder / 'server.db'}"]
+        store += ["--artifacts-destination", str(folder / "artifacts")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *store],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
+                return
+            except OSError:
+                time.sleep(0.3)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+
+def tracking(server: Server, hung: Server, steps: int) -> dict[str, list[object]]:
+    length = f"training.max_steps={steps}"
+    hung.signal(signal.SIGSTOP)
+    quick = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    return {
+        "no tracking": [length, "tracking.enabled=false"],
+        "SQLite": [length],
+        "a server": [{"MLFLOW_TRACKING_URI": server.uri}, length],
+        "a server that hangs": [{"MLFLOW_TRACKING_URI": hung.uri, **quick}, length],
+        "a server that is not there": [{"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, length],
+    }
+
+
+def saving(steps: int) -> dict[str, list[object]]:
+    settings = [f"training.max_steps={steps}", "tracking.enabled=false", "training.eval_strategy=no"]
+    return {
+        "no checkpoints": [*settings, "training.save_strategy=no"],
+        "one every 20 steps": [*settings, "training.save_strategy=steps", "training.save_steps=20"],
+    }
+
+
+def compare(console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds):
+        for name in random.sample(list(variants), len(variants)):
+            env = next((part for part in variants[name] if isinstance(part, dict)), None)
+            taken = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
+            seconds[name].append(taken)
+            console.print(f"round {number + 1}: {name}: {taken:.2f} s")
+    show(console, seconds)
+
+
+def show(console: Console, seconds: Mapping[str, Sequence[float]]) -> None:
+    base = next(iter(seconds.values()))
+    table = Table("", "seconds, median", "ratio, median", "ratios", box=box.SIMPLE_HEAD)
+    for name, taken in seconds.items():
+        ratios = [one / of for one, of in zip(taken, base, strict=True)]
+        shown = " ".join(f"{ratio:.3f}" for ratio in ratios)
+        table.add_row(name, f"{statistics.median(taken):.2f}", f"{statistics.median(ratios):.3f}", shown)
+    console.print(table)
+
+
+def reference(console: Console, folder: Path, script: str, rounds: int, steps: int) -> None:
+    """The same training by a script that writes a report with `seconds_training`, and by each backend."""
+    seconds: dict[str, list[float]] = {name: [] for name in ("by hand", "loop", "accelerate", "trainer")}
+    file = QUICKSTART.with_name("mrpc.toml")
+    for number in range(rounds):
+        for name in random.sample(list(seconds), len(seconds)):
+            if name == "by hand":
+                report = folder / "report.json"
+                options = ["--fused", "--clip", "1.0", "--max-steps", str(steps), "--out", str(report)]
+                command = [sys.executable, script, "loop", "--model", "google-bert/bert-base-uncased", *options]
+                subprocess.run(command, check=True, cwd=folder, capture_output=True)
+                taken = json.loads(report.read_text())["seconds_training"]
+            else:
+                taken = by_backend(folder, file, name, steps)
+            seconds[name].append(taken)
+            console.print(f"round {number + 1}: {name}: {taken:.2f} s")
+    show(console, seconds)
+
+
+def by_backend(folder: Path, file: Path, backend: str, steps: int) -> float:
+    settings = [f"training.max_steps={steps}", f"backend.use={backend}", "training.eval_strategy=no"]
+    assignments = [part for setting in [*settings, "training.save_strategy=no"] for part in ("--set", setting)]
+    command = [sys.executable, "-m", "ftrun", str(file), "--json", *assignments]
+    done = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
+    return float(json.loads(done.stdout)["training_seconds"])
+
+
+def main() -> None:
+    cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cli.add_argument("what", choices=["tracking", "saving", "reference"])
+    cli.add_argument("--rounds", type=int, default=5)
+    cli.add_argument("--steps", type=int, default=100)
+    cli.add_argument("--script", help="for reference: the script by hand")
+    options = cli.parse_args()
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="ftrun-benchmark-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if options.what == "reference":
+            return reference(console, folder, options.script, options.rounds, options.steps)
+        for part in ("a", "b"):
+            (folder / part).mkdir()
+        if options.what == "saving":
+            return compare(console, saving(options.steps), folder, options.rounds)
+        servers = [Server(folder / "a"), Server(folder / "b")]
+        try:
+            compare(console, tracking(*servers, options.steps), folder, options.rounds)
+        finally:
+            for server in servers:
+                server.signal(signal.SIGKILL)
+    return None
+
+
+if __name__ == "__main__":
+    main()
