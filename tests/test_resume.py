@@ -134,6 +134,25 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     assert_same_end(folder, undisturbed)
 
 
+def test_a_best_checkpoint_that_was_altered_is_not_taken_for_the_model(tiny: Path) -> None:
+    best = {
+        "training.load_best_model_at_end": True,
+        "training.metric_for_best_model": "loss",
+    }
+    undisturbed = run(tiny, {**best, "training.num_train_epochs": 3})
+    (record,) = [
+        record for record in journal_of(undisturbed.run_folder) if "ftrun.model_step" in record.get("tags", {})
+    ]
+    step = int(record["tags"]["ftrun.model_step"])
+    assert step < 18
+    folder = died_after(undisturbed, 17, "altered")
+    weights = folder / "checkpoints" / f"checkpoint-{step}" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    result = ftrun.resume(folder, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert f"checkpoint-{step} is needed, and is not whole: model.safetensors was altered" in result.error
+
+
 def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,9 +178,12 @@ def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed, 6, "tiny-died")
     shutil.rmtree(undisturbed.run_folder)
-    tiny.write_text(tiny.read_text() + "\n[profile.saving]\ntraining = { save_strategy = 'steps', save_steps = 1 }\n")
     called = {"name": folder.name, "folder": str(folder), "file": "tiny.toml"}[target]
-    assert ftrun.resume(called, progress=False).run_folder == folder
+    if target == "file":
+        with pytest.raises(ExperimentError, match="To go on with what was begun: ftrun resume tiny-died"):
+            ftrun.resume(called, overrides={"seed": 2}, progress=False)
+    settings = SAVING if target == "file" else {}
+    assert ftrun.resume(called, overrides=settings, progress=False).run_folder == folder
 
 
 def test_what_is_not_there_is_told(tiny: Path, ftrun_command: Ftrun) -> None:

@@ -259,7 +259,15 @@ class Reporter(Protocol):
         ...
 
     def checkpoint_folder(self, step: int) -> Path:
-        """Where the checkpoint of a step is published."""
+        """Where the checkpoint of a step is published, or will be."""
+        ...
+
+    def whole_checkpoint(self, step: int) -> Path:
+        """The published checkpoint of a step, its files checked against their checksums.
+
+        Raises:
+            RunError: If it is damaged or not there.
+        """
         ...
 
 

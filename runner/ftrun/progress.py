@@ -17,6 +17,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -146,7 +147,7 @@ class LiveWatcher(PlainWatcher):
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            _CountColumn(),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -218,6 +219,13 @@ class LiveWatcher(PlainWatcher):
         for task in self._passing.values():
             self._bars.remove_task(task)
         self._passing.clear()
+
+
+class _CountColumn(MofNCompleteColumn):
+    """So many of so many; nothing where there is no measure."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total is not None else Text("")
 
 
 class _Rate:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ftrun.checkpoints import Checkpoint, Checkpoints
+from ftrun.checkpoints import Checkpoint, Checkpoints, damage_of
 from ftrun.contracts import EvaluationReport, StepReport
 from ftrun.errors import RunError
 from ftrun.journal import Journal
@@ -113,6 +113,12 @@ class RunReporter:
 
     def checkpoint_folder(self, step: int) -> Path:
         return self._checkpoints.folder_of(step)
+
+    def whole_checkpoint(self, step: int) -> Path:
+        folder = self._checkpoints.folder_of(step)
+        if damage := damage_of(folder):
+            raise RunError(f"{folder.name} is needed, and is not whole: {damage}")
+        return folder
 
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
         self._journal.append("checkpoint", step=checkpoint.step, folder=checkpoint.folder.name)

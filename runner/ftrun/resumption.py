@@ -54,8 +54,13 @@ class Resumption:
         """Whether nothing is left to do."""
         return self.history.status == "FINISHED"
 
-    def compare_settings(self, plan: Plan, recorded: Mapping[str, Any]) -> None:
+    def compare_settings(self, plan: Plan, recorded: Mapping[str, Any], hint: str = "") -> None:
         """Compare the experiment that is asked for with the one that was begun.
+
+        Args:
+            plan: What is asked for.
+            recorded: What was begun, as it is recorded.
+            hint: What else to do than to allow changes.
 
         Raises:
             ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
@@ -63,7 +68,7 @@ class Resumption:
         before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
         now = dict(flat({key: value for key, value in plan.resolved().items() if key != "format"}))
         changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-        self._allow([Change(key, before.get(key), now.get(key)) for key in changed if not _is_harmless(key)])
+        self._allow([Change(key, before.get(key), now.get(key)) for key in changed if not _is_harmless(key)], hint)
 
     def compare_environment(self, now: Mapping[str, str]) -> None:
         """Compare packages, thread count, device, precision and processor with those that the run was begun with.
@@ -99,9 +104,9 @@ class Resumption:
                 changes.append(Change(f"the data's split {split}", before, after))
         self._allow(changes)
 
-    def _allow(self, changes: Sequence[Change]) -> None:
+    def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:
-            raise ExperimentError(*(Problem(change.sentence, change.name, ALLOW) for change in changes))
+            raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
         self.changes += [f"{change.name}: {change.sentence}" for change in changes]
 
 
@@ -140,15 +145,15 @@ def plan_resumption(
     if resumption.is_finished:
         raise RunFinishedError(f"the run {folder.name} is finished; there is nothing to resume")
     recorded = make_plan(load_experiment(recorded_experiment(folder, resumption.history)), catalogue)
-    is_file = target.endswith(".toml")
-    profile = profile or resumption.history.tags.get("ftrun.profile")
-    source = (
-        load_experiment(Path(target), profile, overrides)
-        if is_file
-        else load_experiment(recorded.path, None, overrides)
-    )
+    hint = ""
+    if target.endswith(".toml"):
+        hint = f"To go on with what was begun: ftrun resume {folder.name}. "
+        profile = profile or resumption.history.tags.get("ftrun.profile")
+        source = load_experiment(Path(target), profile, overrides)
+    else:
+        source = load_experiment(recorded.path, None, overrides)
     plan = make_plan(source, catalogue)
-    resumption.compare_settings(plan, recorded.resolved())
+    resumption.compare_settings(plan, recorded.resolved(), hint)
     return plan, resumption
 
 

@@ -145,7 +145,7 @@ class Fitting:
         best = self.selection.step
         if not self.job.training.load_best_model_at_end or best is None or best == step:
             return step
-        load_weights(self.job.model, self.reporter.checkpoint_folder(best))
+        load_weights(self.job.model, self.reporter.whole_checkpoint(best))
         self._predict(forward)
         return best
 
