@@ -22,7 +22,7 @@ import psutil
 import pytest
 from ftrun.journal import RunFolder
 from ftrun.tracking import deliver, delivery
-from helpers import Ftrun, journal_of, points_of
+from helpers import SHARED, Ftrun, journal_of, points_of
 
 LONG = {"training.num_train_epochs": 40, "training.eval_strategy": "steps", "training.eval_steps": 60}
 
@@ -130,6 +130,25 @@ class Proxy:
         self.thread.join()
 
 
+MRPC = f"""
+use = "files"
+train = "{SHARED}/hub/datasets/nyu-mll/glue/mrpc/train-00000-of-00001.parquet"
+validation = "{SHARED}/hub/datasets/nyu-mll/glue/mrpc/validation-00000-of-00001.parquet"
+text_columns = ["sentence1", "sentence2"]
+"""
+
+
+@pytest.fixture(params=["sample", pytest.param("mrpc", marks=pytest.mark.slow)])
+def experiment(request: pytest.FixtureRequest, tiny: Path) -> Path:
+    """The tiny experiment, on the sample or on MRPC."""
+    if request.param == "mrpc":
+        if not SHARED:
+            pytest.skip("FTRUN_TEST_SHARED names no folder with MRPC")
+        text = tiny.read_text().replace('use = "sample"', MRPC).replace('use = "glue"', 'use = "accuracy"')
+        tiny.write_text(text)
+    return tiny
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("server"))
@@ -219,17 +238,17 @@ def delivered_later(result: ftrun.RunResult) -> None:
     assert (after.pending, after.error) == (0, None)
 
 
-def test_a_server_gets_everything(tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(tiny, server.uri, monkeypatch, patience=60)
+def test_a_server_gets_everything(experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(experiment, server.uri, monkeypatch, patience=60)
     assert result.tracking_uri == server.uri and result.run_id
     assert_delivered_once(result, server.uri)
 
 
 def test_a_server_that_is_stopped_gets_the_rest_when_it_is_back(
-    tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with when(lambda: state().get("run_id") and steps() > 30, server.stop):
-        result = run(tiny, server.uri, monkeypatch)
+        result = run(experiment, server.uri, monkeypatch)
     server.start()
     delivered_later(result)
     assert_delivered_once(result, server.uri)
@@ -237,11 +256,11 @@ def test_a_server_that_is_stopped_gets_the_rest_when_it_is_back(
 
 @pytest.mark.parametrize("moment", ["before the run is there", "while it is told of steps"])
 def test_a_server_that_hangs_gets_the_rest_when_it_answers_again(
-    tiny: Path, server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
+    experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     came = (lambda: state().get("run_id")) if "told" in moment else (lambda: Path("runs").exists())
     with when(came, lambda: server.signal(signal.SIGSTOP)):
-        result = run(tiny, server.uri, monkeypatch)
+        result = run(experiment, server.uri, monkeypatch)
     assert delivery(RunFolder(result.run_folder)).pending > 0
     server.signal(signal.SIGCONT)
     time.sleep(2)  # what it had in its queue is done now
@@ -250,10 +269,10 @@ def test_a_server_that_hangs_gets_the_rest_when_it_answers_again(
 
 
 def test_a_server_that_fails_for_a_while_gets_everything(
-    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy.answer = lambda path: "fail" if len(proxy.asked) > 40 or 5 < len(proxy.asked) < 9 else "forward"
-    result = run(tiny, proxy.uri, monkeypatch)
+    result = run(experiment, proxy.uri, monkeypatch)
     proxy.answer = lambda path: "forward"
     if delivery(RunFolder(result.run_folder)).pending:
         delivered_later(result)
@@ -262,7 +281,7 @@ def test_a_server_that_fails_for_a_while_gets_everything(
 
 
 def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
-    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deaf: set[str] = set()
 
@@ -275,7 +294,7 @@ def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
         return "deaf"
 
     proxy.answer = once_deaf
-    result = run(tiny, proxy.uri, monkeypatch, patience=1.0)
+    result = run(experiment, proxy.uri, monkeypatch, patience=1.0)
     for _ in range(20):
         if not deliver(RunFolder(result.run_folder)).pending:
             break
@@ -284,29 +303,29 @@ def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
 
 
 def test_a_run_that_was_created_too_late_is_no_second_one(
-    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = iter(["late"])
     proxy.answer = lambda path: next(late, "forward") if "runs/create" in path else "forward"
-    result = run(tiny, proxy.uri, monkeypatch, patience=60)
+    result = run(experiment, proxy.uri, monkeypatch, patience=60)
     created = [line for line in proxy.asked if "runs/create" in line]
     assert [line.split()[0] for line in created] == ["late", "forward"]
     assert_delivered_once(result, server.uri)
 
 
 def test_a_store_that_somebody_else_has_locked_gets_everything(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
 ) -> None:
-    store = f"sqlite:///{tiny.parent / 'mlflow.db'}"
+    store = f"sqlite:///{experiment.parent / 'mlflow.db'}"
     locks: list[sqlite3.Connection] = []
 
     def lock() -> None:
-        connection = sqlite3.connect(tiny.parent / "mlflow.db", timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(experiment.parent / "mlflow.db", timeout=10, check_same_thread=False)
         connection.execute("BEGIN EXCLUSIVE")
         locks.append(connection)
 
     with when(lambda: state().get("run_id"), lock):
-        result = run(tiny, store, monkeypatch)
+        result = run(experiment, store, monkeypatch)
     assert locks and delivery(RunFolder(result.run_folder)).pending > 0
     done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": store})
     assert done.returncode == 1 and "records are still pending" in done.stderr and "locked" in done.stderr
@@ -319,7 +338,7 @@ def test_a_store_that_somebody_else_has_locked_gets_everything(
 
 
 def test_a_slow_artifact_store_is_told_of(
-    tiny: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def slow(path: str) -> str:
         if "mlflow-artifacts" in path and "model" in path:
@@ -330,13 +349,13 @@ def test_a_slow_artifact_store_is_told_of(
     monkeypatch.setattr("ftrun.progress.LINE_SECONDS", 1.0)
     monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 6.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
-    result = ftrun.run(tiny, overrides=tracked())
+    result = ftrun.run(experiment, overrides=tracked())
     told = capsys.readouterr().out
     assert "delivering to MLflow: " in told and "now model" in told
     assert f"records are not in MLflow yet: ftrun sync runs/{result.run}" in told
 
 
-def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(tiny: Path) -> None:
+def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(experiment: Path) -> None:
     import mlflow
 
     command = [sys.executable, "-m", "ftrun", "tiny.toml", "--set", "tracking.enabled=true", "--json"]
@@ -349,7 +368,7 @@ def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(tiny: Path) -
         out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         results.append(json.loads(out))
-    client = mlflow.MlflowClient(f"sqlite:///{tiny.parent / 'mlflow.db'}")
+    client = mlflow.MlflowClient(f"sqlite:///{experiment.parent / 'mlflow.db'}")
     for result in results:
         found = client.get_run(result["run_id"])
         assert (found.info.status, found.info.run_name) == ("FINISHED", result["run"])
