@@ -190,7 +190,7 @@ def test_what_is_not_there_is_told(tiny: Path, ftrun_command: Ftrun) -> None:
     result = run(tiny, {"training.max_steps": 1})
     for target, sentence in {
         result.run[:-1] + "x": f"Did you mean {result.run}?",
-        "tiny.toml": "there is nothing to resume of tiny.toml: its 1 runs here are finished",
+        "tiny.toml": "there is nothing to resume of tiny.toml: every run of it here is finished",
         "elsewhere.toml": "elsewhere.toml",
     }.items():
         done = ftrun_command("resume", target)

@@ -179,7 +179,8 @@ def find_run(target: str, runs_folder: Path) -> RunFolder:
         if _mlflow_id(folder) == target:
             return folder
     close = nearest(target, [folder.name for folder in runs])
-    hint = f"Did you mean {close}?" if close else f"There are {len(runs)} runs in {runs_folder}."
+    latest = ", ".join(folder.name for folder in sorted(runs, key=_last_touched)[-3:])
+    hint = f"Did you mean {close}?" if close else f"The latest here: {latest or 'none'}."
     raise ExperimentError(Problem(f'there is no run "{target}" here', hint=hint))
 
 
@@ -223,9 +224,13 @@ def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
     of_this = [folder for folder in runs if load_experiment(folder.experiment).tables.get("name") == name]
     left = [folder for folder in of_this if read_history(folder).status != "FINISHED"]
     if not left:
-        count = f"its {len(of_this)} runs here are finished" if of_this else "it has no run here"
+        count = "every run of it here is finished" if of_this else "it has no run here"
         raise ExperimentError(Problem(f"there is nothing to resume of {target}: {count}"))
-    return max(left, key=lambda folder: folder.journal.stat().st_mtime)
+    return max(left, key=_last_touched)
+
+
+def _last_touched(folder: RunFolder) -> float:
+    return folder.journal.stat().st_mtime
 
 
 def _mlflow_id(folder: RunFolder) -> str | None:

@@ -70,6 +70,7 @@ def group() -> None:
       ftrun experiments/mrpc_accel.toml                    run an experiment
       ftrun experiments/mrpc_accel.toml --profile smoke    the same road in seconds, offline
       ftrun FILE --set training.learning_rate=3e-5         with another setting
+      ftrun resume RUN                                     go on with a run that stopped
       ftrun check FILE                                     what is wrong with it, if anything
     """
 
