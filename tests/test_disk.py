@@ -77,7 +77,8 @@ def test_the_checkpoint_before_a_failing_one_stays_whole(
     assert ftrun.resume(result.run, progress=False).status == "FINISHED"
 
 
-def test_a_run_folder_that_is_removed_is_told_and_not_made_anew(tiny: Path) -> None:
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_run_folder_that_is_removed_is_told_and_not_made_anew(tiny: Path, tracked: bool) -> None:
     def remove() -> None:
         while (
             not (journals := list(Path("runs").glob("*/journal.jsonl")))
@@ -89,12 +90,19 @@ def test_a_run_folder_that_is_removed_is_told_and_not_made_anew(tiny: Path) -> N
     thread = threading.Thread(target=remove)
     thread.start()
     settings = {"training.num_train_epochs": 500, "training.save_strategy": "steps", "training.save_steps": 20}
+    settings["tracking.enabled"] = tracked
     result = ftrun.run(tiny, overrides=settings, progress=False)
     thread.join()
     assert result.status == "FAILED" and result.error and "is gone" in result.error
     assert not Path("runs").exists()
     (folder,) = Path("elsewhere").iterdir()
     assert journal_of(folder)[-1]["status"] == "FAILED"
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_told(tiny: Path) -> None:
+    done = limited(tiny, "loop", 300)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "cannot be written: File too large" in done.stderr
 
 
 def test_a_journal_that_cannot_be_written_ends_the_run_with_a_sentence(tiny: Path) -> None:

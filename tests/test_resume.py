@@ -15,7 +15,12 @@ from typing import Any
 
 import ftrun
 import pytest
+from ftrun.checkpoints import damage_of
 from ftrun.errors import ExperimentError, RunError
+from ftrun.execution import execute
+from ftrun.plugins import load_catalogue
+from ftrun.progress import Watcher
+from ftrun.resumption import RunFinishedError, plan_resumption
 from helpers import BACKENDS, Ftrun, journal_of, points_of, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -134,11 +139,10 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     assert_same_end(folder, undisturbed)
 
 
-def test_a_best_checkpoint_that_was_altered_is_not_taken_for_the_model(tiny: Path) -> None:
-    best = {
-        "training.load_best_model_at_end": True,
-        "training.metric_for_best_model": "loss",
-    }
+def test_a_damaged_best_checkpoint_is_made_anew_from_the_one_before_it(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "loss"}
     undisturbed = run(tiny, {**best, "training.num_train_epochs": 3})
     (record,) = [
         record for record in journal_of(undisturbed.run_folder) if "ftrun.model_step" in record.get("tags", {})
@@ -148,9 +152,49 @@ def test_a_best_checkpoint_that_was_altered_is_not_taken_for_the_model(tiny: Pat
     folder = died_after(undisturbed, 17, "altered")
     weights = folder / "checkpoints" / f"checkpoint-{step}" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    result = ftrun.resume(folder, progress=False)
-    assert result.status == "FAILED" and result.error
-    assert f"checkpoint-{step} is needed, and is not whole: model.safetensors was altered" in result.error
+    assert ftrun.resume(folder).status == "FINISHED"
+    told = " ".join(capsys.readouterr().out.split())
+    damage = f"checkpoint-{step}, is not: model.safetensors was altered"
+    assert f"checkpoint-17 is whole, but the best one before it, {damage}" in told
+    assert f"going on from checkpoint-{step - 1}" in told
+    assert_same_end(folder, undisturbed)
+
+
+def test_damaged_checkpoints_do_not_count_as_the_newest_to_keep(tiny: Path) -> None:
+    undisturbed = run(tiny, {})
+    folder = died_after(undisturbed, 8, "limited")
+    for step in (5, 8):
+        (folder / "checkpoints" / f"checkpoint-{step}" / "manifest.json").unlink()
+    for step in (6, 7):
+        shutil.rmtree(folder / "checkpoints" / f"checkpoint-{step}")
+    sparse = {"training.save_steps": 3, "training.save_total_limit": 1}
+    assert ftrun.resume(folder, overrides=sparse, progress=False).status == "FINISHED"
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["checkpoint-12"]
+    assert damage_of(folder / "checkpoints" / "checkpoint-12") is None
+    assert_same_end(folder, undisturbed)
+
+
+def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(tiny: Path) -> None:
+    undisturbed = run(tiny, {})
+    folder = died_after(undisturbed, 1, "opening")
+    journal = folder / "journal.jsonl"
+    journal.write_text(journal.read_text().splitlines(keepends=True)[0])
+    assert ftrun.resume(folder, progress=False).status == "FINISHED"
+    assert sorted(record["split"] for record in journal_of(folder) if record["type"] == "dataset") == [
+        "train",
+        "validation",
+    ]
+    assert "experiment.toml" in [record["path"] for record in journal_of(folder) if record["type"] == "artifact"]
+
+
+def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path) -> None:
+    folder = died_after(run(tiny, {}), 6, "meanwhile")
+    catalogue = load_catalogue()
+    plan, resumption = plan_resumption(folder.name, catalogue, {})
+    with (folder / "journal.jsonl").open("a") as journal:
+        journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
+    with pytest.raises(RunFinishedError, match="there is nothing to resume"):
+        execute(plan, catalogue, Watcher(), resumption=resumption)
 
 
 def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
@@ -173,12 +217,13 @@ def test_a_record_that_was_cut_short_is_removed(tiny: Path) -> None:
     assert_same_end(folder, undisturbed)
 
 
-@pytest.mark.parametrize("target", ["name", "folder", "file"])
+@pytest.mark.parametrize("target", ["name", "folder", "file", "id"])
 def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed, 6, "tiny-died")
     shutil.rmtree(undisturbed.run_folder)
-    called = {"name": folder.name, "folder": str(folder), "file": "tiny.toml"}[target]
+    (folder / "mlflow.json").write_text('{"run_id": "0123456789abcdef"}')
+    called = {"name": folder.name, "folder": str(folder), "file": "tiny.toml", "id": "0123456789abcdef"}[target]
     if target == "file":
         with pytest.raises(ExperimentError, match="To go on with what was begun: ftrun resume tiny-died"):
             ftrun.resume(called, overrides={"seed": 2}, progress=False)
@@ -335,13 +380,14 @@ def test_an_interrupted_run_names_the_command_that_goes_on(tiny: Path, ftrun_com
     assert_same_end(journals[0].parent, undisturbed)
 
 
-def test_ctrl_c_and_sigterm_are_passed_on_to_a_program_that_runs_experiments(tiny: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str) -> None:
     code = (
         "import ftrun, os, signal, threading\n"
         "def soon():\n"
         "    import glob, time\n"
         "    while not any('train/loss' in open(path).read() for path in glob.glob('runs/*/journal.jsonl')): time.sleep(0.01)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    os.kill(os.getpid(), signal.{name})\n"
         "threading.Thread(target=soon, daemon=True).start()\n"
         "try:\n"
         "    ftrun.run('tiny.toml', overrides={'training.num_train_epochs': 10000}, progress=False)\n"
@@ -349,6 +395,9 @@ def test_ctrl_c_and_sigterm_are_passed_on_to_a_program_that_runs_experiments(tin
         "    print('interrupted')\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "interrupted\n", done.stderr
+    if name == "SIGINT":
+        assert done.stdout == "interrupted\n", done.stderr
+    else:
+        assert done.returncode == -signal.SIGTERM
     (folder,) = tiny.parent.glob("runs/*")
     assert journal_of(folder)[-1]["status"] == "KILLED"

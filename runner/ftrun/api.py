@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ftrun.execution import Outcome, execute
 from ftrun.experiment import load_experiment
 from ftrun.journal import RUNS_FOLDER
 from ftrun.plan import make_plan
 from ftrun.plugins import load_catalogue
-from ftrun.progress import Watcher, make_watcher
+from ftrun.progress import Watcher, make_console, make_watcher
 from ftrun.results import RunResult
 from ftrun.resumption import plan_resumption
 
@@ -86,7 +84,7 @@ def resume(
 
 
 def _watcher(progress: bool) -> Watcher:
-    return make_watcher(Console()) if progress else Watcher()
+    return make_watcher(make_console()) if progress else Watcher()
 
 
 def _in_program(outcome: Outcome) -> RunResult:

@@ -39,11 +39,15 @@ class Checkpoints:
         folder: Where the checkpoints go; made when the first one is written.
         limit: How many of the newest to keep; None for all.
         published: Called with each checkpoint once it stands.
+        resumed_from: The step of the checkpoint that the run goes on from, the newest whole one; else 0.
     """
 
-    def __init__(self, folder: Path, limit: int | None, published: Callable[[Checkpoint], None]) -> None:
+    def __init__(
+        self, folder: Path, limit: int | None, published: Callable[[Checkpoint], None], resumed_from: int = 0
+    ) -> None:
         self.folder = folder
         self.limit = limit
+        self.resumed_from = resumed_from
         self._published = published
         self._publisher: ThreadPoolExecutor | None = None
         self._publishing: Future[None] | None = None
@@ -108,11 +112,10 @@ class Checkpoints:
         with self._told(step, aside):
             files = {file.name: _sealed(file) for file in sorted(aside.iterdir())}
             manifest = aside / MANIFEST
-            facts = {"format": FORMAT, "step": step, "files": files}
+            facts = {"format": FORMAT, "step": step, "best_step": best_step, "files": files}
             manifest.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             _sync(manifest)
             _sync(aside)
-            shutil.rmtree(final, ignore_errors=True)  # of this step there can only be a damaged one
             aside.rename(final)
             _sync(final.parent)
         self._published(Checkpoint(step, final))
@@ -129,20 +132,36 @@ class Checkpoints:
                 shutil.rmtree(removed, ignore_errors=True)
 
     def _remove_leftovers(self) -> None:
-        """What a killed process was writing or removing."""
-        for leftover in self.folder.glob(f".{PREFIX}*"):
+        """What a killed process was writing or removing, and what is newer than the newest whole one."""
+        damaged = [folder for folder in _published(self.folder) if _step(folder) > self.resumed_from]
+        for leftover in [*self.folder.glob(f".{PREFIX}*"), *damaged]:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def newest_whole(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint in a folder, and a sentence about every newer one that is damaged."""
+def newest_whole(folder: Path, with_best: bool = False) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint in a folder, and a sentence about every newer one that is of no use.
+
+    Args:
+        folder: Where the checkpoints are.
+        with_best: Whether the best one of its time must be whole, too, for `load_best_model_at_end`.
+    """
     skipped: list[str] = []
     for path in _published(folder):
         damage = damage_of(path)
-        if damage is None:
+        best = None if damage or not with_best else _best_of(path)
+        if damage:
+            skipped.append(f"{path.name} is not whole: {damage}")
+        elif best and (damage := damage_of(best)):
+            skipped.append(f"{path.name} is whole, but the best one before it, {best.name}, is not: {damage}")
+        else:
             return Checkpoint(_step(path), path), skipped
-        skipped.append(f"{path.name} is not whole: {damage}")
     return None, skipped
+
+
+def _best_of(folder: Path) -> Path | None:
+    """The best checkpoint of the time of a whole one, if that is another."""
+    best_step = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["best_step"]
+    return None if best_step in (None, _step(folder)) else folder.with_name(f"{PREFIX}{best_step}")
 
 
 def damage_of(folder: Path) -> str | None:

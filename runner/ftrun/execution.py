@@ -26,7 +26,7 @@ from ftrun.contracts import (
 )
 from ftrun.encoding import encode_split
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
-from ftrun.journal import RUNS_FOLDER, Journal, RunFolder
+from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
 from ftrun.plan import Plan, best_by, metric_directions
 from ftrun.plugins import Catalogue
 from ftrun.process import environment_restored, output_logged, refuse_several_processes, signals_caught
@@ -84,12 +84,25 @@ def execute(
     the outcome, never raised.
 
     Raises:
-        RunError: If the run folder cannot be made, or another process has it.
+        RunFinishedError: If the run to go on with is finished.
+        RunError: If the run folder cannot be made or written, or another process has it.
     """
     refuse_several_processes()
     folder = resumption.folder if resumption else RunFolder.create(runs_folder, plan.name)
-    with folder.locked(), environment_restored(), output_logged(folder.log), watcher:
-        return _Execution(plan, catalogue, watcher, folder, resumption).run()
+    with folder.locked():
+        if resumption:
+            resumption.look_again(plan)
+        with environment_restored(), output_logged(folder.log), watcher:
+            return _begin(plan, catalogue, watcher, folder, resumption).run()
+
+
+def _begin(
+    plan: Plan, catalogue: Catalogue, watcher: Watcher, folder: RunFolder, resumption: Resumption | None
+) -> _Execution:
+    try:
+        return _Execution(plan, catalogue, watcher, folder, resumption)
+    except OSError as error:
+        raise RunError(f"the run folder {folder.path} cannot be written: {error.strerror or error}") from error
 
 
 class _Execution:
@@ -106,10 +119,17 @@ class _Execution:
         if resumption is None:
             record_experiment(folder, plan)
         self.journal = Journal(folder.journal)
+        checkpoint = resumption.checkpoint if resumption else None
         self.reporter = RunReporter(
-            self.journal, watcher, folder.checkpoints, plan.training.save_total_limit, self._evaluated
+            self.journal,
+            watcher,
+            folder.checkpoints,
+            plan.training.save_total_limit,
+            self._evaluated,
+            checkpoint.step if checkpoint else 0,
         )
         self.feeder = tracking.Feeder(folder, plan.tracking.uri) if plan.tracking.enabled else None
+        self.heeds_signals = True
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
 
@@ -133,16 +153,19 @@ class _Execution:
                 log.exception("the run failed")
                 problem, error = told, str(told)
                 exit_status = 2 if isinstance(told, ExperimentError) else 1
-            except Exception as fault:
+            except (Exception, SystemExit) as fault:
                 log.exception("the run failed")
                 error = f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})"
             return Outcome(self._end(status, error, fit), exit_status, problem, interruption.signal)
 
     def _asked_to_stop(self) -> None:
-        """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep."""
-        if not self.reporter.is_training:
+        """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep, and
+        while its end is written down, it is about to stop anyway.
+        """
+        if self.reporter.is_training:
+            self.reporter.request_stop()
+        elif self.heeds_signals:
             raise KeyboardInterrupt
-        self.reporter.request_stop()
 
     def _train(self) -> FitResult:
         plan, watcher = self.plan, self.watcher
@@ -204,6 +227,7 @@ class _Execution:
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         if self.resumption and self.resumption.history.recorded:
             record_resumption(self.journal, self.resumption, self.plan, tags)
+            record_data(self.journal, splits, [record["split"] for record in self.resumption.history.datasets])
         else:
             record_start(self.journal, self.folder, self.plan, tags)
             record_data(self.journal, splits)
@@ -242,7 +266,8 @@ class _Execution:
         return "an evaluation" if count == 1 else f"{count} evaluations"
 
     def _end(self, status: Status, error: str | None, fit: FitResult | None) -> RunResult:
-        with contextlib.suppress(Exception):  # what failed here has been told where it failed
+        self.heeds_signals = False
+        with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
         if self.recording or not self.resumption:  # what did not come to go on stays as it was
             self._record_end(status, error)
@@ -263,6 +288,7 @@ class _Execution:
     def _deliver(self, feeder: tracking.Feeder) -> tracking.Delivery:
         """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""
         self.watcher.delivering(tracking.delivery(self.folder))
+        self.heeds_signals = True
         try:
             return feeder.finish(DELIVERY_PATIENCE, self.watcher.delivering)
         except KeyboardInterrupt:
@@ -278,7 +304,7 @@ class _Execution:
             )
         try:
             if error:
-                self.journal.append("tags", tags={"ftrun.error": error})
+                self.journal.append("tags", tags={ERROR_TAG: error})
             self.journal.append("end", status=status)
             self.journal.sync()
         except RunError as fault:  # a full disk, say; the next look at the run marks it

@@ -31,6 +31,9 @@ from ftrun.errors import RunError
 
 Record = dict[str, Any]
 
+ERROR_TAG = "ftrun.error"
+"""MLflow's tag that says why a run did not finish."""
+
 RUNS_FOLDER = Path("runs")
 """Where run folders are made and looked for."""
 
@@ -80,8 +83,12 @@ class RunFolder:
     def delivery(self) -> Path:
         return self.path / "mlflow.json"
 
+    @property
+    def predictions_folder(self) -> Path:
+        return self.path / "predictions"
+
     def predictions(self, split: str) -> Path:
-        return self.path / "predictions" / f"{split}.json"
+        return self.predictions_folder / f"{split}.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -261,7 +268,7 @@ def _ended(path: Path) -> bool:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
             last = file.read().splitlines()[-1:]
-    except FileNotFoundError:
+    except OSError:  # it is gone, or not ours
         return True
     return bool(last) and last[0].startswith(b'{"type": "end"')
 
@@ -281,7 +288,7 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
             if not history.recorded or history.status is not None:
                 return False
             journal = Journal(folder.journal)
-            journal.append("tags", tags={"ftrun.error": f"killed outright, after step {history.last_step}"})
+            journal.append("tags", tags={ERROR_TAG: f"killed outright, after step {history.last_step}"})
             journal.append("end", status="KILLED")
             journal.close()
             return True
@@ -290,8 +297,9 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader, or a crash, finds the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a small file into a folder that is there, so that a reader, or a crash, finds the old one or the new one,
+    never a part.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     with aside.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,8 @@ def metric_directions(metrics: tuple[Part, ...], task: Task) -> dict[str, Direct
         except ExperimentError as error:
             problems += [Problem(problem.message, f"metrics[{index}]", problem.hint) for problem in error.problems]
             continue
+        if refused := [name for name in yields if not re.fullmatch(r"[\w .:/-]+", name)]:
+            problems.append(Problem(f"MLflow takes no metric with the name {refused[0]!r}", f"metrics[{index}]"))
         if twice := sorted(set(yields) & set(directions)):
             problems.append(Problem(f"{', '.join(twice)} is already measured", f"metrics[{index}]", "Leave one out."))
         directions.update(yields)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -80,6 +82,38 @@ class Watcher:
 
     def run_finished(self, result: RunResult, pending: int) -> None:
         """The run has ended; MLflow lacks `pending` records."""
+
+
+class _LastingFile:
+    """Standard output or error, that nobody may be reading any more: `| head`, a terminal that has gone."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with self._given_up_if_broken():
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._given_up_if_broken():
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    @contextlib.contextmanager
+    def _given_up_if_broken(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError), Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), self._file.fileno())
+
+
+def make_console(stderr: bool = False) -> Console:
+    """Where a run is shown; a run goes on where nobody is left to see it."""
+    return Console(file=cast(TextIO, _LastingFile(sys.stderr if stderr else sys.stdout)))
 
 
 def make_watcher(console: Console) -> Watcher:

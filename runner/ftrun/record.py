@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,16 @@ def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags
     if resumption.changes:
         new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}
     journal.append("resumed", step=step, experiment=experiment, tags={**new, **told})
-    if changed:
-        journal.append("artifact", path=experiment)
+    journal.append("artifact", path=experiment)  # that of the beginning, too: a kill may have come before it was told
 
 
-def record_data(journal: Journal, splits: Splits) -> None:
-    """The data set as MLflow's datasets: one record a split."""
+def record_data(journal: Journal, splits: Splits, recorded: Collection[str] = ()) -> None:
+    """The data set as MLflow's datasets: one record a split, but for those that are recorded already."""
     contexts = [("training", "train", splits.train)]
     contexts += [("evaluation", name, rows) for name, rows in splits.evaluation.items()]
     for context, split, rows in contexts:
+        if split in recorded:
+            continue
         journal.append(
             "dataset",
             name=f"{splits.name}/{split}",
@@ -84,6 +85,7 @@ def record_predictions(
 ) -> None:
     """The predictions on each evaluation split as a table, in the form that MLflow shows as one."""
     paths = []
+    folder.predictions_folder.mkdir(exist_ok=True)
     for split, predicted in predictions.items():
         path = folder.predictions(split)
         table = _prediction_table(splits, split, predicted)

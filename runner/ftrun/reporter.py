@@ -31,10 +31,11 @@ class RunReporter:
         checkpoints_folder: Path,
         save_total_limit: int | None,
         on_evaluated: Callable[[EvaluationReport], None],
+        resumed_from: int = 0,
     ) -> None:
         self._journal = journal
         self._watcher = watcher
-        self._checkpoints = Checkpoints(checkpoints_folder, save_total_limit, self._checkpoint_published)
+        self._checkpoints = Checkpoints(checkpoints_folder, save_total_limit, self._checkpoint_published, resumed_from)
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -70,6 +71,7 @@ class RunReporter:
             self._record(report)
         else:
             self._reader = self._reader or ThreadPoolExecutor(1, "ftrun-reporter")
+            self._unread = [future for future in self._unread if not future.done() or future.exception()]
             self._unread.append(self._reader.submit(self._record, report))
 
     def _record(self, report: StepReport) -> None:
@@ -82,8 +84,10 @@ class RunReporter:
         }
         self._journal.metrics(report.step, values)
         self._watcher.stepped(report.step, report.epoch, loss)
-        if not math.isfinite(loss) and self._not_finite is None:
+        if self._not_finite is None and not math.isfinite(loss):
             self._not_finite = f"the loss is {loss} at step {report.step}"
+        elif self._not_finite is None and not math.isfinite(grad_norm):
+            self._not_finite = f"the gradient norm is {grad_norm} at step {report.step}"
 
     def evaluating(self, split: str, done: int, total: int) -> None:
         self._watcher.evaluating(split, done, total)

@@ -36,7 +36,7 @@ class Resumption:
 
     Attributes:
         folder: Its folder; history: what its journal tells.
-        checkpoint: The newest whole checkpoint; None to begin at the beginning.
+        checkpoint: The newest whole checkpoint, once `look_again` has been called; None to begin at the beginning.
         skipped: A sentence about every newer checkpoint that is damaged.
         allow_changes: Whether to go on though something has changed.
         changes: What has changed, as it comes to be known, for the record.
@@ -44,10 +44,23 @@ class Resumption:
 
     folder: RunFolder
     history: History
-    checkpoint: Checkpoint | None
-    skipped: Sequence[str]
     allow_changes: bool = False
+    checkpoint: Checkpoint | None = None
+    skipped: Sequence[str] = ()
     changes: list[str] = field(default_factory=list)
+
+    def look_again(self, plan: Plan) -> None:
+        """What there is to go on with, once nobody else has the run: another process may just have stopped it.
+
+        Raises:
+            RunFinishedError: If nothing is left to do.
+        """
+        self.history = read_history(self.folder)
+        if self.is_finished:
+            raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
+        self.checkpoint, self.skipped = newest_whole(
+            self.folder.checkpoints, with_best=plan.training.load_best_model_at_end
+        )
 
     @property
     def is_finished(self) -> bool:
@@ -141,7 +154,7 @@ def plan_resumption(
     """
     folder = find_run(target, runs_folder)
     mark_if_killed(folder)
-    resumption = resumption_of(folder, allow_changes)
+    resumption = Resumption(folder, read_history(folder), allow_changes)
     if resumption.is_finished:
         raise RunFinishedError(f"the run {folder.name} is finished; there is nothing to resume")
     recorded = make_plan(load_experiment(recorded_experiment(folder, resumption.history)), catalogue)
@@ -155,12 +168,6 @@ def plan_resumption(
     plan = make_plan(source, catalogue)
     resumption.compare_settings(plan, recorded.resolved(), hint)
     return plan, resumption
-
-
-def resumption_of(folder: RunFolder, allow_changes: bool = False) -> Resumption:
-    """What there is to go on with in a run folder."""
-    checkpoint, skipped = newest_whole(folder.checkpoints)
-    return Resumption(folder, read_history(folder), checkpoint, skipped, allow_changes)
 
 
 def find_run(target: str, runs_folder: Path) -> RunFolder:
@@ -198,7 +205,7 @@ def mark_killed_runs(runs_folder: Path) -> list[RunFolder]:
     """Write down the end of every run whose process is gone, and have MLflow told; returns those that were found."""
     killed = [folder for folder in _runs(runs_folder) if mark_if_killed(folder)]
     for folder in killed:
-        tracking = _tracking(folder)
+        tracking = tracking_of(folder)
         if tracking.get("enabled", True):
             deliver_later(folder, tracking.get("uri"))
     return killed
@@ -206,7 +213,7 @@ def mark_killed_runs(runs_folder: Path) -> list[RunFolder]:
 
 def tracked_runs(runs_folder: Path) -> list[RunFolder]:
     """The runs in a folder that came to be recorded and that MLflow is to have."""
-    runs = [folder for folder in _runs(runs_folder) if _tracking(folder).get("enabled", True)]
+    runs = [folder for folder in _runs(runs_folder) if tracking_of(folder).get("enabled", True)]
     return [folder for folder in runs if read_history(folder).recorded]
 
 
@@ -214,14 +221,23 @@ def _runs(runs_folder: Path) -> list[RunFolder]:
     return [RunFolder(path.absolute()) for path in sorted(runs_folder.glob("*")) if is_run(path)]
 
 
-def _tracking(folder: RunFolder) -> Mapping[str, Any]:
-    tracking: Mapping[str, Any] = load_experiment(folder.experiment).tables.get("tracking", {})
+def tracking_of(folder: RunFolder) -> Mapping[str, Any]:
+    """The `[tracking]` table that a run was begun with."""
+    tracking: Mapping[str, Any] = _recorded(folder).get("tracking", {})
     return tracking
+
+
+def _recorded(folder: RunFolder) -> Mapping[str, Any]:
+    """The experiment in a run's folder; empty if it cannot be read, which is no other run's fault."""
+    try:
+        return load_experiment(folder.experiment).tables
+    except (ExperimentError, OSError):
+        return {}
 
 
 def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
     name = load_experiment(Path(target)).tables.get("name")
-    of_this = [folder for folder in runs if load_experiment(folder.experiment).tables.get("name") == name]
+    of_this = [folder for folder in runs if _recorded(folder).get("name") == name]
     left = [folder for folder in of_this if read_history(folder).status != "FINISHED"]
     if not left:
         count = "every run of it here is finished" if of_this else "it has no run here"

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ftrun.experiment import without_credentials
-from ftrun.journal import Record, RunFolder, mark_if_killed, read_journal, write_whole
+from ftrun.journal import ERROR_TAG, Record, RunFolder, mark_if_killed, read_journal, write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -117,22 +117,33 @@ def _start(folder: RunFolder, uri: str | None, stdin: int) -> subprocess.Popen[b
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": uri} if uri else {})},
+            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": _meant(uri)} if uri else {})},
         )
+
+
+def _meant(uri: str) -> str:
+    """The URI of the file; with the environment's credentials, if it is the environment's but for them."""
+    around = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return around if without_credentials(around) == uri else uri
 
 
 def delivery(folder: RunFolder) -> Delivery:
     """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
     state = _read_state(folder)
-    pending = sum(1 for _ in read_journal(folder.journal, state.get("delivered", 0)))
+    pending = sum(1 for _ in read_journal(folder.journal, _delivered(folder, state)))
     return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"), state.get("doing"))
 
 
-def deliver(folder: RunFolder) -> Delivery:
-    """Deliver what MLflow has not got yet; what goes wrong is in the result, never raised."""
+def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
+    """Deliver what MLflow has not got yet; what goes wrong is in the result, never raised.
+
+    Args:
+        folder: The run's.
+        uri: Where its file says it is to go; it stays where it is already.
+    """
     os.environ.update({key: os.environ.get(key, value) for key, value in HTTP.items()})
     try:
-        _Delivery(folder).deliver()
+        _Delivery(folder, uri).deliver()
     except Exception as error:
         _remember_failure(folder, error)
     return delivery(folder)
@@ -146,6 +157,19 @@ def _read_state(folder: RunFolder) -> dict[str, Any]:
     return state
 
 
+def _delivered(folder: RunFolder, state: Mapping[str, Any]) -> int:
+    """Up to where the journal is delivered; 0 if that is no place between two records.
+
+    After a loss of power the journal may be shorter than it was. To send all of it again does no harm.
+    """
+    offset = int(state.get("delivered", 0))
+    if offset == 0:
+        return 0
+    with folder.journal.open("rb") as journal:
+        journal.seek(offset - 1)
+        return offset if journal.read(1) == b"\n" else 0
+
+
 def _write_state(folder: RunFolder, **changes: Any) -> None:
     write_whole(folder.delivery, json.dumps({**_read_state(folder), **changes}, indent=2) + "\n")
 
@@ -153,14 +177,21 @@ def _write_state(folder: RunFolder, **changes: Any) -> None:
 def _remember_failure(folder: RunFolder, error: Exception) -> None:
     with folder.log.open("a", encoding="utf-8") as log:
         log.write(without_credentials(traceback.format_exc()))
-    _write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
+    with contextlib.suppress(Timeout), _delivery_lock(folder, timeout=1.0):
+        _write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
+
+
+def _delivery_lock(folder: RunFolder, timeout: float) -> FileLock:
+    """Held by whoever delivers a run, and writes down how far."""
+    return FileLock(folder.path / ".mlflow.lock", timeout=timeout)
 
 
 class _Delivery:
     """One connection to MLflow, for one run."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, uri: str | None = None) -> None:
         self.folder = folder
+        self.uri = uri
         self.state = _read_state(folder)
         self._client: MlflowClient | None = None
 
@@ -170,14 +201,14 @@ class _Delivery:
         Raises:
             filelock.Timeout: If another process delivers the same run, such as the feeder that a killed process left.
         """
-        with FileLock(self.folder.path / ".mlflow.lock", timeout=LONGEST_WAIT):
+        with _delivery_lock(self.folder, timeout=LONGEST_WAIT):
             self.state = _read_state(self.folder)
             self._deliver()
 
     def _deliver(self) -> None:
         batch: list[tuple[Record, int]] = []
         points = 0
-        for record, offset in read_journal(self.folder.journal, self.state.get("delivered", 0)):
+        for record, offset in read_journal(self.folder.journal, _delivered(self.folder, self.state)):
             batch.append((record, offset))
             points += len(record.get("values", ()))
             if record["type"] != "metrics" or points > METRICS_A_BATCH // 2:
@@ -187,6 +218,7 @@ class _Delivery:
             self._send(batch)
 
     def _send(self, batch: list[tuple[Record, int]]) -> None:
+        _sync_to_disk(self.folder.journal)  # what MLflow has, the journal must not lose
         self._metrics([record for record, _ in batch if record["type"] == "metrics"])
         for record, _ in batch:
             if record["type"] != "metrics":
@@ -205,9 +237,7 @@ class _Delivery:
 
             uri = self._uri(mlflow.get_tracking_uri())
             self._remember(uri=without_credentials(uri))
-            # two processes that open a new store at once break it: the tables are made by whoever comes first
-            lock = Path(tempfile.gettempdir()) / f"ftrun-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
-            with FileLock(lock):
+            with _first_opening(uri):
                 self._client = mlflow.MlflowClient(tracking_uri=uri)
                 self._client.search_experiments(max_results=1)
         return self._client
@@ -215,6 +245,8 @@ class _Delivery:
     def _uri(self, current: str) -> str:
         """Where the run is already; else where the environment says; else where it was meant to go."""
         known = self.state.get("uri")
+        if known is None and self.uri is not None:
+            return _meant(self.uri)
         is_meant = known is None or without_credentials(current) == known
         may_move = "run_id" not in self.state and "MLFLOW_TRACKING_URI" in os.environ
         return current if is_meant or may_move else str(known)
@@ -224,12 +256,13 @@ class _Delivery:
         return str(self.state["run_id"])
 
     def _send_record(self, record: Record) -> None:
+        if record["type"] != "run" and "run_id" not in self.state:
+            return  # of an attempt that ended before there was anything to track
         match record["type"]:
             case "run":
                 self._run(record)
             case "resumed":
-                self.client.update_run(self.run_id, "RUNNING")
-                self._tags(record)
+                self._resumed(record)
             case "tags":
                 self._tags(record)
             case "dataset":
@@ -248,6 +281,12 @@ class _Delivery:
             run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
             self._remember(run_id=run_id, experiment_id=experiment_id)
         self._params(record["params"])
+        self._tags(record)
+
+    def _resumed(self, record: Record) -> None:
+        self.client.update_run(self.run_id, "RUNNING")
+        if ERROR_TAG in self.client.get_run(self.run_id).data.tags:
+            self.client.delete_tag(self.run_id, ERROR_TAG)
         self._tags(record)
 
     def _found(self, experiment_id: str) -> list[str]:
@@ -344,6 +383,22 @@ def _artifact_patience() -> Iterator[None]:
             os.environ[name] = before
 
 
+@contextlib.contextmanager
+def _first_opening(uri: str) -> Iterator[None]:
+    """Two processes that open a new store at once break it: the tables are made by whoever comes first."""
+    if uri.startswith("http"):
+        yield
+        return
+    name = f"ftrun-{os.getuid()}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+    with FileLock(Path(tempfile.gettempdir()) / name):
+        yield
+
+
+def _sync_to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def _parts(entities: list[Any], size: int) -> Iterable[list[Any]]:
     return (entities[start : start + size] for start in range(0, len(entities), size))
 
@@ -358,7 +413,7 @@ def _follow(folder: RunFolder) -> None:
     connection = _Delivery(folder)
     wait = POLL_SECONDS
     deadline: float | None = None
-    while deadline is None or time.monotonic() < deadline:
+    while folder.journal.exists() and (deadline is None or time.monotonic() < deadline):
         if deadline is not None:
             time.sleep(wait)
         elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
@@ -370,6 +425,8 @@ def _follow(folder: RunFolder) -> None:
             if deadline is not None:
                 return
         except Exception as error:
+            if not folder.journal.exists():  # the run folder was removed
+                return
             _remember_failure(folder, error)
             connection = _Delivery(folder)
             wait = min(wait * 2, LONGEST_WAIT)

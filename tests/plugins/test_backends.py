@@ -218,6 +218,7 @@ def test_another_seed_is_another_curve(tiny: Path) -> None:
 def test_a_checkpoint_opens_with_transformers_and_its_files_match_its_manifest(tiny: Path, backend: str) -> None:
     import hashlib
 
+    import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerState
 
     saving = {"training.save_strategy": "epoch", "training.save_total_limit": 1, "backend.use": backend}
@@ -232,6 +233,8 @@ def test_a_checkpoint_opens_with_transformers_and_its_files_match_its_manifest(t
     for name, facts in manifest["files"].items():
         content = (checkpoint / name).read_bytes()
         assert facts == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        assert torch.load(checkpoint / name, weights_only=True)
     for folder in (checkpoint, result.run_folder / "model"):
         model = AutoModelForSequenceClassification.from_pretrained(folder)
         assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
@@ -247,6 +250,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(tiny: Path, 
     assert result.status == "FAILED" and result.error and "step 2" in result.error
     assert [path.name for path in (result.run_folder / "checkpoints").iterdir()] == ["checkpoint-1"]
     assert journal_of(result.run_folder)[-1]["status"] == "FAILED"
+
+
+def test_too_few_rows_for_a_batch_are_told(tiny: Path) -> None:
+    few = {"training.dataloader_drop_last": True, "dataset.max_train_samples": 5}
+    result = ftrun.run(tiny, overrides=few, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "training.dataloader_drop_last: the 5 rows to train on make no whole batch" in result.error
 
 
 def test_weights_decay_where_trainer_has_them_decay(tiny: Path) -> None:

@@ -78,6 +78,7 @@ def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftru
         (["tiny.toml", "--sets", "a=1"], "--set"),
         (["check"], "FILE"),
         (["sync", "no-such-run"], 'there is no run "no-such-run"'),
+        (["resume", "no-such-run", "--set", "nonsense"], "KEY=VALUE"),
         (["resume", "no-such-run"], 'there is no run "no-such-run"'),
     ],
 )

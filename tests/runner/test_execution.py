@@ -179,3 +179,27 @@ def test_encoding_is_done_once(tiny: Path) -> None:
     assert run(model__max_length=46) == ["train", "validation"]
     assert run(model__max_length=47, dataset__max_train_samples=43) == ["train"]
     assert datasets.are_progress_bars_disabled() is False
+
+
+def test_a_run_goes_on_where_nobody_reads_on(tiny: Path) -> None:
+    command = f"{sys.executable} -m ftrun tiny.toml --set training.num_train_epochs=8 | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("tiny on loop") and "Traceback" not in done.stderr and "Exception" not in done.stderr
+    (folder,) = Path("runs").iterdir()
+    assert journal_of(folder)[-1]["status"] == "FINISHED"
+
+
+def test_a_gradient_that_is_not_finite_is_known_before_a_checkpoint(workdir: Path) -> None:
+    from ftrun.contracts import StepReport
+    from ftrun.errors import RunError
+    from ftrun.journal import Journal
+    from ftrun.progress import Watcher
+    from ftrun.reporter import RunReporter
+
+    journal = Journal(workdir / "journal.jsonl")
+    reporter = RunReporter(journal, Watcher(), workdir / "checkpoints", None, lambda report: None)
+    reporter.stepped(StepReport(1, 0.5, 0.7, 1e-3, float("inf"), 8))
+    assert reporter.stop_requested
+    with pytest.raises(RunError, match="the gradient norm is inf at step 1"), reporter.checkpoint(1):
+        raise AssertionError
+    journal.close()

@@ -56,6 +56,8 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
         ("training.epochs", 3, "Did you mean num_train_epochs"),
         ("training.batch_size", 3, "Did you mean per_device_train_batch_size"),
         ("training.lr", 0.1, "Did you mean learning_rate"),
+        ("training.metric_for_best_model", "eval_f_1", "Did you mean f1"),
+        ("training.early_stopping_patience", 0, "greater than 0"),
         ("seed", -1, "greater than or equal to 0"),
         ("name", "a/b", "match pattern"),
         ("modle", {"use": "x"}, "Did you mean model"),
@@ -128,3 +130,38 @@ def test_the_resolved_experiment_resolves_to_itself(catalogue: Catalogue, tiny: 
     again = tiny.with_name("again.toml")
     again.write_text(as_toml(first.resolved()))
     assert plan(catalogue, again).resolved() == first.resolved()
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"training.load_best_model_at_end": True},
+        {"training.early_stopping_patience": 3},
+        {"training.save_strategy": "best"},
+    ],
+)
+def test_what_looks_for_the_best_evaluation_needs_evaluations(
+    catalogue: Catalogue, tiny: Path, asking: dict[str, Any]
+) -> None:
+    found = problems(catalogue, tiny, {"training.eval_strategy": "no", **asking})
+    assert "needs evaluations" in found["training"]
+
+
+def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> None:
+    from ftrun.contracts import BestBy
+    from ftrun.plan import best_by
+    from ftrun.settings import TrainingSettings
+
+    directions: Any = {"loss": "min", "f1": "max"}
+    told = {
+        None: BestBy("eval/a/loss", False),
+        "f1": BestBy("eval/a/f1", True),
+        "eval_f1": BestBy("eval/a/f1", True),
+        "b/f1": BestBy("eval/b/f1", True),
+    }
+    for metric, expected in told.items():
+        training = TrainingSettings(eval_strategy="epoch", load_best_model_at_end=True, metric_for_best_model=metric)
+        assert best_by(training, directions, ["a", "b"]) == expected
+    with pytest.raises(ExperimentError, match='there is no split "c"'):
+        best_by(TrainingSettings(metric_for_best_model="c/f1"), directions, ["a", "b"])
+    assert best_by(TrainingSettings(), directions, ["a"]) is None

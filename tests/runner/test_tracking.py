@@ -213,7 +213,7 @@ def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(tin
     result = ftrun.resume(folder, progress=False)
     assert result.status == "FINISHED"
     assert stored(result) == points_of(folder)
-    assert status_in_mlflow(tiny, folder)[0] == "FINISHED"
+    assert status_in_mlflow(tiny, folder) == ("FINISHED", "")
     undisturbed = ftrun.run(
         tiny, overrides={"training.num_train_epochs": 20, "training.save_strategy": "steps"}, progress=False
     )
@@ -248,3 +248,62 @@ def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     assert result.status == "FAILED" and result.error and "this metric is broken" in result.error
     run = client(result).get_run(result.run_id)
     assert run.info.status == "FAILED" and "this metric is broken" in run.data.tags["ftrun.error"]
+
+
+def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ftrun_plugins.models.sequence_classification as models
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "from_config", lambda *_: 1 / 0)
+        failed = ftrun.run(tiny, overrides=TRACKED, progress=False)
+    assert failed.status == "FAILED" and failed.run_id is None
+    done = subprocess.run([sys.executable, "-m", "ftrun", "sync", failed.run], capture_output=True, text=True)
+    assert done.returncode == 0 and "it ended before there was anything for MLflow" in done.stdout
+    result = ftrun.resume(failed.run, progress=False)
+    assert result.status == "FINISHED" and result.run_id
+    assert stored(result) == points_of(result.run_folder)
+
+
+def test_sync_delivers_where_the_file_says(tiny: Path) -> None:
+    other = tiny.parent / "other.db"
+    result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": f"sqlite:///{other}"}, progress=False)
+    other.unlink()
+    (result.run_folder / "mlflow.json").unlink()  # as if it had been killed before the first connection
+    subprocess.run([sys.executable, "-m", "ftrun", "sync"], check=True, capture_output=True)
+    assert other.exists() and not (tiny.parent / "mlflow.db").exists()
+
+
+def test_the_journal_is_sent_again_if_it_has_become_shorter(
+    tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tracked.run_folder.parent.parent)
+    folder = RunFolder(tracked.run_folder)
+    state = json.loads(folder.delivery.read_text())
+    folder.delivery.write_text(json.dumps({**state, "delivered": state["delivered"] + 1000}))
+    assert delivery(folder).pending == len(journal_of(folder.path))
+    before = stored(tracked)
+    assert deliver(folder).pending == 0
+    assert stored(tracked) == before
+
+
+def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path) -> None:
+    command = [sys.executable, "-m", "ftrun", "tiny.toml", "tiny.toml", "--json", "--set", "tracking.enabled=true"]
+    process = subprocess.Popen(
+        [*command, "--set", "tracking.uri=http://127.0.0.1:9"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    folder = await_step(tiny, 12)
+    while journal_of(folder)[-1]["type"] != "end":
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    (result,) = map(json.loads, out.splitlines())
+    assert result["status"] == "FINISHED"
+    assert "records are not in MLflow yet: ftrun sync" in err
+    assert len(list(tiny.parent.glob("runs/*"))) == 1

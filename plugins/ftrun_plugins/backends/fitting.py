@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from ftrun.contracts import EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport
+from ftrun.errors import ExperimentError, Problem
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import TrainerState
@@ -52,6 +53,9 @@ class Fitting:
             job.training.dataloader_drop_last,
         )
         self.loader = training_loader(job, self.batches)
+        if not len(self.batches):
+            message = f"the {len(job.train)} rows to train on make no whole batch, and others are left out"
+            raise ExperimentError(Problem(message, "training.dataloader_drop_last"))
         self.horizon = Horizon(self.batches.rows_per_epoch, job.training)
         self.selection = Selection(job.best_by, job.training)
         self.first_step = 0

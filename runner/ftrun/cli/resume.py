@@ -31,12 +31,12 @@ def command(
     """
     from ftrun.resumption import RunFinishedError, plan_resumption
 
-    chosen = dict(map(parse_override, overrides))
-    if backend:
-        chosen["backend.use"] = backend
     announce_killed()
     catalogue = load_catalogue()
     try:
+        chosen = dict(map(parse_override, overrides))
+        if backend:
+            chosen["backend.use"] = backend
         plan, resumption = plan_resumption(run, catalogue, chosen, allow_changes=allow_changes, profile=profile)
     except ExperimentError as error:
         tell(error, run)

@@ -58,18 +58,20 @@ def command(
 
 def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogue, as_json: bool) -> int:
     """Execute plans in order, show how each ended and all side by side, and give the worst exit status."""
-    from rich.console import Console
-
     from ftrun.comparison import compare
     from ftrun.execution import execute
-    from ftrun.progress import make_watcher, open_mlflow
+    from ftrun.progress import make_console, make_watcher, open_mlflow
+    from ftrun.resumption import RunFinishedError
 
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     worst = 0
     results = []
     for plan, resumption in plans:
         try:
             outcome = execute(plan, catalogue, make_watcher(console), resumption=resumption)
+        except RunFinishedError as finished:
+            click.echo(str(finished), err=True)
+            continue
         except FtrunError as error:
             tell(error, str(plan.path))
             worst = max(worst, 1)
@@ -78,8 +80,8 @@ def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogu
             tell(outcome.problem, str(plan.path))
         if as_json:
             print(json.dumps(outcome.result.as_json()), flush=True)
-        if outcome.exit_status > 128:
-            return outcome.exit_status
+        if outcome.signal is not None:  # also where the run had reached its end: the others are not wanted
+            return 128 + outcome.signal
         results.append(outcome.result)
         worst = max(worst, outcome.exit_status)
     if len(results) > 1:

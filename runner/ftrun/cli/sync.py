@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.errors import ExperimentError
-from ftrun.journal import RUNS_FOLDER, RunFolder
+from ftrun.journal import RUNS_FOLDER, RunFolder, read_history
 
 
 @click.command("sync")
@@ -35,12 +33,16 @@ def command(runs: tuple[str, ...]) -> int:
 
 
 def _sync(folder: RunFolder, quiet: bool) -> int:
+    from ftrun.resumption import tracking_of
     from ftrun.tracking import deliver, delivery
 
-    name = Path(folder.path).name
+    name = folder.name
     if quiet and not delivery(folder).pending:
         return 0
-    after = deliver(folder)
+    if not read_history(folder).recorded:
+        click.echo(f"{name}: it ended before there was anything for MLflow")
+        return 0
+    after = deliver(folder, tracking_of(folder).get("uri"))
     if after.pending:
         click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
         return 1
