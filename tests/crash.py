@@ -29,8 +29,8 @@ from typing import Any
 
 import psutil
 from ftrun.checkpoints import damage_of
+from ftrun.feeder import delivery
 from ftrun.journal import RunFolder, read_journal
-from ftrun.tracking import delivery
 from helpers import BACKENDS, TINY
 from rich import box
 from rich.console import Console

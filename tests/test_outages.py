@@ -20,8 +20,9 @@ from typing import Any
 import ftrun
 import psutil
 import pytest
+from ftrun.feeder import delivery
 from ftrun.journal import RunFolder
-from ftrun.tracking import deliver, delivery
+from ftrun.tracking import deliver
 from helpers import SHARED, Ftrun, journal_of, points_of
 
 LONG = {"training.num_train_epochs": 40, "training.eval_strategy": "steps", "training.eval_steps": 60}

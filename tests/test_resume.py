@@ -300,9 +300,11 @@ def test_other_data_are_refused(tiny: Path) -> None:
     folder = died_after(undisturbed, 3, "data")
     data.write_text("\n".join(map(json.dumps, rows[:-1])))
     result = ftrun.resume(folder, progress=False)
-    assert (
-        result.status == "FAILED" and result.error and "the data's split train: the run was begun with" in result.error
-    )
+    assert result.status == "FAILED" and result.error
+    assert "the data's split train: the run was begun with" in result.error
+    assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
+    records = [record for record in journal_of(folder) if record["type"] == "dataset"]
+    assert [record["rows"] for record in records] == [30, 30, 29, 29]
 
 
 def test_a_run_that_goes_on_is_not_gone_on_with(tiny: Path) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ftrun import tracking
 from ftrun.contracts import (
     Backend,
     BestBy,
@@ -26,6 +25,7 @@ from ftrun.contracts import (
 )
 from ftrun.encoding import encode_split
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.feeder import Delivery, Feeder, delivery
 from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
 from ftrun.plan import Plan, best_by, metric_directions
 from ftrun.plugins import Catalogue
@@ -128,7 +128,7 @@ class _Execution:
             self._evaluated,
             checkpoint.step if checkpoint else 0,
         )
-        self.feeder = tracking.Feeder(folder, plan.tracking.uri) if plan.tracking.enabled else None
+        self.feeder = Feeder(folder, plan.tracking.uri) if plan.tracking.enabled else None
         self.heeds_signals = True
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
@@ -227,7 +227,8 @@ class _Execution:
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         if self.resumption and self.resumption.history.recorded:
             record_resumption(self.journal, self.resumption, self.plan, tags)
-            record_data(self.journal, splits, [record["split"] for record in self.resumption.history.datasets])
+            recorded = [r["split"] for r in self.resumption.history.datasets if r["digest"] == splits.digest]
+            record_data(self.journal, splits, recorded)
         else:
             record_start(self.journal, self.folder, self.plan, tags)
             record_data(self.journal, splits)
@@ -276,24 +277,24 @@ class _Execution:
         metrics = fit.metrics if fit else {}
         facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
         self.catalogue.observe("ftrun_run_finished", **facts)
-        delivery = tracking.Delivery()
+        delivered = Delivery()
         if self.feeder and not self.recording:
             self.feeder.abandon()
         elif self.feeder:
-            delivery = self._deliver(self.feeder)
-        result = self._result(status, error, metrics, delivery)
-        self.watcher.run_finished(result, delivery.pending)
+            delivered = self._deliver(self.feeder)
+        result = self._result(status, error, metrics, delivered)
+        self.watcher.run_finished(result, delivered.pending)
         return result
 
-    def _deliver(self, feeder: tracking.Feeder) -> tracking.Delivery:
+    def _deliver(self, feeder: Feeder) -> Delivery:
         """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""
-        self.watcher.delivering(tracking.delivery(self.folder))
+        self.watcher.delivering(delivery(self.folder))
         self.heeds_signals = True
         try:
             return feeder.finish(DELIVERY_PATIENCE, self.watcher.delivering)
         except KeyboardInterrupt:
             feeder.let_go()
-            return tracking.delivery(self.folder)
+            return delivery(self.folder)
 
     def _record_end(self, status: Status, error: str | None) -> None:
         if self.journal.differing:
@@ -311,7 +312,7 @@ class _Execution:
             self.watcher.notice(str(fault))
 
     def _result(
-        self, status: Status, error: str | None, metrics: Mapping[str, float], delivery: tracking.Delivery
+        self, status: Status, error: str | None, metrics: Mapping[str, float], delivered: Delivery
     ) -> RunResult:
         reporter = self.reporter
         return RunResult(
@@ -319,8 +320,8 @@ class _Execution:
             backend=self.plan.backend.use,
             run=self.folder.name,
             run_folder=self.folder.path,
-            run_id=delivery.run_id,
-            tracking_uri=delivery.uri,
+            run_id=delivered.run_id,
+            tracking_uri=delivered.uri,
             status=status,
             error=error,
             steps=reporter.steps,

@@ -31,6 +31,8 @@ from ftrun.errors import RunError
 
 Record = dict[str, Any]
 
+RUN_TAG = "ftrun.run"
+"""MLflow's tag that holds the run's name."""
 ERROR_TAG = "ftrun.error"
 """MLflow's tag that says why a run did not finish."""
 
@@ -221,7 +223,7 @@ class History:
 
     Attributes:
         tags: What it runs on, by MLflow's names; empty if it never came to be recorded.
-        datasets: The records of its data.
+        datasets: The records of its data, the latest of each split.
         experiment: The file in the run folder that says what it runs.
         status: How it ended; None if it goes on, or its process is gone.
         last_step: The last optimizer step that was reported.
@@ -244,14 +246,14 @@ class History:
 def read_history(folder: RunFolder) -> History:
     """What the journal of a run tells."""
     tags: dict[str, str] = {}
-    datasets: list[Record] = []
+    datasets: dict[str, Record] = {}
     experiment, status, last_step, resumed = folder.experiment.name, None, 0, 0
     for record, _ in read_journal(folder.journal):
         match record["type"]:
             case "run":
                 tags = dict(record["tags"])
             case "dataset":
-                datasets.append(record)
+                datasets[record["split"]] = record
             case "resumed":
                 status, experiment, resumed = None, record["experiment"], resumed + 1
                 tags.update(record["tags"])
@@ -259,7 +261,7 @@ def read_history(folder: RunFolder) -> History:
                 status = record["status"]
             case "metrics":
                 last_step = max(last_step, record["step"])
-    return History(tags, datasets, experiment, status, last_step, resumed)
+    return History(tags, list(datasets.values()), experiment, status, last_step, resumed)
 
 
 def _ended(path: Path) -> bool:

@@ -28,9 +28,9 @@ from rich.progress import (
 from rich.text import Text
 
 from ftrun.contracts import EvaluationReport, Splits
+from ftrun.feeder import Delivery
 from ftrun.plan import Part, Plan
 from ftrun.results import RunResult
-from ftrun.tracking import Delivery
 
 LINE_SECONDS = 10.0
 """Seconds between two plain lines of training progress."""

@@ -12,11 +12,10 @@ import tomlkit
 
 from ftrun.contracts import Predictions, Splits
 from ftrun.experiment import flat
-from ftrun.journal import Journal, RunFolder, write_whole
+from ftrun.journal import RUN_TAG, Journal, RunFolder, write_whole
 from ftrun.plan import Plan
 from ftrun.process import git_state, machine, versions
 from ftrun.resumption import Resumption, recorded_experiment
-from ftrun.tracking import RUN_TAG
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""

@@ -12,10 +12,10 @@ from ftrun.checkpoints import Checkpoint, newest_whole
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.experiment import flat, load_experiment
+from ftrun.feeder import deliver_later
 from ftrun.journal import RUNS_FOLDER, History, RunFolder, mark_if_killed, read_history
 from ftrun.plan import Plan, make_plan
 from ftrun.plugins import Catalogue
-from ftrun.tracking import deliver_later
 
 HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
 HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")

@@ -1,9 +1,9 @@
 """Feeds MLflow from a run's journal. The only module that imports mlflow, and it does so in a process of its own.
 
-The feeder follows the journal while the run trains: an MLflow that is slow, away or importing never holds training up,
-and nothing that mlflow does to a process (telemetry, logging, environment) is done to the user's. What is delivered is
-remembered in the run folder, so that `ftrun sync` or a later feeder goes on from there. Everything it sends can be sent
-twice without harm: points keep their journaled timestamps, and the run is looked for by its tag before it is created.
+The feeder (see `feeder.py`) follows the journal while the run trains: an MLflow that is slow, away or importing never
+holds training up, and nothing that mlflow does to a process (telemetry, logging, environment) is done to the user's.
+Everything it sends can be sent twice without harm: points keep their journaled timestamps, and the run is looked for by
+its tag before it is created.
 """
 
 from __future__ import annotations
@@ -12,126 +12,43 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from ftrun.experiment import without_credentials
-from ftrun.journal import ERROR_TAG, Record, RunFolder, mark_if_killed, read_journal, write_whole
+from ftrun.feeder import (
+    HTTP,
+    TELEMETRY_OFF,
+    Delivery,
+    delivered_offset,
+    delivery,
+    delivery_lock,
+    meant_uri,
+    read_state,
+    write_state,
+)
+from ftrun.journal import ERROR_TAG, RUN_TAG, Record, RunFolder, mark_if_killed, read_journal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RUN_TAG = "ftrun.run"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show the experiment as training, not as work on prompts."""
 POLL_SECONDS = 1.0
-TELL_SECONDS = 0.5
 LONGEST_WAIT = 30.0
 PATIENCE_ALONE = 120.0
 NICENESS = 10
 """The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
-TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""Unless the user says otherwise: the feeder itself tries again, after a look at what has arrived. The client's own
-retries would create a run anew whose first creation was only answered too late."""
 ARTIFACT_SECONDS = "600"
 """What a store may take to answer for one file."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How far MLflow has a run.
-
-    Attributes:
-        uri: Where, without credentials; None until MLflow was reached.
-        run_id: MLflow's id of the run.
-        pending: Records of the journal that MLflow has not got.
-        error: Why the last attempt failed.
-        doing: What is being sent that may take a while, such as "model".
-    """
-
-    uri: str | None = None
-    run_id: str | None = None
-    pending: int = 0
-    error: str | None = None
-    doing: str | None = None
-
-
-class Feeder:
-    """The process that feeds MLflow while a run goes on."""
-
-    def __init__(self, folder: RunFolder, uri: str | None) -> None:
-        self.folder = folder
-        self._process = _start(folder, uri, subprocess.PIPE)
-
-    def abandon(self) -> None:
-        """End it before the run has begun to be recorded: there is nothing to deliver."""
-        self._process.kill()
-        self._process.communicate()
-
-    def let_go(self) -> None:
-        """Leave it to itself: it goes on for a while, and ends by itself."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-
-    def finish(self, patience: float, tell: Callable[[Delivery], None]) -> Delivery:
-        """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it.
-
-        Args:
-            patience: What is not delivered then stays pending.
-            tell: Called again and again with what is left.
-        """
-        self.let_go()
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(TELL_SECONDS)
-                return delivery(self.folder)
-            tell(delivery(self.folder))
-        self._process.terminate()
-        self._process.wait()
-        return delivery(self.folder)
-
-
-def deliver_later(folder: RunFolder, uri: str | None) -> None:
-    """Deliver what is pending of a run that has ended, in a process of its own that nobody waits for."""
-    _start(folder, uri, subprocess.DEVNULL)
-
-
-def _start(folder: RunFolder, uri: str | None, stdin: int) -> subprocess.Popen[bytes]:
-    with folder.log.open("ab") as log:
-        # a session of its own: Ctrl-C is for the run, which ends the feeder itself; the pipe tells it of our death
-        return subprocess.Popen(
-            [sys.executable, "-m", "ftrun.tracking", str(folder.path)],
-            stdin=stdin,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": _meant(uri)} if uri else {})},
-        )
-
-
-def _meant(uri: str) -> str:
-    """The URI of the file; with the environment's credentials, if it is the environment's but for them."""
-    around = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return around if without_credentials(around) == uri else uri
-
-
-def delivery(folder: RunFolder) -> Delivery:
-    """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
-    state = _read_state(folder)
-    pending = sum(1 for _ in read_journal(folder.journal, _delivered(folder, state)))
-    return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"), state.get("doing"))
 
 
 def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
@@ -149,41 +66,11 @@ def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
     return delivery(folder)
 
 
-def _read_state(folder: RunFolder) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = json.loads(folder.delivery.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return state
-
-
-def _delivered(folder: RunFolder, state: Mapping[str, Any]) -> int:
-    """Up to where the journal is delivered; 0 if that is no place between two records.
-
-    After a loss of power the journal may be shorter than it was. To send all of it again does no harm.
-    """
-    offset = int(state.get("delivered", 0))
-    if offset == 0:
-        return 0
-    with folder.journal.open("rb") as journal:
-        journal.seek(offset - 1)
-        return offset if journal.read(1) == b"\n" else 0
-
-
-def _write_state(folder: RunFolder, **changes: Any) -> None:
-    write_whole(folder.delivery, json.dumps({**_read_state(folder), **changes}, indent=2) + "\n")
-
-
 def _remember_failure(folder: RunFolder, error: Exception) -> None:
     with folder.log.open("a", encoding="utf-8") as log:
         log.write(without_credentials(traceback.format_exc()))
-    with contextlib.suppress(Timeout), _delivery_lock(folder, timeout=1.0):
-        _write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
-
-
-def _delivery_lock(folder: RunFolder, timeout: float) -> FileLock:
-    """Held by whoever delivers a run, and writes down how far."""
-    return FileLock(folder.path / ".mlflow.lock", timeout=timeout)
+    with contextlib.suppress(Timeout), delivery_lock(folder, timeout=1.0):
+        write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
 
 
 class _Delivery:
@@ -192,7 +79,7 @@ class _Delivery:
     def __init__(self, folder: RunFolder, uri: str | None = None) -> None:
         self.folder = folder
         self.uri = uri
-        self.state = _read_state(folder)
+        self.state = read_state(folder)
         self._client: MlflowClient | None = None
 
     def deliver(self) -> None:
@@ -201,14 +88,14 @@ class _Delivery:
         Raises:
             filelock.Timeout: If another process delivers the same run, such as the feeder that a killed process left.
         """
-        with _delivery_lock(self.folder, timeout=LONGEST_WAIT):
-            self.state = _read_state(self.folder)
+        with delivery_lock(self.folder, timeout=LONGEST_WAIT):
+            self.state = read_state(self.folder)
             self._deliver()
 
     def _deliver(self) -> None:
         batch: list[tuple[Record, int]] = []
         points = 0
-        for record, offset in read_journal(self.folder.journal, _delivered(self.folder, self.state)):
+        for record, offset in read_journal(self.folder.journal, delivered_offset(self.folder, self.state)):
             batch.append((record, offset))
             points += len(record.get("values", ()))
             if record["type"] != "metrics" or points > METRICS_A_BATCH // 2:
@@ -227,7 +114,7 @@ class _Delivery:
 
     def _remember(self, **changes: Any) -> None:
         self.state.update(changes)
-        _write_state(self.folder, **changes)
+        write_state(self.folder, **changes)
 
     @property
     def client(self) -> MlflowClient:
@@ -246,7 +133,7 @@ class _Delivery:
         """Where the run is already; else where the environment says; else where it was meant to go."""
         known = self.state.get("uri")
         if known is None and self.uri is not None:
-            return _meant(self.uri)
+            return meant_uri(self.uri)
         is_meant = known is None or without_credentials(current) == known
         may_move = "run_id" not in self.state and "MLFLOW_TRACKING_URI" in os.environ
         return current if is_meant or may_move else str(known)

@@ -13,8 +13,9 @@ from typing import Any
 import ftrun
 import psutil
 import pytest
+from ftrun.feeder import delivery
 from ftrun.journal import RunFolder
-from ftrun.tracking import deliver, delivery
+from ftrun.tracking import deliver
 from helpers import journal_of, points_of
 
 TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}

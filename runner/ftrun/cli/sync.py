@@ -33,8 +33,9 @@ def command(runs: tuple[str, ...]) -> int:
 
 
 def _sync(folder: RunFolder, quiet: bool) -> int:
+    from ftrun.feeder import delivery
     from ftrun.resumption import tracking_of
-    from ftrun.tracking import deliver, delivery
+    from ftrun.tracking import deliver
 
     name = folder.name
     if quiet and not delivery(folder).pending:
