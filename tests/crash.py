@@ -37,10 +37,21 @@ from rich.console import Console
 from rich.table import Table
 
 PHASES = ("start-up", "step", "evaluation", "checkpoint", "flush", "end", "delivery")
-SAVING = """
+PROFILE = """
 [profile.crash]
-training = { num_train_epochs = 4, eval_strategy = "steps", eval_steps = 3, save_strategy = "steps", save_steps = 2, save_total_limit = 3 }
 tracking = { enabled = true }
+
+[profile.crash.training]
+num_train_epochs = 4
+per_device_train_batch_size = 3
+gradient_accumulation_steps = 3
+eval_strategy = "steps"
+eval_steps = 3
+save_strategy = "steps"
+save_steps = 2
+save_total_limit = 2
+load_best_model_at_end = true
+early_stopping_patience = 5
 """
 MOST_KILLS_A_RUN = 6
 
@@ -75,7 +86,7 @@ class Harness:
         self.random = random.Random(options.seed)
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="ftrun-crash-"))
-        (self.folder / "tiny.toml").write_text(TINY + SAVING)
+        (self.folder / "tiny.toml").write_text(TINY + PROFILE)
         self.file = str(Path(options.file).resolve()) if options.file else "tiny.toml"
         profile = options.profile or (None if options.file else "crash")
         self.chosen = [f"--set={assignment}" for assignment in options.set]
