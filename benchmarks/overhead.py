@@ -4,14 +4,17 @@
     python benchmarks/overhead.py saving       no checkpoints; one every 20 steps
     python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
 
-Every round runs each variant once, in a random order, each in a process of its own; the wall time between the first and
-the last step is compared with that of the first variant in the same round. Give it the machine to itself.
+Every round runs each variant once, in a random order, each in a process of its own. Two things are compared with the
+first variant of the same round: the wall time between the first and the last step, in which the process that feeds MLflow
+starts, once a run; and the median time of a step. Give it the machine to itself: a shared one differs by a tenth from
+run to run.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -34,8 +37,8 @@ from rich.table import Table
 QUICKSTART = Path(__file__).resolve().parent.parent / "experiments" / "quickstart.toml"
 
 
-def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> float:
-    """Wall seconds between the first and the last step of a run."""
+def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> tuple[float, float]:
+    """Wall seconds between the first and the last step of a run, and milliseconds of the median step."""
     before = set(folder.glob("runs/*"))
     assignments = [part for setting in settings for part in ("--set", setting)]
     process = subprocess.Popen(
@@ -57,7 +60,8 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
     if records[-1].get("status") != "FINISHED":
         sys.exit(f"a run of {settings} did not finish; see {run}")
     times = [record["time"] for record in records if "train/loss" in record.get("values", {})]
-    return float(times[-1] - times[0]) / 1000
+    each = [later - earlier for earlier, later in itertools.pairwise(times)]
+    return float(times[-1] - times[0]) / 1000, float(statistics.median(each))
 
 
 def _last_lines(folder: Path, before: set[Path]) -> list[str]:
@@ -115,18 +119,21 @@ def saving(steps: int) -> dict[str, list[object]]:
 
 def compare(console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
+    steps: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(rounds):
         for name in random.sample(list(variants), len(variants)):
             env = next((part for part in variants[name] if isinstance(part, dict)), None)
-            taken = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
+            taken, step = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
             seconds[name].append(taken)
-            console.print(f"round {number + 1}: {name}: {taken:.2f} s")
-    show(console, seconds)
+            steps[name].append(step)
+            console.print(f"round {number + 1}: {name}: {taken:.2f} s, {step:.0f} ms a step")
+    show(console, seconds, "seconds")
+    show(console, steps, "ms, the median step")
 
 
-def show(console: Console, seconds: Mapping[str, Sequence[float]]) -> None:
+def show(console: Console, seconds: Mapping[str, Sequence[float]], unit: str) -> None:
     base = next(iter(seconds.values()))
-    table = Table("", "seconds, median", "ratio, median", "ratios", box=box.SIMPLE_HEAD)
+    table = Table("", f"{unit}: median", "ratio: median", "ratios", box=box.SIMPLE_HEAD)
     for name, taken in seconds.items():
         ratios = [one / of for one, of in zip(taken, base, strict=True)]
         shown = " ".join(f"{ratio:.3f}" for ratio in ratios)
@@ -150,7 +157,7 @@ def reference(console: Console, folder: Path, script: str, rounds: int, steps: i
                 taken = by_backend(folder, file, name, steps)
             seconds[name].append(taken)
             console.print(f"round {number + 1}: {name}: {taken:.2f} s")
-    show(console, seconds)
+    show(console, seconds, "seconds")
 
 
 def by_backend(folder: Path, file: Path, backend: str, steps: int) -> float:
