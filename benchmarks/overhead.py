@@ -5,9 +5,9 @@
     python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
 
 Every round runs each variant once, in a random order, each in a process of its own. Two things are compared with the
-first variant of the same round: the wall time between the first and the last step, in which the process that feeds MLflow
-starts, once a run; and the median time of a step. Give it the machine to itself: a shared one differs by a tenth from
-run to run.
+first variant of the same round: the wall time between the first and the last step, in which the process that feeds
+MLflow starts, once a run; and the median time of a step. Give it the machine to itself: a shared one differs by a tenth
+from run to run.
 """
 
 from __future__ import annotations
