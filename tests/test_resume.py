@@ -386,6 +386,7 @@ def test_an_interrupted_run_names_the_command_that_goes_on(tiny: Path, ftrun_com
 def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str) -> None:
     code = (
         "import ftrun, os, signal, threading\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
         "def soon():\n"
         "    import glob, time\n"
         "    while not any('train/loss' in open(path).read() for path in glob.glob('runs/*/journal.jsonl')): time.sleep(0.01)\n"
