@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from ftrun.checkpoints import Checkpoint, newest_whole
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.experiment import flat, load_experiment
-from ftrun.feeder import deliver_later
+from ftrun.feeder import deliver_later, read_state
 from ftrun.journal import RUNS_FOLDER, History, RunFolder, mark_if_killed, read_history
 from ftrun.plan import Plan, make_plan
 from ftrun.plugins import Catalogue
@@ -23,6 +22,8 @@ HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
 
 The device is compared as what it turned out to be.
 """
+ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor")
+"""What the numbers depend on beside settings, data and packages, by its tags."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -56,16 +57,19 @@ class Resumption:
             RunFinishedError: If nothing is left to do.
         """
         self.history = read_history(self.folder)
-        if self.is_finished:
-            raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
+        self.refuse_finished()
         self.checkpoint, self.skipped = newest_whole(
             self.folder.checkpoints, with_best=plan.training.load_best_model_at_end
         )
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.history.status == "FINISHED"
+    def refuse_finished(self) -> None:
+        """Refuse a run of which nothing is left to do.
+
+        Raises:
+            RunFinishedError: If it is one.
+        """
+        if self.history.status == "FINISHED":
+            raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
 
     def compare_settings(self, plan: Plan, recorded: Mapping[str, Any], hint: str = "") -> None:
         """Compare the experiment that is asked for with the one that was begun.
@@ -89,17 +93,13 @@ class Resumption:
         Raises:
             ExperimentError: Naming every one that differs, unless changes are allowed.
         """
+        if not self.history.recorded:
+            return
         before = self.history.tags
-        matter = [f"ftrun.{name}" for name in ("threads", "device", "precision", "processor")]
-        matter += sorted(key for key in before.keys() | now.keys() if key.startswith("ftrun.version."))
-        matter.remove("ftrun.version.mlflow") if "ftrun.version.mlflow" in matter else None
-        self._allow(
-            [
-                Change(_spoken(key), before.get(key), now.get(key))
-                for key in matter
-                if self.history.recorded and before.get(key) != now.get(key)
-            ]
-        )
+        packages = {key for key in before.keys() | now.keys() if key.startswith("ftrun.version.")}
+        matter = [*ENVIRONMENT, *sorted(packages - {"ftrun.version.mlflow"})]
+        changed = [key for key in matter if before.get(key) != now.get(key)]
+        self._allow([Change(_spoken(key), before.get(key), now.get(key)) for key in changed])
 
     def compare_data(self, splits: Splits) -> None:
         """Compare the opened data with that of the run's beginning.
@@ -155,8 +155,7 @@ def plan_resumption(
     folder = find_run(target, runs_folder)
     mark_if_killed(folder)
     resumption = Resumption(folder, read_history(folder), allow_changes)
-    if resumption.is_finished:
-        raise RunFinishedError(f"the run {folder.name} is finished; there is nothing to resume")
+    resumption.refuse_finished()
     recorded = make_plan(load_experiment(recorded_experiment(folder, resumption.history)), catalogue)
     hint = ""
     if target.endswith(".toml"):
@@ -183,7 +182,7 @@ def find_run(target: str, runs_folder: Path) -> RunFolder:
     if target.endswith(".toml"):
         return _latest_unfinished(target, runs)
     for folder in runs:
-        if _mlflow_id(folder) == target:
+        if read_state(folder).get("run_id") == target:
             return folder
     close = nearest(target, [folder.name for folder in runs])
     latest = ", ".join(folder.name for folder in sorted(runs, key=_last_touched)[-3:])
@@ -247,14 +246,6 @@ def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
 
 def _last_touched(folder: RunFolder) -> float:
     return folder.journal.stat().st_mtime
-
-
-def _mlflow_id(folder: RunFolder) -> str | None:
-    try:
-        run_id: str | None = json.loads(folder.delivery.read_text(encoding="utf-8")).get("run_id")
-    except (OSError, ValueError):
-        return None
-    return run_id
 
 
 def _is_harmless(key: str) -> bool:
