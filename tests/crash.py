@@ -3,7 +3,7 @@
     make crash-test                          30 kills a backend, on a tiny model and the embedded sample
     python tests/crash.py --kills 30 --seed 7 --file experiments/mrpc.toml --set training.max_steps=60
 
-Every kill is aimed at a phase (start-up, a step, an evaluation, the writing of a checkpoint, a flush to MLflow, the end,
+Every kill is aimed at a phase (start-up, the opening records, a step, an evaluation, the writing of a checkpoint, a flush to MLflow, the end,
 the last delivery) and falls at a random moment of it; half of them kill the process that feeds MLflow, too. A run may be
 killed several times, and goes on on another backend every third time. In the end it must have the weights, the history,
 the predictions and the metrics of the undisturbed run, and MLflow every point of it once, under one run.
@@ -37,7 +37,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PHASES = ("start-up", "step", "evaluation", "checkpoint", "flush", "end", "delivery")
+PHASES = ("start-up", "opening", "step", "evaluation", "checkpoint", "flush", "end", "delivery")
 PROFILE = """
 [profile.crash]
 tracking = { enabled = true }
@@ -88,6 +88,7 @@ class Harness:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="ftrun-crash-"))
         (self.folder / "tiny.toml").write_text(TINY + PROFILE)
+        self.store = ""
         self.file = str(Path(options.file).resolve()) if options.file else "tiny.toml"
         profile = options.profile or (None if options.file else "crash")
         self.chosen = [f"--set={assignment}" for assignment in options.set]
@@ -101,10 +102,17 @@ class Harness:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+                "MLFLOW_TRACKING_URI": self.store,
+            },
         )
 
     def begin(self, backend: str) -> subprocess.Popen[str]:
+        self.store = (
+            f"sqlite:///{self.folder}/mlflow-{len(self.folders())}.db"  # each run makes one: a kill may fall in it
+        )
         return self.command("run", self.file, *self.profile, *self.chosen, "--backend", backend, "--json")
 
     def folders(self) -> set[Path]:
@@ -181,7 +189,9 @@ class Harness:
         """Kill it in a phase; False if it had ended before."""
         self.await_phase(process, before, phase, reference)
         time.sleep(
-            self.random.uniform(0, {"start-up": reference.start_up, "end": 1.0, "delivery": 1.0}.get(phase, 0.05))
+            self.random.uniform(
+                0, {"start-up": reference.start_up, "flush": 1.0, "end": 1.0, "delivery": 1.0}.get(phase, 0.05)
+            )
         )
         victims = [psutil.Process(process.pid)] if process.poll() is None else []
         if not victims:
@@ -213,6 +223,9 @@ class Harness:
         ends = sum(record["type"] == "end" for record in self.records(before))
         evaluations = sorted({step for key, step in reference.history if key.startswith("eval/") and step > seen})
         match phase:
+            case "opening":
+                count = len(self.records(before)) + self.random.randint(1, 3)
+                return lambda: len(self.records(before)) >= count
             case "step":
                 aim = self.random.randint(min(seen + 1, reference.last_step), reference.last_step)
                 return lambda: self.reached(before, aim)
@@ -260,7 +273,7 @@ class Harness:
         self.command("sync", folder.name).communicate()
         if delivery(RunFolder(folder)).pending:
             yield "not all of it is in MLflow"
-        client = mlflow.MlflowClient(f"sqlite:///{self.folder / 'mlflow.db'}")
+        client = mlflow.MlflowClient(self.store)
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         runs = client.search_runs(experiments, f"tags.`ftrun.run` = '{folder.name}'")
         if len(runs) != 1:

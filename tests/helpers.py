@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,6 +73,26 @@ def points_of(run_folder: Path) -> dict[tuple[str, int], float]:
 def weights_of(run_folder: Path) -> bytes:
     """The trained weights, as they are on disk."""
     return (run_folder / "model" / "model.safetensors").read_bytes()
+
+
+def died_after(run_folder: Path, step: int, name: str) -> Path:
+    """The run folder as it would be had the process died right after the checkpoint of a step was published."""
+    folder = run_folder.with_name(name)
+    shutil.copytree(run_folder, folder)
+    for leftover in ("model", "predictions", "mlflow.json"):
+        path = folder / leftover
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for checkpoint in (folder / "checkpoints").iterdir():
+        if int(checkpoint.name.removeprefix("checkpoint-")) > step:
+            shutil.rmtree(checkpoint)
+    kept = []
+    for line in (folder / "journal.jsonl").read_text().splitlines(keepends=True):
+        kept.append(line)
+        record = json.loads(line)
+        if record["type"] == "checkpoint" and record["step"] == step:
+            break
+    (folder / "journal.jsonl").write_text("".join(kept))
+    return folder
 
 
 class Hub:

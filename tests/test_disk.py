@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -14,8 +15,10 @@ from pathlib import Path
 import ftrun
 import pytest
 from ftrun.checkpoints import newest_whole
-from helpers import BACKENDS, Ftrun, journal_of
+from helpers import BACKENDS, Ftrun, died_after, journal_of
 
+AS_A_USER = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+"""Root may write everywhere, unless this is taken from it."""
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 2}
 
 
@@ -129,3 +132,22 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tiny: Path, ftrun_
     done = ftrun_command(tiny)
     assert done.returncode == 1 and "cannot be made" in done.stderr and "Traceback" not in done.stderr
     assert Path("runs").read_text() == "a file\n"
+
+
+@pytest.mark.parametrize("what", ["the folder of all runs", "the run's folder", "its checkpoints"])
+def test_a_folder_without_permission_is_told_and_nothing_in_it_lost(tiny: Path, what: str) -> None:
+    begun = died_after(ftrun.run(tiny, overrides=SAVING, progress=False).run_folder, 4, "begun")
+    closed = {"the folder of all runs": begun.parent, "the run's folder": begun}.get(what, begun / "checkpoints")
+    before = {path: path.read_bytes() for path in begun.rglob("*") if path.is_file() and path.name[0] != "."}
+    closed.chmod(0o555)
+    arguments = ["tiny.toml"] if "all" in what else ["resume", begun.name]
+    settings = [f"--set={key}={value}" for key, value in SAVING.items()]
+    done = subprocess.run(
+        [*AS_A_USER, sys.executable, "-m", "ftrun", *arguments, *settings], capture_output=True, text=True
+    )
+    closed.chmod(0o755)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1 and "Permission denied" in told and "Traceback" not in told, told
+    assert str(closed) in told
+    kept = {path: path.read_bytes()[: len(text)] for path, text in before.items()}  # the journal may have grown
+    assert kept == before

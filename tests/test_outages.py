@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -356,12 +357,25 @@ def test_a_slow_artifact_store_is_told_of(
     assert f"records are not in MLflow yet: ftrun sync runs/{result.run}" in told
 
 
-def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(experiment: Path) -> None:
+@pytest.mark.parametrize("where", ["a new SQLite store", "a server"])
+def test_two_runs_at_once_do_not_disturb_each_other(
+    experiment: Path, where: str, request: pytest.FixtureRequest
+) -> None:
     import mlflow
 
-    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--set", "tracking.enabled=true", "--json"]
+    store = f"sqlite:///{experiment.parent / 'mlflow.db'}"
+    if where == "a server":
+        store = request.getfixturevalue("server").uri
+    settings = [f"--set={key}={json.dumps(value)}" for key, value in tracked().items()]
+    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--json", *settings]
     both = [
-        subprocess.Popen([*command, "--set", f"seed={seed}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--set", f"seed={seed}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "MLFLOW_TRACKING_URI": store},
+        )
         for seed in (1, 2)
     ]
     results = []
@@ -369,10 +383,17 @@ def test_two_runs_at_once_on_a_new_store_do_not_disturb_each_other(experiment: P
         out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         results.append(json.loads(out))
-    client = mlflow.MlflowClient(f"sqlite:///{experiment.parent / 'mlflow.db'}")
+    client = mlflow.MlflowClient(store)
     for result in results:
+        folder = Path(result["run_folder"])
         found = client.get_run(result["run_id"])
         assert (found.info.status, found.info.run_name) == ("FINISHED", result["run"])
-        assert not [record for record in journal_of(Path(result["run_folder"])) if record["type"] == "differing"]
-        assert json.loads(Path(result["run_folder"], "mlflow.json").read_text())["error"] is None
-    assert results[0]["metrics"] != results[1]["metrics"] or results[0]["run"] != results[1]["run"]
+        history = [
+            (point.key, point.step, point.value)
+            for key in found.data.metrics
+            for point in client.get_metric_history(result["run_id"], key)
+        ]
+        assert sorted(history) == sorted((key, step, value) for (key, step), value in points_of(folder).items())
+        assert not [record for record in journal_of(folder) if record["type"] == "differing"]
+        assert json.loads((folder / "mlflow.json").read_text())["error"] is None
+    assert points_of(Path(results[0]["run_folder"])) != points_of(Path(results[1]["run_folder"]))

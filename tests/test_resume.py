@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +25,7 @@ from ftrun.execution import execute
 from ftrun.plugins import load_catalogue
 from ftrun.progress import Watcher
 from ftrun.resumption import RunFinishedError, plan_resumption
-from helpers import BACKENDS, Ftrun, journal_of, points_of, weights_of
+from helpers import BACKENDS, Ftrun, died_after, journal_of, points_of, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -30,26 +34,6 @@ def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
     result = ftrun.run(path, overrides={**SAVING, **overrides}, progress=False)
     assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
     return result
-
-
-def died_after(result: ftrun.RunResult, step: int, name: str) -> Path:
-    """The run folder as it would be had the process died right after the checkpoint of a step was published."""
-    folder = result.run_folder.with_name(name)
-    shutil.copytree(result.run_folder, folder)
-    for leftover in ("model", "predictions", "mlflow.json"):
-        path = folder / leftover
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    for checkpoint in (folder / "checkpoints").iterdir():
-        if int(checkpoint.name.removeprefix("checkpoint-")) > step:
-            shutil.rmtree(checkpoint)
-    kept = []
-    for line in (folder / "journal.jsonl").read_text().splitlines(keepends=True):
-        kept.append(line)
-        record = json.loads(line)
-        if record["type"] == "checkpoint" and record["step"] == step:
-            break
-    (folder / "journal.jsonl").write_text("".join(kept))
-    return folder
 
 
 def history(folder: Path) -> list[tuple[str, int, float]]:
@@ -104,18 +88,61 @@ def test_a_run_goes_on_to_the_same_end_on_every_backend(tiny: Path, settings: di
         undisturbed = run(tiny, {**settings, "backend.use": began})
         for step in steps:
             goes_on = BACKENDS[(index + step) % 3]
-            folder = died_after(undisturbed, step, f"died-on-{began}-after-{step}")
+            folder = died_after(undisturbed.run_folder, step, f"died-on-{began}-after-{step}")
             result = ftrun.resume(folder, backend=goes_on, progress=False)
             assert (result.status, result.backend) == ("FINISHED", goes_on), (folder / "log.txt").read_text()
             assert result.metrics == undisturbed.metrics and result.steps == undisturbed.steps
             assert_same_end(folder, undisturbed)
 
 
+def test_regression_on_two_evaluation_splits_goes_on_to_the_same_end(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ftrun_plugins.datasets.files as files
+
+    rows = [{"text": "word " * (1 + i % 7), "score": float(i % 5)} for i in range(40)]
+    Path("rows.json").write_text("\n".join(map(json.dumps, rows)))
+    dataset = {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}
+    dataset |= {"label_column": "score", "kind": "regression"}
+    build = files.build
+
+    def with_another_split(settings: Any) -> Any:
+        splits = build(settings)
+        short = splits.evaluation["validation"].select(range(9))
+        return dataclasses.replace(splits, evaluation={**splits.evaluation, "short": short})
+
+    monkeypatch.setattr(files, "build", with_another_split)
+    undisturbed = run(
+        tiny, {"dataset": dataset, "metrics": [{"use": "correlation"}], "training.eval_strategy": "epoch"}
+    )
+    assert len([key for key in undisturbed.metrics if "pearson" in key]) == 2
+    for index, step in enumerate((3, 5, 8)):
+        folder = died_after(undisturbed.run_folder, step, f"regression-{step}")
+        assert ftrun.resume(folder, backend=BACKENDS[index], progress=False).metrics == undisturbed.metrics
+        assert_same_end(folder, undisturbed)
+
+
+def test_to_ask_for_the_best_model_later_costs_no_checkpoint(tiny: Path) -> None:
+    undisturbed = run(tiny, {"training.eval_strategy": "steps", "training.eval_steps": 3})
+    folder = died_after(undisturbed.run_folder, 7, "best-from-here")
+    for step in (1, 2, 3, 4, 6):  # whichever was the best until now: nobody had asked to keep it
+        shutil.rmtree(folder / "checkpoints" / f"checkpoint-{step}")
+    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "loss"}
+    result = ftrun.resume(folder, overrides=best, allow_changes=True, progress=False)
+    assert result.status == "FINISHED", result.error
+    (resumed,) = [record for record in journal_of(folder) if record["type"] == "resumed"]
+    assert resumed["step"] == 7
+    (told,) = [record["tags"] for record in journal_of(folder) if "ftrun.model_step" in record.get("tags", {})]
+    losses = {step: value for (key, step), value in points_of(folder).items() if key == "eval/loss" and step > 7}
+    assert int(told["ftrun.model_step"]) == min(losses, key=lambda step: losses[step])
+    assert damage_of(folder / "checkpoints" / "checkpoint-5") is None
+
+
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 9, "damaged")
+    folder = died_after(undisturbed.run_folder, 9, "damaged")
     checkpoints = folder / "checkpoints"
     weights = checkpoints / "checkpoint-9" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -149,7 +176,7 @@ def test_a_damaged_best_checkpoint_is_made_anew_from_the_one_before_it(
     ]
     step = int(record["tags"]["ftrun.model_step"])
     assert step < 18
-    folder = died_after(undisturbed, 17, "altered")
+    folder = died_after(undisturbed.run_folder, 17, "altered")
     weights = folder / "checkpoints" / f"checkpoint-{step}" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert ftrun.resume(folder).status == "FINISHED"
@@ -162,7 +189,7 @@ def test_a_damaged_best_checkpoint_is_made_anew_from_the_one_before_it(
 
 def test_damaged_checkpoints_do_not_count_as_the_newest_to_keep(tiny: Path) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 8, "limited")
+    folder = died_after(undisturbed.run_folder, 8, "limited")
     for step in (5, 8):
         (folder / "checkpoints" / f"checkpoint-{step}" / "manifest.json").unlink()
     for step in (6, 7):
@@ -176,7 +203,7 @@ def test_damaged_checkpoints_do_not_count_as_the_newest_to_keep(tiny: Path) -> N
 
 def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(tiny: Path) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 1, "opening")
+    folder = died_after(undisturbed.run_folder, 1, "opening")
     journal = folder / "journal.jsonl"
     journal.write_text(journal.read_text().splitlines(keepends=True)[0])
     assert ftrun.resume(folder, progress=False).status == "FINISHED"
@@ -188,7 +215,7 @@ def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(t
 
 
 def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path) -> None:
-    folder = died_after(run(tiny, {}), 6, "meanwhile")
+    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
     catalogue = load_catalogue()
     plan, resumption = plan_resumption(folder.name, catalogue, {})
     with (folder / "journal.jsonl").open("a") as journal:
@@ -201,7 +228,7 @@ def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 1, "early")
+    folder = died_after(undisturbed.run_folder, 1, "early")
     shutil.rmtree(folder / "checkpoints")
     ftrun.resume(folder)
     assert "there is no checkpoint: it begins at the beginning" in capsys.readouterr().out
@@ -210,7 +237,7 @@ def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
 
 def test_a_record_that_was_cut_short_is_removed(tiny: Path) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 4, "torn")
+    folder = died_after(undisturbed.run_folder, 4, "torn")
     with (folder / "journal.jsonl").open("a") as journal:
         journal.write('{"type": "metrics", "step": 5, "val')
     ftrun.resume(folder, progress=False)
@@ -220,7 +247,7 @@ def test_a_record_that_was_cut_short_is_removed(tiny: Path) -> None:
 @pytest.mark.parametrize("target", ["name", "folder", "file", "id"])
 def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 6, "tiny-died")
+    folder = died_after(undisturbed.run_folder, 6, "tiny-died")
     shutil.rmtree(undisturbed.run_folder)
     (folder / "mlflow.json").write_text('{"run_id": "0123456789abcdef"}')
     called = {"name": folder.name, "folder": str(folder), "file": "tiny.toml", "id": "0123456789abcdef"}[target]
@@ -246,7 +273,7 @@ def test_what_is_not_there_is_told(tiny: Path, ftrun_command: Ftrun) -> None:
 
 def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 6, "changed")
+    folder = died_after(undisturbed.run_folder, 6, "changed")
     changed = {"training.learning_rate": 5e-4, "training.save_total_limit": 2}
     with pytest.raises(ExperimentError, match=r"training\.learning_rate: the run was begun with 0\.001, and now it is"):
         ftrun.resume(folder, overrides=changed, progress=False)
@@ -264,7 +291,7 @@ def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path
 
 def test_what_changes_nothing_may_change(tiny: Path) -> None:
     undisturbed = run(tiny, {})
-    folder = died_after(undisturbed, 6, "harmless")
+    folder = died_after(undisturbed.run_folder, 6, "harmless")
     harmless = {"training.save_strategy": "no", "training.dataloader_num_workers": 1}
     assert ftrun.resume(folder, overrides=harmless, progress=False).status == "FINISHED"
     assert_same_end(folder, undisturbed)
@@ -279,7 +306,7 @@ def test_what_changes_nothing_may_change(tiny: Path) -> None:
     ],
 )
 def test_other_packages_threads_and_processors_are_refused(tiny: Path, tag: str, value: str, told: str) -> None:
-    folder = died_after(run(tiny, {}), 6, "other")
+    folder = died_after(run(tiny, {}).run_folder, 6, "other")
     journal = folder / "journal.jsonl"
     first, *rest = journal.read_text().splitlines(keepends=True)
     record = json.loads(first)
@@ -297,7 +324,7 @@ def test_other_data_are_refused(tiny: Path) -> None:
     data.write_text("\n".join(map(json.dumps, rows)))
     files = {"dataset": {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}}
     undisturbed = run(tiny, {**files, "metrics": []})
-    folder = died_after(undisturbed, 3, "data")
+    folder = died_after(undisturbed.run_folder, 3, "data")
     data.write_text("\n".join(map(json.dumps, rows[:-1])))
     result = ftrun.resume(folder, progress=False)
     assert result.status == "FAILED" and result.error
@@ -308,7 +335,7 @@ def test_other_data_are_refused(tiny: Path) -> None:
 
 
 def test_a_run_that_goes_on_is_not_gone_on_with(tiny: Path) -> None:
-    folder = died_after(run(tiny, {}), 6, "held")
+    folder = died_after(run(tiny, {}).run_folder, 6, "held")
     code = f"from ftrun.journal import RunFolder; from pathlib import Path; import time\nwith RunFolder(Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
@@ -366,12 +393,7 @@ def test_an_interrupted_run_names_the_command_that_goes_on(tiny: Path, ftrun_com
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        journals = [path for path in tiny.parent.glob("runs/*/journal.jsonl") if path.parent != undisturbed.run_folder]
-        if journals and '"train/loss"' in journals[0].read_text():
-            break
-        time.sleep(0.01)
+    folder = await_step(tiny.parent, undisturbed.run_folder)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -379,7 +401,83 @@ def test_an_interrupted_run_names_the_command_that_goes_on(tiny: Path, ftrun_com
     assert "ftrun resume runs/" in command
     done = ftrun_command(*command.split()[2:], env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    assert_same_end(journals[0].parent, undisturbed)
+    assert_same_end(folder, undisturbed)
+
+
+def test_a_terminal_that_is_closed_stops_the_run_with_a_checkpoint(tiny: Path) -> None:
+    undisturbed = run(tiny, {"training.num_train_epochs": 30, "training.save_strategy": "no"})
+    pid, terminal = pty.fork()
+    if pid == 0:
+        settings = ["--set=training.num_train_epochs=30", "--set=tracking.enabled=true"]
+        os.execv(sys.executable, [sys.executable, "-m", "ftrun", "tiny.toml", *settings])
+    gone = threading.Event()
+
+    def show() -> None:
+        while not gone.is_set():
+            if select.select([terminal], [], [], 0.05)[0]:
+                os.read(terminal, 4096)
+
+    shown = threading.Thread(target=show)
+    shown.start()
+    folder = await_step(tiny.parent, undisturbed.run_folder)
+    gone.set()
+    shown.join()
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP, (folder / "log.txt").read_text()
+    last = max(step for _, step in points_of(folder))
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == [f"checkpoint-{last}"]
+    assert journal_of(folder)[-1]["status"] == "KILLED"
+    state = json.loads((folder / "mlflow.json").read_text())
+    assert state["delivered"] == (folder / "journal.jsonl").stat().st_size
+    assert ftrun.resume(folder, progress=False).status == "FINISHED"
+    assert_same_end(folder, undisturbed)
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(tiny: Path) -> None:
+    undisturbed = run(tiny, {"training.num_train_epochs": 30, "training.save_strategy": "no"})
+    process = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "ftrun", "tiny.toml", "--set=training.num_train_epochs=30"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    folder = await_step(tiny.parent, undisturbed.run_folder)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 0
+    assert_same_end(folder, undisturbed)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05])
+def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(tiny: Path, delay: float) -> None:
+    undisturbed = run(tiny, {"training.num_train_epochs": 5})
+    settings = [f"--set={key}={value}" for key, value in {**SAVING, "training.num_train_epochs": 5}.items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ftrun", "tiny.toml", "--json", *settings],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    folder = await_step(tiny.parent, undisturbed.run_folder, undisturbed.steps)
+    time.sleep(delay)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    status = json.loads(out)["status"]
+    assert status == journal_of(folder)[-1]["status"]
+    if status == "KILLED":
+        assert ftrun.resume(folder, progress=False).status == "FINISHED"
+    assert_same_end(folder, undisturbed)
+
+
+def await_step(workdir: Path, other_than: Path, step: int = 1) -> Path:
+    """The folder of another run, once it has told of a step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for journal in workdir.glob("runs/*/journal.jsonl"):
+            if journal.parent != other_than and f'"step": {step}, "values": {{"train/loss"' in journal.read_text():
+                return journal.parent
+        time.sleep(0.005)
+    raise AssertionError("it never took that step")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])

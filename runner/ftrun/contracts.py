@@ -161,6 +161,8 @@ class Job:
         best_by: How to tell the best evaluation, for `load_best_model_at_end`, `save_strategy = "best"` and early
             stopping; None where nobody asks.
         resume_from: A whole checkpoint's folder to go on from, or None to begin at the beginning.
+        resume_best: Whether the best evaluation that the checkpoint knows of still counts; not if somebody allowed
+            another idea of the best, or had not kept the best checkpoint until now.
     """
 
     model: Any
@@ -176,6 +178,7 @@ class Job:
     run_folder: Path
     best_by: BestBy | None = None
     resume_from: Path | None = None
+    resume_best: bool = True
 
 
 @dataclass(frozen=True)

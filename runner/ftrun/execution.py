@@ -222,6 +222,7 @@ class _Execution:
             run_folder=self.folder.path,
             best_by=best,
             resume_from=self.resumption.checkpoint.folder if self.resumption and self.resumption.checkpoint else None,
+            resume_best=self.resumption is None or self.resumption.best_counts,
         )
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:

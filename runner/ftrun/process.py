@@ -78,7 +78,8 @@ class Interruption:
 
 @contextlib.contextmanager
 def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
-    """Turn the first SIGINT or SIGTERM into a request to stop; a second one ends the work at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; a second one ends the work at once, but for
+    SIGHUP: when a terminal is closed, both the system and the shell may send it. Under `nohup` it stays ignored.
 
     Outside the main thread, where Python has no signals, nothing is caught.
     """
@@ -89,11 +90,16 @@ def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
 
     def handle(number: int, _frame: object) -> None:
         if interruption.signal:
+            if number == signal.SIGHUP:
+                return
             raise KeyboardInterrupt
         interruption.signal = signal.Signals(number)
         on_signal()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    caught = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        caught.append(signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in caught}
     try:
         yield interruption
     finally:

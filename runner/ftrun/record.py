@@ -15,7 +15,8 @@ from ftrun.experiment import flat
 from ftrun.journal import RUN_TAG, Journal, RunFolder, write_whole
 from ftrun.plan import Plan
 from ftrun.process import git_state, machine, versions
-from ftrun.resumption import Resumption, recorded_experiment
+from ftrun.resumption import Resumption
+from ftrun.runs import recorded_experiment
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
@@ -52,7 +53,7 @@ def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags
     count = history.resumed + 1
     told = {f"ftrun.resumed.{count}": f"from step {step} on {plan.backend.use}"}
     if resumption.changes:
-        told[f"ftrun.changed.{count}"] = "; ".join(resumption.changes)[:LONGEST_TAG]
+        told[f"ftrun.changed.{count}"] = "; ".join(map(str, resumption.changes))[:LONGEST_TAG]
     new = {key: value for key, value in tags.items() if key in MAY_CHANGE and history.tags.get(key) != value}
     if resumption.changes:
         new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}

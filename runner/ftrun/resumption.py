@@ -9,12 +9,12 @@ from typing import Any
 
 from ftrun.checkpoints import Checkpoint, newest_whole
 from ftrun.contracts import Splits
-from ftrun.errors import ExperimentError, Problem, RunError, nearest
+from ftrun.errors import ExperimentError, Problem, RunError
 from ftrun.experiment import flat, load_experiment
-from ftrun.feeder import deliver_later, read_state
 from ftrun.journal import RUNS_FOLDER, History, RunFolder, mark_if_killed, read_history
 from ftrun.plan import Plan, make_plan
 from ftrun.plugins import Catalogue
+from ftrun.runs import find_run, recorded_experiment
 
 HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
 HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
@@ -24,6 +24,8 @@ The device is compared as what it turned out to be.
 """
 ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor")
 """What the numbers depend on beside settings, data and packages, by its tags."""
+BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
+"""Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -48,7 +50,12 @@ class Resumption:
     allow_changes: bool = False
     checkpoint: Checkpoint | None = None
     skipped: Sequence[str] = ()
-    changes: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def best_counts(self) -> bool:
+        """Whether the best evaluation so far is the best by the settings of now, too, and its checkpoint was kept."""
+        return not any(change.name in BEST for change in self.changes)
 
     def look_again(self, plan: Plan) -> None:
         """What there is to go on with, once nobody else has the run: another process may just have stopped it.
@@ -58,9 +65,8 @@ class Resumption:
         """
         self.history = read_history(self.folder)
         self.refuse_finished()
-        self.checkpoint, self.skipped = newest_whole(
-            self.folder.checkpoints, with_best=plan.training.load_best_model_at_end
-        )
+        needs_best = plan.training.load_best_model_at_end and self.best_counts
+        self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, with_best=needs_best)
 
     def refuse_finished(self) -> None:
         """Refuse a run of which nothing is left to do.
@@ -120,7 +126,7 @@ class Resumption:
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:
             raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
-        self.changes += [f"{change.name}: {change.sentence}" for change in changes]
+        self.changes += changes
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,9 @@ class Change:
         """What it was, and what it is."""
         before, now = (value if value is not None else "nothing" for value in (self.before, self.now))
         return f"the run was begun with {before}, and now it is {now}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
 
 
 def plan_resumption(
@@ -167,85 +176,6 @@ def plan_resumption(
     plan = make_plan(source, catalogue)
     resumption.compare_settings(plan, recorded.resolved(), hint)
     return plan, resumption
-
-
-def find_run(target: str, runs_folder: Path) -> RunFolder:
-    """The run that is meant by its name, its folder or MLflow's id, or the latest unfinished one of an experiment file.
-
-    Raises:
-        ExperimentError: If there is none.
-    """
-    for path in (Path(target), runs_folder / target):
-        if is_run(path):
-            return RunFolder(path.absolute())
-    runs = _runs(runs_folder)
-    if target.endswith(".toml"):
-        return _latest_unfinished(target, runs)
-    for folder in runs:
-        if read_state(folder).get("run_id") == target:
-            return folder
-    close = nearest(target, [folder.name for folder in runs])
-    latest = ", ".join(folder.name for folder in sorted(runs, key=_last_touched)[-3:])
-    hint = f"Did you mean {close}?" if close else f"The latest here: {latest or 'none'}."
-    raise ExperimentError(Problem(f'there is no run "{target}" here', hint=hint))
-
-
-def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
-    return (path / "journal.jsonl").is_file() and (path / "experiment.toml").is_file()
-
-
-def recorded_experiment(folder: RunFolder, history: History) -> Path:
-    """The file in a run's folder that says what it runs."""
-    return folder.path / history.experiment
-
-
-def mark_killed_runs(runs_folder: Path) -> list[RunFolder]:
-    """Write down the end of every run whose process is gone, and have MLflow told; returns those that were found."""
-    killed = [folder for folder in _runs(runs_folder) if mark_if_killed(folder)]
-    for folder in killed:
-        tracking = tracking_of(folder)
-        if tracking.get("enabled", True):
-            deliver_later(folder, tracking.get("uri"))
-    return killed
-
-
-def tracked_runs(runs_folder: Path) -> list[RunFolder]:
-    """The runs in a folder that came to be recorded and that MLflow is to have."""
-    runs = [folder for folder in _runs(runs_folder) if tracking_of(folder).get("enabled", True)]
-    return [folder for folder in runs if read_history(folder).recorded]
-
-
-def _runs(runs_folder: Path) -> list[RunFolder]:
-    return [RunFolder(path.absolute()) for path in sorted(runs_folder.glob("*")) if is_run(path)]
-
-
-def tracking_of(folder: RunFolder) -> Mapping[str, Any]:
-    """The `[tracking]` table that a run was begun with."""
-    tracking: Mapping[str, Any] = _recorded(folder).get("tracking", {})
-    return tracking
-
-
-def _recorded(folder: RunFolder) -> Mapping[str, Any]:
-    """The experiment in a run's folder; empty if it cannot be read, which is no other run's fault."""
-    try:
-        return load_experiment(folder.experiment).tables
-    except (ExperimentError, OSError):
-        return {}
-
-
-def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
-    name = load_experiment(Path(target)).tables.get("name")
-    of_this = [folder for folder in runs if _recorded(folder).get("name") == name]
-    left = [folder for folder in of_this if read_history(folder).status != "FINISHED"]
-    if not left:
-        count = "every run of it here is finished" if of_this else "it has no run here"
-        raise ExperimentError(Problem(f"there is nothing to resume of {target}: {count}"))
-    return max(left, key=_last_touched)
-
-
-def _last_touched(folder: RunFolder) -> float:
-    return folder.journal.stat().st_mtime
 
 
 def _is_harmless(key: str) -> bool:

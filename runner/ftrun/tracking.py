@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -41,10 +42,11 @@ if TYPE_CHECKING:
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show the experiment as training, not as work on prompts."""
-POLL_SECONDS = 1.0
+POLL_SECONDS = 3.0
+"""How far MLflow is behind a training: a delivery costs the same for few points as for many."""
 LONGEST_WAIT = 30.0
 PATIENCE_ALONE = 120.0
-NICENESS = 10
+NICENESS = 19
 """The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
 ARTIFACT_SECONDS = "600"
@@ -116,21 +118,28 @@ class _Delivery:
         self.state.update(changes)
         write_state(self.folder, **changes)
 
+    def open(self) -> None:
+        """Import and open what sending needs while there is nothing to send, but for a store that is not there: a run
+        may fail before there is anything to track. What cannot be opened now is told when there is.
+        """
+        with contextlib.suppress(Exception):
+            if _new_sqlite_file(self._uri()) is None:
+                self.client.search_experiments(max_results=1)
+
     @property
     def client(self) -> MlflowClient:
         if self._client is None:
-            os.environ.update(TELEMETRY_OFF)
-            import mlflow
-
-            uri = self._uri(mlflow.get_tracking_uri())
-            self._remember(uri=without_credentials(uri))
+            uri = self._uri()
             with _first_opening(uri):
-                self._client = mlflow.MlflowClient(tracking_uri=uri)
-                self._client.search_experiments(max_results=1)
+                self._client = _opened(uri)
         return self._client
 
-    def _uri(self, current: str) -> str:
+    def _uri(self) -> str:
         """Where the run is already; else where the environment says; else where it was meant to go."""
+        os.environ.update(TELEMETRY_OFF)
+        import mlflow
+
+        current = mlflow.get_tracking_uri()
         known = self.state.get("uri")
         if known is None and self.uri is not None:
             return meant_uri(self.uri)
@@ -163,6 +172,7 @@ class _Delivery:
 
     def _run(self, record: Record) -> None:
         if "run_id" not in self.state:
+            self._remember(uri=without_credentials(self._uri()))
             experiment_id = self._experiment(record["experiment_name"])
             run_ids = self._found(experiment_id)
             run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
@@ -272,13 +282,54 @@ def _artifact_patience() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _first_opening(uri: str) -> Iterator[None]:
-    """Two processes that open a new store at once break it: the tables are made by whoever comes first."""
+    """Two processes that open a new store at once break it, and one that dies while its tables are made leaves one that
+    nobody can open: the first to come makes them all, aside.
+    """
     if uri.startswith("http"):
         yield
         return
     name = f"ftrun-{os.getuid()}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
     with FileLock(Path(tempfile.gettempdir()) / name):
+        if new := _new_sqlite_file(uri):
+            _make_sqlite_store(new, uri)
         yield
+
+
+def _make_sqlite_store(path: Path, uri: str) -> None:
+    """Make a SQLite store; it has its name from when it is whole."""
+    from sqlalchemy.engine import make_url
+
+    aside = path.with_name(f".{path.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)  # of one that died
+    aside.mkdir()
+    _opened(make_url(uri).set(database=str(aside / path.name)).render_as_string(hide_password=False))
+    try:
+        os.link(aside / path.name, path)
+    except FileExistsError:  # a server's, say, since we looked
+        pass
+    except OSError:  # a file system without links
+        (aside / path.name).rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _new_sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store that is not there yet; None for any other store."""
+    if not uri.startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    url = make_url(uri)
+    path = Path(url.database or "")
+    is_file = path.name and not path.name.startswith((":", "file:"))
+    return path if is_file and not path.exists() else None
+
+
+def _opened(uri: str) -> MlflowClient:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
 
 
 def _sync_to_disk(path: Path) -> None:
@@ -295,9 +346,8 @@ def _follow(folder: RunFolder) -> None:
     import select
 
     os.nice(NICENESS)
-    import mlflow  # noqa: F401  # while the run imports and opens its own, before there is anything to send
-
     connection = _Delivery(folder)
+    connection.open()  # while the run imports and opens its own
     wait = POLL_SECONDS
     deadline: float | None = None
     while folder.journal.exists() and (deadline is None or time.monotonic() < deadline):

@@ -308,3 +308,25 @@ def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path) 
     assert result["status"] == "FINISHED"
     assert "records are not in MLflow yet: ftrun sync" in err
     assert len(list(tiny.parent.glob("runs/*"))) == 1
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.4, 0.8])
+def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
+    tiny: Path, delay: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 0.0)
+    result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": "http://127.0.0.1:9"}, progress=False)
+    folder = RunFolder(result.run_folder)
+    folder.delivery.unlink()
+    store = tiny.parent / "mlflow.db"
+    code = f"import sys; from pathlib import Path; from ftrun.journal import RunFolder; from ftrun.tracking import deliver; deliver(RunFolder(Path({str(folder.path)!r})), 'sqlite:///{store}')"
+    maker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    while not [path for path in tiny.parent.rglob("mlflow.db") if path.stat().st_size]:
+        time.sleep(0.005)
+    time.sleep(delay)
+    maker.kill()
+    maker.wait()
+    after = deliver(folder, f"sqlite:///{store}")
+    assert (after.pending, after.error) == (0, None)
+    assert stored(ftrun.RunResult(**{**result.__dict__, "run_id": after.run_id})) == points_of(folder.path)
+    assert {path.name for path in tiny.parent.iterdir()} == {"tiny.toml", "runs", "mlflow.db", "mlruns"}

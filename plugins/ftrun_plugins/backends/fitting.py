@@ -66,7 +66,8 @@ class Fitting:
         if job.resume_from:
             load_weights(job.model, job.resume_from)
             state = load_state(job.resume_from)
-            self.selection.read(state)
+            if job.resume_best:
+                self.selection.read(state)
             self.first_step = self._saved_at = state.global_step
 
     def restore(self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:

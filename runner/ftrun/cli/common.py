@@ -47,7 +47,7 @@ def load_plan(
 def announce_killed() -> None:
     """Say of every run here whose process is gone that it was killed, and have MLflow know."""
     from ftrun.journal import RUNS_FOLDER
-    from ftrun.resumption import mark_killed_runs
+    from ftrun.runs import mark_killed_runs
 
     for folder in mark_killed_runs(RUNS_FOLDER):
         name = folder.name

@@ -37,7 +37,7 @@ def command(
     """Run experiments in order, going on after a failure; several are compared in a table at the end.
 
     All files are checked before the first one runs. Exit status: 0 all done; 1 a run failed; 2 a file, an option or a
-    part is wrong; 130 interrupted, 143 terminated (a checkpoint is written first).
+    part is wrong; 130 interrupted, 143 terminated, 129 hung up (a checkpoint is written first).
     """
     catalogue = load_catalogue()
     plans: list[Plan] = []

@@ -16,7 +16,7 @@ def command(runs: tuple[str, ...]) -> int:
 
     RUN is a run's name, its folder or MLflow's id of it. Exit status 1 if something is still pending.
     """
-    from ftrun.resumption import find_run, tracked_runs
+    from ftrun.runs import find_run, tracked_runs
 
     announce_killed()
     status = 0
@@ -34,14 +34,15 @@ def command(runs: tuple[str, ...]) -> int:
 
 def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.feeder import delivery
-    from ftrun.resumption import tracking_of
+    from ftrun.runs import tracking_of
     from ftrun.tracking import deliver
 
     name = folder.name
     if quiet and not delivery(folder).pending:
         return 0
     if not read_history(folder).recorded:
-        click.echo(f"{name}: it ended before there was anything for MLflow")
+        if not quiet:
+            click.echo(f"{name}: it ended before there was anything for MLflow")
         return 0
     after = deliver(folder, tracking_of(folder).get("uri"))
     if after.pending:

@@ -1,0 +1,37 @@
+"""A checkpoint has its name only when all of it is on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ftrun.checkpoints import Checkpoint, Checkpoints, damage_of
+
+
+def test_everything_is_on_disk_before_a_checkpoint_has_its_name(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        told.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        told.append(f"{path.name} -> {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    published: list[Checkpoint] = []
+    checkpoints = Checkpoints(workdir / "checkpoints", None, published.append)
+    with checkpoints.writing(7) as folder:
+        (folder / "model.safetensors").write_bytes(b"weights")
+        (folder / "optimizer.pt").write_bytes(b"moments")
+    checkpoints.close()
+    assert [(one.step, damage_of(one.folder)) for one in published] == [(7, None)]
+    aside = ".checkpoint-7.partial"
+    named = f"{aside} -> checkpoint-7"
+    before, after = told[: told.index(named)], told[told.index(named) + 1 :]
+    assert sorted(before) == [aside, "manifest.json", "model.safetensors", "optimizer.pt"]
+    assert before[-1] == aside and after == ["checkpoints"]
