@@ -2,6 +2,7 @@
 
     python benchmarks/overhead.py tracking     no tracking; SQLite; a server; one that hangs; one that is not there
     python benchmarks/overhead.py saving       no checkpoints; one every 20 steps
+    python benchmarks/overhead.py determinism  as it comes; full_determinism (with --device cuda: what it costs there)
     python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
 
 Every round runs each variant once, in a random order, each in a process of its own. Two things are compared with the
@@ -117,6 +118,12 @@ def saving(steps: int) -> dict[str, list[object]]:
     }
 
 
+def determinism(steps: int, device: str) -> dict[str, list[object]]:
+    settings = [f"training.max_steps={steps}", f"training.device={device}", "tracking.enabled=false"]
+    settings += ["training.eval_strategy=no", "training.save_strategy=no"]
+    return {"as it comes": [*settings], "full_determinism": [*settings, "training.full_determinism=true"]}
+
+
 def compare(console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     steps: dict[str, list[float]] = {name: [] for name in variants}
@@ -170,9 +177,10 @@ def by_backend(folder: Path, file: Path, backend: str, steps: int) -> float:
 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("what", choices=["tracking", "saving", "reference"])
+    cli.add_argument("what", choices=["tracking", "saving", "determinism", "reference"])
     cli.add_argument("--rounds", type=int, default=5)
     cli.add_argument("--steps", type=int, default=100)
+    cli.add_argument("--device", default="cpu", help="for determinism: cpu or cuda")
     cli.add_argument("--script", help="for reference: the script by hand")
     options = cli.parse_args()
     console = Console()
@@ -184,6 +192,8 @@ def main() -> None:
             (folder / part).mkdir()
         if options.what == "saving":
             return compare(console, saving(options.steps), folder, options.rounds)
+        if options.what == "determinism":
+            return compare(console, determinism(options.steps, options.device), folder, options.rounds)
         servers = [Server(folder / "a"), Server(folder / "b")]
         try:
             compare(console, tracking(*servers, options.steps), folder, options.rounds)

@@ -116,6 +116,9 @@ class TrainingSettings(Settings):
     adam_epsilon: PositiveFloat = Field(1e-8, description="AdamW's term against division by zero.")
     max_grad_norm: NonNegativeFloat = Field(1.0, description="Largest gradient norm; 0 clips nothing.")
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
+    full_determinism: bool = Field(
+        False, description="Deterministic algorithms alone, for the same bits on a GPU, too; slower there."
+    )
     eval_strategy: Literal["no", "steps", "epoch"] = Field("no", description="When to evaluate.")
     eval_steps: PositiveInt | None = Field(None, description='Steps between evaluations, with eval_strategy = "steps".')
     save_strategy: Literal["no", "steps", "epoch", "best"] = Field(
@@ -195,6 +198,7 @@ OTHER_SPELLINGS = {
     "use_cpu": "device",
     "no_cuda": "device",
     "mixed_precision": "bf16",
+    "deterministic": "full_determinism",
     "num_workers": "dataloader_num_workers",
     "drop_last": "dataloader_drop_last",
     "patience": "early_stopping_patience",

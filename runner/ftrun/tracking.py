@@ -44,7 +44,7 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show the experiment as training, not as work on prompts."""
 POLL_SECONDS = 3.0
 """How far MLflow is behind a training: a delivery costs the same for few points as for many."""
-LONGEST_WAIT = 30.0
+RETRY_SECONDS, LONGEST_WAIT = 2.0, 30.0
 PATIENCE_ALONE = 120.0
 NICENESS = 19
 """The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
@@ -348,17 +348,17 @@ def _follow(folder: RunFolder) -> None:
     os.nice(NICENESS)
     connection = _Delivery(folder)
     connection.open()  # while the run imports and opens its own
-    wait = POLL_SECONDS
+    wait, retry = POLL_SECONDS, RETRY_SECONDS
     deadline: float | None = None
     while folder.journal.exists() and (deadline is None or time.monotonic() < deadline):
         if deadline is not None:
             time.sleep(wait)
         elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
             deadline = time.monotonic() + PATIENCE_ALONE
-            mark_if_killed(folder, patience=POLL_SECONDS)
+            mark_if_killed(folder, patience=1.0)
         try:
             connection.deliver()
-            wait = POLL_SECONDS
+            wait, retry = POLL_SECONDS, RETRY_SECONDS
             if deadline is not None:
                 return
         except Exception as error:
@@ -366,7 +366,7 @@ def _follow(folder: RunFolder) -> None:
                 return
             _remember_failure(folder, error)
             connection = _Delivery(folder)
-            wait = min(wait * 2, LONGEST_WAIT)
+            wait, retry = retry, min(retry * 2, LONGEST_WAIT)
 
 
 if __name__ == "__main__":

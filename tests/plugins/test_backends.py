@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "a cosine, by a share of warm-up": {"lr_scheduler_type": "cosine", "warmup_steps": 0.25},
     "a constant rate, AdamW unfused": {"lr_scheduler_type": "constant", "optim": "adamw_torch"},
     "bfloat16": {"bf16": True},
+    "deterministic algorithms alone": {"full_determinism": True},
     "looking every step": {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 3},
     "never looking": {"eval_strategy": "no"},
     "a part of an epoch": {"num_train_epochs": 1.4},
@@ -59,6 +61,35 @@ def test_all_backends_give_one_curve_and_the_same_weights(tiny: Path, settings: 
         assert points_of(other.run_folder) == points
         assert weights_of(other.run_folder) == weights_of(first.run_folder)
         assert other.metrics == first.metrics
+
+
+@pytest.mark.parametrize("settings", ["as it stands", "accumulation with a short last group", "bfloat16"])
+def test_on_a_gpu_all_backends_give_one_curve_with_full_determinism(tiny: Path, settings: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    on_gpu = {"device": "cuda", "full_determinism": True}
+    test_all_backends_give_one_curve_and_the_same_weights(tiny, {**SETTINGS[settings], **on_gpu})
+
+
+def test_full_determinism_holds_while_a_run_goes_on(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ftrun_plugins.backends.fitting as fitting
+    import torch
+
+    seen = []
+
+    def write(*arguments: Any) -> None:
+        seen.append((torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
+        write_checkpoint(*arguments)
+
+    write_checkpoint = fitting.write_checkpoint
+    monkeypatch.setattr(fitting, "write_checkpoint", write)
+    for backend in BACKENDS:
+        for asked in (True, False):
+            asking = {"training.full_determinism": asked, "backend.use": backend}
+            run(tiny, {**asking, "training.max_steps": 1, "training.save_strategy": "epoch"})
+            assert seen.pop() == ((True, ":4096:8") if asked else (False, None))
 
 
 def test_regression_gives_one_curve_too(tiny: Path) -> None:

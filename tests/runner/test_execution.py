@@ -70,11 +70,12 @@ def test_the_process_is_as_it_was(tiny: Path) -> None:
     def state() -> dict[str, object]:
         return {
             "environment": dict(os.environ),
-            "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+            "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
             "handlers": list(logging.getLogger().handlers),
             "transformers": list(logging.getLogger("transformers").handlers),
             "filters": list(warnings.filters),
             "threads": torch.get_num_threads(),
+            "deterministic": (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic),
             "random": random.getstate(),
             "torch": torch.get_rng_state().tolist(),
             "bars": transformers.utils.logging.is_progress_bar_enabled(),
@@ -82,8 +83,9 @@ def test_the_process_is_as_it_was(tiny: Path) -> None:
         }
 
     before = state()
+    unusual = {"training.bf16": True, "training.full_determinism": True}
     for backend in ("trainer", "accelerate", "loop"):
-        ftrun.run(tiny, overrides={"backend.use": backend, "training.bf16": True}, progress=False)
+        ftrun.run(tiny, overrides={"backend.use": backend, **unusual}, progress=False)
         assert state() == before, backend
 
 

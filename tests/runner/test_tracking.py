@@ -317,7 +317,7 @@ def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
     monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 0.0)
     result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": "http://127.0.0.1:9"}, progress=False)
     folder = RunFolder(result.run_folder)
-    folder.delivery.unlink()
+    folder.delivery.unlink(missing_ok=True)
     store = tiny.parent / "mlflow.db"
     code = f"import sys; from pathlib import Path; from ftrun.journal import RunFolder; from ftrun.tracking import deliver; deliver(RunFolder(Path({str(folder.path)!r})), 'sqlite:///{store}')"
     maker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

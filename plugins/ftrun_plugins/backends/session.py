@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -31,7 +32,8 @@ class TorchSession(ABC):
         self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        for restored in (_generators(), _accelerate_state(), _quiet_libraries()):
+        determinism = _full_determinism() if self.training.full_determinism else contextlib.nullcontext()
+        for restored in (_generators(), _accelerate_state(), _quiet_libraries(), determinism):
             self._restore.enter_context(restored)
         return self
 
@@ -84,6 +86,26 @@ def _accelerate_state() -> Iterator[None]:
         for singleton, state in zip(singletons, before, strict=True):
             singleton._shared_state.clear()
             singleton._shared_state.update(state)
+
+
+@contextlib.contextmanager
+def _full_determinism() -> Iterator[None]:
+    """Deterministic algorithms alone, as torch's notes on reproducibility say; what has none is an error.
+
+    The run puts the environment back at its end.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn_before = cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.deterministic, cudnn.benchmark = cudnn_before
 
 
 @contextlib.contextmanager
