@@ -6,9 +6,9 @@
     python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
 
 Every round runs each variant once, in a random order, each in a process of its own. Two things are compared with the
-first variant of the same round: the wall time between the first and the last step, in which the process that feeds
-MLflow starts, once a run; and the median time of a step. Give it the machine to itself: a shared one differs by a tenth
-from run to run.
+first variant of the same round: the wall time between the first and the last step, and the median time of a step. Give
+it the machine to itself: a shared one differs by a tenth from run to run. What does not differ so is the share of all
+processors' time that the process beside the training takes between the first and the last step; that is shown, too.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from ftrun.journal import read_journal
 from rich import box
 from rich.console import Console
@@ -38,8 +40,17 @@ from rich.table import Table
 QUICKSTART = Path(__file__).resolve().parent.parent / "experiments" / "quickstart.toml"
 
 
-def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> tuple[float, float]:
-    """Wall seconds between the first and the last step of a run, and milliseconds of the median step."""
+@dataclass(frozen=True)
+class Measured:
+    """A run, from its first step to its last."""
+
+    seconds: float
+    median_step: float
+    share_beside: float
+
+
+def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> Measured:
+    """Run the quickstart: seconds, milliseconds of the median step, percent of all processors beside it."""
     before = set(folder.glob("runs/*"))
     assignments = [part for setting in settings for part in ("--set", setting)]
     process = subprocess.Popen(
@@ -49,8 +60,10 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    beside: list[tuple[float, float]] = [(0.0, 0.0)]
     while process.poll() is None and not any(line.startswith('{"type": "end"') for line in _last_lines(folder, before)):
-        time.sleep(0.5)
+        time.sleep(0.2)
+        beside.append((time.time(), _seconds_beside(process.pid)))
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=15)
     if process.returncode is None:
@@ -60,9 +73,21 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
     records = [record for record, _ in read_journal(run / "journal.jsonl")]
     if records[-1].get("status") != "FINISHED":
         sys.exit(f"a run of {settings} did not finish; see {run}")
-    times = [record["time"] for record in records if "train/loss" in record.get("values", {})]
+    times = [record["time"] / 1000 for record in records if "train/loss" in record.get("values", {})]
     each = [later - earlier for earlier, later in itertools.pairwise(times)]
-    return float(times[-1] - times[0]) / 1000, float(statistics.median(each))
+    first, last = (max(taken for moment, taken in beside if moment <= edge) for edge in (times[0], times[-1]))
+    seconds = times[-1] - times[0]
+    share = 100 * (last - first) / (seconds * (os.cpu_count() or 1))
+    return Measured(seconds, 1000 * statistics.median(each), share)
+
+
+def _seconds_beside(pid: int) -> float:
+    """The processor time of the process that feeds MLflow."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children():
+            if "ftrun.tracking" in child.cmdline():
+                return float(sum(child.cpu_times()[:2]))
+    return 0.0
 
 
 def _last_lines(folder: Path, before: set[Path]) -> list[str]:
@@ -125,17 +150,22 @@ def determinism(steps: int, device: str) -> dict[str, list[object]]:
 
 
 def compare(console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int) -> None:
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    steps: dict[str, list[float]] = {name: [] for name in variants}
+    measured: dict[str, list[Measured]] = {name: [] for name in variants}
     for number in range(rounds):
         for name in random.sample(list(variants), len(variants)):
             env = next((part for part in variants[name] if isinstance(part, dict)), None)
-            taken, step = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
-            seconds[name].append(taken)
-            steps[name].append(step)
-            console.print(f"round {number + 1}: {name}: {taken:.2f} s, {step:.0f} ms a step")
-    show(console, seconds, "seconds")
-    show(console, steps, "ms, the median step")
+            one = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
+            measured[name].append(one)
+            console.print(
+                f"round {number + 1}: {name}: {one.seconds:.2f} s, {one.median_step:.0f} ms a step, "
+                f"beside it {one.share_beside:.2f} %"
+            )
+    show(console, {name: [one.seconds for one in runs] for name, runs in measured.items()}, "seconds")
+    show(console, {name: [one.median_step for one in runs] for name, runs in measured.items()}, "ms, the median step")
+    table = Table("", "the process beside: median % of all processors", box=box.SIMPLE_HEAD)
+    for name, runs in measured.items():
+        table.add_row(name, f"{statistics.median(one.share_beside for one in runs):.2f}")
+    console.print(table)
 
 
 def show(console: Console, seconds: Mapping[str, Sequence[float]], unit: str) -> None:
