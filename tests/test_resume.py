@@ -25,7 +25,7 @@ from ftrun.execution import execute
 from ftrun.plugins import load_catalogue
 from ftrun.progress import Watcher
 from ftrun.resumption import RunFinishedError, plan_resumption
-from helpers import BACKENDS, Ftrun, died_after, journal_of, points_of, weights_of
+from helpers import BACKENDS, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -366,8 +366,7 @@ def test_after_kill_9_the_next_command_says_so_and_resume_goes_on(
     process.send_signal(signal.SIGKILL)
     process.wait()
     (folder,) = tiny.parent.glob("runs/killed-*")
-    (tiny.parent / "other.toml").write_text('extends = "tiny.toml"\nname = "other"\ntraining = { max_steps = 1 }\n')
-    done = ftrun_command("other.toml")
+    done = ftrun_command("sync")
     assert f"{folder.name} was killed; to go on with it: ftrun resume {folder.name}" in done.stderr
     assert journal_of(folder)[-1]["status"] == "KILLED"
     done = ftrun_command("resume", "killed.toml", "--json", *settings)
@@ -447,7 +446,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tiny: Path) -> None:
     assert_same_end(folder, undisturbed)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05])
+@pytest.mark.parametrize("delay", [slow(0.0), 0.02, slow(0.05)])
 def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(tiny: Path, delay: float) -> None:
     undisturbed = run(tiny, {"training.num_train_epochs": 5})
     settings = [f"--set={key}={value}" for key, value in {**SAVING, "training.num_train_epochs": 5}.items()]

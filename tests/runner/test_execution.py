@@ -125,8 +125,15 @@ def test_several_processes_are_refused_for_now(tiny: Path, ftrun_command: Ftrun)
     assert done.returncode == 1 and "trains in one process" in done.stderr
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("backend", ["loop", "trainer", "accelerate"])
+@pytest.mark.parametrize(
+    ("number", "status", "backend"),
+    [
+        (signal.SIGINT, 130, "loop"),
+        (signal.SIGTERM, 143, "loop"),
+        (signal.SIGINT, 130, "trainer"),
+        (signal.SIGTERM, 143, "accelerate"),
+    ],
+)
 def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(
     tiny: Path, number: signal.Signals, status: int, backend: str
 ) -> None:

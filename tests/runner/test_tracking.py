@@ -16,7 +16,7 @@ import pytest
 from ftrun.feeder import delivery
 from ftrun.journal import RunFolder
 from ftrun.tracking import deliver
-from helpers import journal_of, points_of
+from helpers import journal_of, points_of, slow
 
 TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}
 
@@ -310,7 +310,7 @@ def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path) 
     assert len(list(tiny.parent.glob("runs/*"))) == 1
 
 
-@pytest.mark.parametrize("delay", [0.1, 0.4, 0.8])
+@pytest.mark.parametrize("delay", [slow(0.1), 0.4, slow(0.8)])
 def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
     tiny: Path, delay: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
