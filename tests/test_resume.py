@@ -137,6 +137,14 @@ def test_to_ask_for_the_best_model_later_costs_no_checkpoint(tiny: Path) -> None
     assert int(told["ftrun.model_step"]) == min(losses, key=lambda step: losses[step])
     assert damage_of(folder / "checkpoints" / "checkpoint-5") is None
 
+    again = died_after(folder, 7, "killed-before-the-next-checkpoint")
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    resumed_at = next(index for index, line in enumerate(lines) if '"type": "resumed"' in line)
+    (again / "journal.jsonl").write_text("".join(lines[: resumed_at + 1]))
+    assert ftrun.resume(again, progress=False).status == "FINISHED"
+    assert [record["step"] for record in journal_of(again) if record["type"] == "resumed"] == [7, 7]
+    assert_same_end(again, result)
+
 
 def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     tiny: Path, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -138,17 +139,18 @@ class Checkpoints:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def newest_whole(folder: Path, with_best: bool = False) -> tuple[Checkpoint | None, list[str]]:
+def newest_whole(folder: Path, best_after: float = math.inf) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint in a folder, and a sentence about every newer one that is of no use.
 
     Args:
         folder: Where the checkpoints are.
-        with_best: Whether the best one of its time must be whole, too, for `load_best_model_at_end`.
+        best_after: The step after which the best one of a checkpoint's time must be whole, too, for
+            `load_best_model_at_end`; by default it need not.
     """
     skipped: list[str] = []
     for path in _published(folder):
         damage = damage_of(path)
-        best = None if damage or not with_best else _best_of(path)
+        best = _best_of(path) if not damage and _step(path) > best_after else None
         if damage:
             skipped.append(f"{path.name} is not whole: {damage}")
         elif best and (damage := damage_of(best)):

@@ -228,6 +228,7 @@ class History:
         status: How it ended; None if it goes on, or its process is gone.
         last_step: The last optimizer step that was reported.
         resumed: How often it was gone on with.
+        best_counts_after: The step up to which checkpoints tell of a best evaluation that no longer counts.
     """
 
     tags: Mapping[str, str]
@@ -236,6 +237,7 @@ class History:
     status: str | None
     last_step: int
     resumed: int
+    best_counts_after: int = 0
 
     @property
     def recorded(self) -> bool:
@@ -247,7 +249,7 @@ def read_history(folder: RunFolder) -> History:
     """What the journal of a run tells."""
     tags: dict[str, str] = {}
     datasets: dict[str, Record] = {}
-    experiment, status, last_step, resumed = folder.experiment.name, None, 0, 0
+    experiment, status, last_step, resumed, best_counts_after = folder.experiment.name, None, 0, 0, 0
     for record, _ in read_journal(folder.journal):
         match record["type"]:
             case "run":
@@ -257,11 +259,12 @@ def read_history(folder: RunFolder) -> History:
             case "resumed":
                 status, experiment, resumed = None, record["experiment"], resumed + 1
                 tags.update(record["tags"])
+                best_counts_after = best_counts_after if record.get("best_counts", True) else record["step"]
             case "end":
                 status = record["status"]
             case "metrics":
                 last_step = max(last_step, record["step"])
-    return History(tags, list(datasets.values()), experiment, status, last_step, resumed)
+    return History(tags, list(datasets.values()), experiment, status, last_step, resumed, best_counts_after)
 
 
 def _ended(path: Path) -> bool:

@@ -57,7 +57,8 @@ def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags
     new = {key: value for key, value in tags.items() if key in MAY_CHANGE and history.tags.get(key) != value}
     if resumption.changes:
         new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}
-    journal.append("resumed", step=step, experiment=experiment, tags={**new, **told})
+    facts = {"step": step, "experiment": experiment, "best_counts": resumption.best_counts}
+    journal.append("resumed", **facts, tags={**new, **told})
     journal.append("artifact", path=experiment)  # that of the beginning, too: a kill may have come before it was told
 
 

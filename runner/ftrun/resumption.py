@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,15 @@ class Resumption:
 
     @property
     def best_counts(self) -> bool:
-        """Whether the best evaluation so far is the best by the settings of now, too, and its checkpoint was kept."""
-        return not any(change.name in BEST for change in self.changes)
+        """Whether the best evaluation that the checkpoint knows of is the best by the settings of now, too, and its
+        checkpoint was kept.
+        """
+        return self.checkpoint is None or self.checkpoint.step > self._best_counts_after
+
+    @property
+    def _best_counts_after(self) -> float:
+        changed = any(change.name in BEST for change in self.changes)
+        return math.inf if changed else self.history.best_counts_after
 
     def look_again(self, plan: Plan) -> None:
         """What there is to go on with, once nobody else has the run: another process may just have stopped it.
@@ -65,8 +73,8 @@ class Resumption:
         """
         self.history = read_history(self.folder)
         self.refuse_finished()
-        needs_best = plan.training.load_best_model_at_end and self.best_counts
-        self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, with_best=needs_best)
+        best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
+        self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
 
     def refuse_finished(self) -> None:
         """Refuse a run of which nothing is left to do.
