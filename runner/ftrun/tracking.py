@@ -301,7 +301,7 @@ def _make_sqlite_store(path: Path, uri: str) -> None:
 
     aside = path.with_name(f".{path.name}.new")
     shutil.rmtree(aside, ignore_errors=True)  # of one that died
-    aside.mkdir()
+    aside.mkdir(parents=True)
     _opened(make_url(uri).set(database=str(aside / path.name)).render_as_string(hide_password=False))
     try:
         os.link(aside / path.name, path)

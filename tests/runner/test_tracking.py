@@ -268,8 +268,9 @@ def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
 
 
 def test_sync_delivers_where_the_file_says(tiny: Path) -> None:
-    other = tiny.parent / "other.db"
+    other = tiny.parent / "a folder that is not there" / "other.db"
     result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": f"sqlite:///{other}"}, progress=False)
+    assert result.run_id
     other.unlink()
     (result.run_folder / "mlflow.json").unlink()  # as if it had been killed before the first connection
     subprocess.run([sys.executable, "-m", "ftrun", "sync"], check=True, capture_output=True)
