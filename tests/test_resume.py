@@ -468,9 +468,9 @@ def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(tin
     time.sleep(delay)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 143, err
-    status = json.loads(out)["status"]
-    assert status == journal_of(folder)[-1]["status"]
+    assert process.returncode in (143, -signal.SIGTERM), err  # the latter once the command is over
+    status = journal_of(folder)[-1]["status"]
+    assert not out or json.loads(out)["status"] == status
     if status == "KILLED":
         assert ftrun.resume(folder, progress=False).status == "FINISHED"
     assert_same_end(folder, undisturbed)

@@ -214,6 +214,12 @@ def _sealed(file: Path) -> dict[str, Any]:
     return {"size": file.stat().st_size, "sha256": _checksum(file)}
 
 
+def sync_folder(folder: Path) -> None:
+    """Return when a folder and all that is in it is on disk."""
+    for path in [*folder.rglob("*"), folder, folder.parent]:
+        _sync(path)
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -259,7 +259,8 @@ def read_history(folder: RunFolder) -> History:
             case "resumed":
                 status, experiment, resumed = None, record["experiment"], resumed + 1
                 tags.update(record["tags"])
-                best_counts_after = best_counts_after if record.get("best_counts", True) else record["step"]
+                counts = record.get("best_counts", True)
+                best_counts_after = min(best_counts_after, record["step"]) if counts else record["step"]
             case "end":
                 status = record["status"]
             case "metrics":
@@ -272,10 +273,10 @@ def _ended(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
-            last = file.read().splitlines()[-1:]
+            end = file.read()
     except OSError:  # it is gone, or not ours
         return True
-    return bool(last) and last[0].startswith(b'{"type": "end"')
+    return end.endswith(b"\n") and end.splitlines()[-1].startswith(b'{"type": "end"')
 
 
 def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:

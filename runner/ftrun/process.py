@@ -78,8 +78,10 @@ class Interruption:
 
 @contextlib.contextmanager
 def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; a second one ends the work at once, but for
-    SIGHUP: when a terminal is closed, both the system and the shell may send it. Under `nohup` it stays ignored.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; a second one ends the work at once.
+
+    But SIGHUP counts for less: a terminal that is closed may send it twice, and a system that goes down sends it with
+    SIGTERM. Where it is ignored, as under `nohup`, or the program has a use of its own for it, it is not caught.
 
     Outside the main thread, where Python has no signals, nothing is caught.
     """
@@ -89,15 +91,17 @@ def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
         return
 
     def handle(number: int, _frame: object) -> None:
-        if interruption.signal:
+        first = interruption.signal
+        if first in (signal.SIGINT, signal.SIGTERM):
             if number == signal.SIGHUP:
                 return
             raise KeyboardInterrupt
         interruption.signal = signal.Signals(number)
-        on_signal()
+        if first is None:
+            on_signal()
 
     caught = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
         caught.append(signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in caught}
     try:

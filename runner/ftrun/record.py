@@ -10,6 +10,7 @@ from typing import Any
 
 import tomlkit
 
+from ftrun.checkpoints import sync_folder
 from ftrun.contracts import Predictions, Splits
 from ftrun.experiment import flat
 from ftrun.journal import RUN_TAG, Journal, RunFolder, write_whole
@@ -46,11 +47,11 @@ def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags
     folder, history = resumption.folder, resumption.history
     step = resumption.checkpoint.step if resumption.checkpoint else 0
     experiment, resolved = history.experiment, as_toml(plan.resolved())
+    count = history.resumed + 1
     changed = resolved != recorded_experiment(folder, history).read_text(encoding="utf-8")
     if changed:
-        experiment = f"experiment-from-step-{step}.toml"
+        experiment = f"experiment-resumed-{count}.toml"  # never over one that an earlier record names
         write_whole(folder.path / experiment, resolved)
-    count = history.resumed + 1
     told = {f"ftrun.resumed.{count}": f"from step {step} on {plan.backend.use}"}
     if resumption.changes:
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, resumption.changes))[:LONGEST_TAG]
@@ -98,7 +99,8 @@ def record_predictions(
 
 
 def record_model(journal: Journal, folder: RunFolder, model_folder: Path) -> None:
-    """The trained model's folder."""
+    """The trained model's folder; it is on disk before the journal says so."""
+    sync_folder(model_folder)
     journal.append("artifact", path=model_folder.relative_to(folder.path).as_posix())
 
 

@@ -70,9 +70,12 @@ class Resumption:
 
         Raises:
             RunFinishedError: If nothing is left to do.
+            RunError: If it went on meanwhile, perhaps with other settings.
         """
-        self.history = read_history(self.folder)
+        planned_with, self.history = self.history, read_history(self.folder)
         self.refuse_finished()
+        if self.history.resumed != planned_with.resumed:
+            raise RunError(f"the run {self.folder.name} was resumed by another process meanwhile; resume it again")
         best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
         self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,9 +47,11 @@ POLL_SECONDS = 3.0
 """How far MLflow is behind a training: a delivery costs the same for few points as for many."""
 RETRY_SECONDS, LONGEST_WAIT = 2.0, 30.0
 PATIENCE_ALONE = 120.0
-NICENESS = 19
+NICENESS = 10
 """The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
+STORE_SECONDS = 600.0
+"""What the making of a store never takes."""
 ARTIFACT_SECONDS = "600"
 """What a store may take to answer for one file."""
 
@@ -63,6 +66,8 @@ def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
     os.environ.update({key: os.environ.get(key, value) for key, value in HTTP.items()})
     try:
         _Delivery(folder, uri).deliver()
+    except Timeout:
+        return replace(delivery(folder), error="another process is delivering this run")
     except Exception as error:
         _remember_failure(folder, error)
     return delivery(folder)
@@ -83,6 +88,7 @@ class _Delivery:
         self.uri = uri
         self.state = read_state(folder)
         self._client: MlflowClient | None = None
+        self._target: str | None = None
 
     def deliver(self) -> None:
         """Send every whole record that is not sent yet, remembering each batch.
@@ -91,7 +97,9 @@ class _Delivery:
             filelock.Timeout: If another process delivers the same run, such as the feeder that a killed process left.
         """
         with delivery_lock(self.folder, timeout=LONGEST_WAIT):
-            self.state = read_state(self.folder)
+            before, self.state = self.state, read_state(self.folder)
+            if self.state.get("uri") != before.get("uri"):  # another process has delivered meanwhile, elsewhere
+                self._client = self._target = None
             self._deliver()
 
     def _deliver(self) -> None:
@@ -119,22 +127,29 @@ class _Delivery:
         write_state(self.folder, **changes)
 
     def open(self) -> None:
-        """Import and open what sending needs while there is nothing to send, but for a store that is not there: a run
+        """Import and open what sending needs while there is nothing to send, but nothing that opening would make: a run
         may fail before there is anything to track. What cannot be opened now is told when there is.
         """
         with contextlib.suppress(Exception):
-            if _new_sqlite_file(self._uri()) is None:
+            file = _sqlite_file(self.target)
+            if self.target.startswith("http") or (file and file.stat().st_size):
                 self.client.search_experiments(max_results=1)
 
     @property
     def client(self) -> MlflowClient:
         if self._client is None:
-            uri = self._uri()
-            with _first_opening(uri):
-                self._client = _opened(uri)
+            with _first_opening(self.target):
+                self._client = _opened(self.target)
         return self._client
 
-    def _uri(self) -> str:
+    @property
+    def target(self) -> str:
+        """The URI that it delivers to, chosen once."""
+        if self._target is None:
+            self._target = self._choose()
+        return self._target
+
+    def _choose(self) -> str:
         """Where the run is already; else where the environment says; else where it was meant to go."""
         os.environ.update(TELEMETRY_OFF)
         import mlflow
@@ -172,7 +187,7 @@ class _Delivery:
 
     def _run(self, record: Record) -> None:
         if "run_id" not in self.state:
-            self._remember(uri=without_credentials(self._uri()))
+            self._remember(uri=without_credentials(self.target))
             experiment_id = self._experiment(record["experiment_name"])
             run_ids = self._found(experiment_id)
             run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
@@ -288,40 +303,44 @@ def _first_opening(uri: str) -> Iterator[None]:
     if uri.startswith("http"):
         yield
         return
-    name = f"ftrun-{os.getuid()}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+    file = _sqlite_file(uri)
+    store = str(file.resolve()) if file else uri
+    name = f"ftrun-{os.getuid()}-{hashlib.sha256(store.encode()).hexdigest()[:16]}.lock"
     with FileLock(Path(tempfile.gettempdir()) / name):
-        if new := _new_sqlite_file(uri):
-            _make_sqlite_store(new, uri)
+        if file and not file.exists():
+            _make_sqlite_store(file, uri)
         yield
 
 
 def _make_sqlite_store(path: Path, uri: str) -> None:
-    """Make a SQLite store; it has its name from when it is whole."""
+    """Make a SQLite store; it has its name from when it is whole, unless somebody else was faster."""
     from sqlalchemy.engine import make_url
 
-    aside = path.with_name(f".{path.name}.new")
-    shutil.rmtree(aside, ignore_errors=True)  # of one that died
-    aside.mkdir(parents=True)
-    _opened(make_url(uri).set(database=str(aside / path.name)).render_as_string(hide_password=False))
-    try:
-        os.link(aside / path.name, path)
-    except FileExistsError:  # a server's, say, since we looked
-        pass
-    except OSError:  # a file system without links
-        (aside / path.name).rename(path)
-    shutil.rmtree(aside, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}.new-"
+    for left in path.parent.glob(f"{prefix}*"):
+        if time.time() - left.stat().st_mtime > STORE_SECONDS:  # by one that died
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as aside:
+        made = Path(aside) / path.name
+        _opened(make_url(uri).set(database=str(made)).render_as_string(hide_password=False))
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                made.rename(path)
 
 
-def _new_sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store that is not there yet; None for any other store."""
+def _sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, there or not; None for any other store."""
     if not uri.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
 
-    url = make_url(uri)
-    path = Path(url.database or "")
-    is_file = path.name and not path.name.startswith((":", "file:"))
-    return path if is_file and not path.exists() else None
+    database = make_url(uri).database or ":memory:"
+    return None if database.startswith((":", "file:")) else Path(database)
 
 
 def _opened(uri: str) -> MlflowClient:

@@ -77,6 +77,7 @@ def test_full_determinism_holds_while_a_run_goes_on(tiny: Path, monkeypatch: pyt
     import ftrun_plugins.backends.fitting as fitting
     import torch
 
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     seen = []
 
     def write(*arguments: Any) -> None:

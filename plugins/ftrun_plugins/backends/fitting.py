@@ -135,6 +135,7 @@ class Fitting:
         if not self.is_over(step):
             if self._saved_at != step:
                 self.save(step, optimizer, scheduler)
+            self.reporter.settle()
             return FitResult(step, epoch, completed=False, metrics=self._metrics)
         self.reporter.settle()
         if self._evaluated_at != step:
