@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -78,6 +79,21 @@ def test_the_checkpoint_before_a_failing_one_stays_whole(
     checkpoint, skipped = newest_whole(result.run_folder / "checkpoints")
     assert checkpoint and checkpoint.step == 2 and skipped == []
     assert ftrun.resume(result.run, progress=False).status == "FINISHED"
+
+
+def test_a_checkpoint_that_fails_as_a_run_is_stopped_is_not_said_to_be_there(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftrun.reporter import RunReporter
+
+    def full_disk(file: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunReporter, "stop_requested", property(lambda reporter: reporter.steps >= 3))
+    monkeypatch.setattr("ftrun.checkpoints._sealed", full_disk)
+    result = ftrun.run(tiny, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "checkpoint-3 cannot be written: No space left on device; there is none before it" in result.error
 
 
 @pytest.mark.parametrize("tracked", [False, True])

@@ -232,6 +232,18 @@ def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path)
         execute(plan, catalogue, Watcher(), resumption=resumption)
 
 
+def test_a_run_that_went_on_meanwhile_is_not_gone_on_with_as_it_was(tiny: Path) -> None:
+    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
+    catalogue = load_catalogue()
+    plan, resumption = plan_resumption(folder.name, catalogue, {})
+    changed = {"training.learning_rate": 5e-4, "training.max_steps": 7}
+    ftrun.resume(folder, overrides=changed, allow_changes=True, progress=False)
+    journal = folder / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))  # killed at the last moment
+    with pytest.raises(RunError, match="was resumed by another process meanwhile"):
+        execute(plan, catalogue, Watcher(), resumption=resumption)
+
+
 def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

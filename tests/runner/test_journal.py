@@ -6,7 +6,7 @@ import math
 import tempfile
 from pathlib import Path
 
-from ftrun.journal import Journal, RunFolder, read_journal, write_whole
+from ftrun.journal import Journal, RunFolder, mark_if_killed, read_history, read_journal, write_whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +87,14 @@ def test_a_small_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: P
     write_whole(tmp_path / "a.json", "two")
     assert (tmp_path / "a.json").read_text() == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
+    journal = Journal(workdir / "journal.jsonl")
+    journal.append("run", experiment_name="x", params={}, tags={"ftrun.run": "x"})
+    journal.close()
+    with journal.path.open("a") as file:
+        file.write('{"type": "end", "ti')
+    assert mark_if_killed(RunFolder(workdir))
+    assert read_history(RunFolder(workdir)).status == "KILLED"
+    assert not mark_if_killed(RunFolder(workdir))
