@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -24,9 +24,11 @@ def default_handlers() -> Iterator[None]:
 def receive(*numbers: signal.Signals) -> None:
     """Signals that are all there before the process can look at the first."""
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    for number in numbers:
-        os.kill(os.getpid(), number)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    try:
+        for number in numbers:
+            signal.pthread_kill(threading.get_ident(), number)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 @pytest.mark.parametrize(
