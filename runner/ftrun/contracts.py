@@ -59,6 +59,7 @@ class Splits:
         train: Rows to train on.
         evaluation: Named rows with labels to evaluate on; the first is the main one.
         test: Named rows to predict, labelled or not.
+        notices: Sentences that a person should read, such as that some rows stand in two splits.
         name: What to call it, such as "nyu-mll/glue/mrpc".
         source: Where it came from, such as a URL or a path.
         digest: What tells its contents apart: a commit, or a checksum of the files.
@@ -71,6 +72,7 @@ class Splits:
     source: str
     digest: str
     test: Mapping[str, Rows] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]

@@ -178,6 +178,8 @@ class _Execution:
             watcher.working("opening the data set")
             splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
             watcher.data_opened(splits)
+            for notice in splits.notices:
+                watcher.notice(notice)
             directions = self._check_task(splits)
 
             watcher.working("building the model")
