@@ -9,7 +9,8 @@ from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import FILE_FORMATS, FilesSettings
-from ftrun_plugins.datasets.opening import Opened, checksum, choose, labelled_task, with_label_ids
+from ftrun_plugins.datasets.opening import choose, labelled_task, with_label_ids
+from ftrun_plugins.datasets.repositories import Opened, checksum
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -6,7 +6,8 @@ from ftrun.contracts import Splits
 
 from ftrun_plugins.datasets import GlueSettings
 from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
-from ftrun_plugins.datasets.opening import choose, open_repository
+from ftrun_plugins.datasets.opening import choose
+from ftrun_plugins.datasets.repositories import open_repository
 
 
 def build(settings: GlueSettings) -> Splits:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ftrun.contracts import Splits
 
 from ftrun_plugins.datasets import HubSettings
-from ftrun_plugins.datasets.opening import choose, labelled_task, open_repository, with_label_ids
+from ftrun_plugins.datasets.opening import choose, labelled_task, with_label_ids
+from ftrun_plugins.datasets.repositories import open_repository
 
 
 def build(settings: HubSettings) -> Splits:

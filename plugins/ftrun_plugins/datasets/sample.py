@@ -7,7 +7,8 @@ import json
 from ftrun.contracts import Splits, Task
 
 from ftrun_plugins.datasets import SampleSettings, sample_folder
-from ftrun_plugins.datasets.opening import checksum, first_rows
+from ftrun_plugins.datasets.opening import first_rows
+from ftrun_plugins.datasets.repositories import checksum
 
 
 def build(settings: SampleSettings, task: Task) -> Splits:
