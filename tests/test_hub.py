@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ftrun
 import pytest
-from helpers import PROJECT, SHARED, Ftrun, Hub, points_of, weights_of
+from helpers import PROJECT, SHARED, Ftrun, Hub, OwnHub, points_of, weights_of
+from hub_stand_in import GATED, UNAVAILABLE
 
 FEW_STEPS = ("--set", "training.max_steps=3", "--set", "tracking.enabled=false", "--set", "training.device=cpu")
 
@@ -59,28 +61,28 @@ def test_the_facts_that_the_chapter_prints(hub: Hub) -> None:
     assert facts["stsb"] == "regression"
 
 
-def test_mrpc_is_1377_steps_and_loads_from_the_cache_when_the_hub_is_gone(hub: Hub, ftrun_command: Ftrun) -> None:
-    file = PROJECT / "experiments" / "mrpc_loop.toml"
-    online = ftrun_command(file, "--json", *FEW_STEPS, env=hub.env)
-    assert online.returncode == 0, online.stderr
-    hub.stop()
-    offline = ftrun_command(file, "--json", *FEW_STEPS, env=hub.env)
-    assert offline.returncode == 0, offline.stderr
-    first, second = (json.loads(done.stdout) for done in (online, offline))
-    assert points_of(Path(first["run_folder"])) == points_of(Path(second["run_folder"]))
-    table = json.loads(Path(first["run_folder"], "predictions", "validation.json").read_text())
-    assert len(table["data"]) == 408
+def test_mrpc_is_1377_steps() -> None:
     from ftrun.settings import TrainingSettings
     from ftrun_plugins.backends.optimization import Horizon
 
     assert Horizon(3668, TrainingSettings()).total_steps == 1377
 
 
-def test_only_the_files_that_are_needed_are_fetched(hub: Hub, ftrun_command: Ftrun) -> None:
-    assert ftrun_command(PROJECT / "experiments" / "mrpc_loop.toml", *FEW_STEPS, env=hub.env).returncode == 0
-    asked = hub.requests()
-    assert "mrpc/train-00000-of-00001.parquet" in asked and "model.safetensors" in asked
-    assert "stsb" not in asked
+def test_a_run_takes_what_it_needs_from_the_hub_and_later_from_the_cache(own_hub: OwnHub, ftrun_command: Ftrun) -> None:
+    file = PROJECT / "experiments" / "mrpc_loop.toml"
+    online = ftrun_command(file, "--json", *FEW_STEPS, env=own_hub.env)
+    assert online.returncode == 0, online.stderr
+    asked = own_hub.requests()
+    assert "GET /datasets/nyu-mll/glue/resolve/" in asked and "mrpc/train-00000-of-00001.parquet" in asked
+    assert "GET /google-bert/bert-base-uncased/resolve/" in asked and "model.safetensors" in asked
+    assert not [line for line in own_hub.asked if "/resolve/" in line and "stsb" in line]
+    own_hub.stop()
+    offline = ftrun_command(file, "--json", *FEW_STEPS, env=own_hub.env)
+    assert offline.returncode == 0, offline.stderr
+    first, second = (json.loads(done.stdout) for done in (online, offline))
+    assert points_of(Path(first["run_folder"])) == points_of(Path(second["run_folder"]))
+    table = json.loads(Path(first["run_folder"], "predictions", "validation.json").read_text())
+    assert len(table["data"]) == 220
 
 
 OUT_OF_REACH = {
@@ -121,24 +123,37 @@ finally:
     assert float(done.stdout.split("slept")[1]) < 1.0
 
 
-def test_a_hub_that_is_down_or_silent_is_out_of_reach_too(tmp_path: Path, ftrun_command: Ftrun) -> None:
-    if not SHARED:
-        pytest.skip("FTRUN_TEST_SHARED names no folder with a stand-in for the Hub")
-    for name, option, words in (("down", "--fail=1", "503"), ("silent", "--delay=60", "")):
-        hub = Hub(tmp_path / name, option)
-        try:
-            done = ftrun_command(PROJECT / "experiments" / "mrpc_accel.toml", env=hub.env, timeout=90)
-        finally:
-            hub.stop()
-        assert done.returncode == 1 and "out of reach" in done.stderr and words in done.stderr, (name, done.stderr)
-
-
-def test_what_the_hub_has_not_is_told_as_such(hub: Hub, ftrun_command: Ftrun) -> None:
+def failure(overrides: Mapping[str, Any] | None = None) -> str:
+    """How a run of MRPC in this process fails."""
     file = PROJECT / "experiments" / "mrpc_loop.toml"
-    model = ftrun_command(file, "--set", "model.checkpoint=nobody/nothing", *FEW_STEPS, env=hub.env)
-    assert model.returncode == 2 and "the Hub has no model nobody/nothing" in model.stderr
-    data = ftrun_command(file, "--set", "dataset.path=nobody/glue", *FEW_STEPS, env=hub.env)
-    assert data.returncode == 2 and "the Hub has no dataset nobody/glue" in data.stderr
+    few = {"training.max_steps": 3, "tracking.enabled": False, "training.device": "cpu"}
+    result = ftrun.run(file, overrides={**few, **(overrides or {})}, progress=False)
+    assert result.status == "FAILED" and result.error
+    return result.error
+
+
+@pytest.mark.parametrize("how", ["down", "silent"])
+def test_a_hub_that_is_down_or_silent_is_out_of_reach_too(
+    own_hub: OwnHub, workdir: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    own_hub.use_here(monkeypatch)
+    monkeypatch.setattr("ftrun_plugins.hub.ANSWER_SECONDS", 0.5)
+    if how == "down":
+        own_hub.refuses = lambda path: UNAVAILABLE
+    else:
+        own_hub.delay = 60.0
+    error = failure()
+    assert "out of reach" in error and ("503" in error or how == "silent")
+    assert len([line for line in own_hub.asked if "nyu-mll/glue" in line]) == 1
+
+
+def test_what_the_hub_has_not_is_told_as_such(own_hub: OwnHub, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_hub.use_here(monkeypatch)
+    assert "the Hub has no model nobody/nothing" in failure({"model.checkpoint": "nobody/nothing"})
+    assert "the Hub has no dataset nobody/glue" in failure({"dataset.path": "nobody/glue"})
+    assert 'nyu-mll/glue has no revision "v9"' in failure({"dataset.revision": "v9"})
+    own_hub.refuses = lambda path: GATED if "bert-base" in path else None
+    assert "the model google-bert/bert-base-uncased is gated" in failure()
 
 
 def course(way: str, hub: Hub, out: Path, *arguments: str) -> Any:
