@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftrun.errors import Problem, nearest
 
@@ -14,6 +16,42 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+def absolute_path(path: str) -> str:
+    """A path of the working folder as one that holds from everywhere, `~` expanded; links in it stay links.
+
+    Raises:
+        ValueError: If it cannot be a path, or nobody may look there.
+    """
+    if not path:
+        raise ValueError("must name a file or folder")
+    found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own raises for an unknown user
+    try:
+        os.lstat(found)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot be looked for: {getattr(error, 'strerror', error)}") from error
+    plain = os.path.normpath(found)
+    same = os.path.realpath(plain) == os.path.realpath(found)  # not where `..` follows a link to elsewhere
+    return plain if same else os.path.realpath(found)
+
+
+def absolute_folder(reference: str) -> str:
+    """A reference as it is, or absolute where it is a folder that is there."""
+    # os.path.isdir is False for what cannot be a path, where Path's raises
+    is_folder = os.path.isdir(os.path.expanduser(reference))  # noqa: PTH111, PTH112
+    return absolute_path(reference) if is_folder else reference
+
+
+LocalPath = Annotated[str, AfterValidator(absolute_path)]
+"""A file or folder on this machine. A file of settings means it from the working folder; the settings, and so a run's
+record, hold it absolute, so that a run can go on from anywhere. pydantic leaves defaults as they are: a default that is a
+path needs `Field(validate_default=True)`.
+"""
+HubIdOrFolder = Annotated[str, AfterValidator(absolute_folder)]
+"""A Hub id, or a folder, which is held absolute as a `LocalPath` is; ids, and what is no folder here, stay as they are."""
 
 
 class Settings(BaseModel):

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from ftrun import hookimpl
 from ftrun.contracts import Dataset, Splits, Task
 from ftrun.errors import Problem
-from ftrun.settings import PositiveInt, Settings
+from ftrun.settings import HubIdOrFolder, LocalPath, PositiveInt, Settings
 from pydantic import Field, model_validator
 
 from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
@@ -31,7 +31,11 @@ class GlueSettings(Limits):
     task: Literal["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli"] = Field(
         description="GLUE's name of the task."
     )
-    path: str = Field("nyu-mll/glue", description="The repository on the Hub, or a folder that is laid out like it.")
+    path: HubIdOrFolder = Field(
+        "nyu-mll/glue",
+        validate_default=True,
+        description="The repository on the Hub, or a folder that is laid out like it.",
+    )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
 
 
@@ -55,7 +59,7 @@ class LabelledText(Limits):
 class HubSettings(LabelledText):
     """Settings of the data set "hub"."""
 
-    path: str = Field(
+    path: HubIdOrFolder = Field(
         description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one."
     )
     name: str | None = Field(None, description="Its configuration, where it has several.")
@@ -67,9 +71,11 @@ class HubSettings(LabelledText):
 class FilesSettings(LabelledText):
     """Settings of the data set "files"."""
 
-    train: str = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
-    validation: str = Field(description="File to evaluate on.")
-    test: str | None = Field(None, description="File to predict.")
+    train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
+    validation: LocalPath = Field(description="File to evaluate on.")
+    test: LocalPath | None = Field(
+        None, description="File to predict. Prediction is not there yet, so it changes nothing so far."
+    )
 
 
 class SampleSettings(Limits):

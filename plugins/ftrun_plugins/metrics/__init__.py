@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from ftrun import hookimpl
 from ftrun.contracts import Direction, Evaluator, Metric, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.settings import Settings
-from pydantic import Field
+from ftrun.settings import Settings, absolute_folder, absolute_path
+from pydantic import AfterValidator, Field
 
 GLUE_SCORES: Mapping[str, Sequence[str]] = {
     "cola": ["matthews_correlation"],
@@ -29,10 +30,17 @@ class AveragedSettings(Settings):
     )
 
 
+def _absolute_script(reference: str) -> str:
+    is_script = reference.endswith(".py") and Path(reference).expanduser().is_file()
+    return absolute_path(reference) if is_script else absolute_folder(reference)
+
+
 class EvaluateSettings(Settings):
     """Settings of the metric "evaluate"."""
 
-    path: str = Field(description="A metric's id on the Hub, such as evaluate-metric/accuracy, or its script's path.")
+    path: Annotated[str, AfterValidator(_absolute_script)] = Field(
+        description="A metric's id on the Hub, such as evaluate-metric/accuracy, or its script's path."
+    )
     yields: dict[str, Literal["max", "min"]] = Field(
         description="The numbers that it computes, and which way is better.", min_length=1
     )

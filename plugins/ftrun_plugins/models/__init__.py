@@ -8,7 +8,7 @@ from typing import Annotated
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Task
 from ftrun.errors import Problem
-from ftrun.settings import PositiveInt, Settings
+from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
 
 from ftrun_plugins.models.references import problem_with
@@ -29,7 +29,7 @@ class TextSettings(Settings):
 class CheckpointSettings(TextSettings):
     """Settings of the model "sequence-classification"."""
 
-    checkpoint: str = Field(
+    checkpoint: HubIdOrFolder = Field(
         description="Hub id, folder, or package:NAME/PATH for a folder inside an installed Python package."
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
@@ -42,7 +42,7 @@ class ConfigurationSettings(TextSettings):
     """Settings of the model "sequence-classification-from-config"."""
 
     model_type: str = Field(description="transformers' name of the architecture, such as bert.")
-    tokenizer: str = Field(description="Whose tokenizer: Hub id, folder, or package:NAME/PATH.")
+    tokenizer: HubIdOrFolder = Field(description="Whose tokenizer: Hub id, folder, or package:NAME/PATH.")
     revision: str | None = Field(None, description="Branch, tag or commit of the tokenizer on the Hub.")
     config: dict[str, bool | int | float | str] = Field(
         {}, description="Values of the configuration, such as hidden_size; the architecture's own by default."
