@@ -47,11 +47,12 @@ def absolute_folder(reference: str) -> str:
 
 LocalPath = Annotated[str, AfterValidator(absolute_path)]
 """A file or folder on this machine. A file of settings means it from the working folder; the settings, and so a run's
-record, hold it absolute, so that a run can go on from anywhere. pydantic leaves defaults as they are: a default that is a
-path needs `Field(validate_default=True)`.
+record, hold it absolute, so that a run can go on from anywhere. pydantic leaves defaults as they are: a default that is
+a path needs `Field(validate_default=True)`.
 """
 HubIdOrFolder = Annotated[str, AfterValidator(absolute_folder)]
-"""A Hub id, or a folder, which is held absolute as a `LocalPath` is; ids, and what is no folder here, stay as they are."""
+"""A Hub id, or a folder, which is held absolute as a `LocalPath` is; ids, and what is no folder here, stay as they are.
+"""
 
 
 class Settings(BaseModel):

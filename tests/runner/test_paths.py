@@ -26,8 +26,8 @@ class Everywhere(Settings):
 
     one: LocalPath
     perhaps: LocalPath | None = None
-    several: list[LocalPath] = []
-    named: dict[str, HubIdOrFolder] = {}
+    several: list[LocalPath] = Field([])
+    named: dict[str, HubIdOrFolder] = Field({})
     default: Annotated[LocalPath, Field(validate_default=True)] = "here"
 
 
