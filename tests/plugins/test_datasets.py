@@ -93,31 +93,34 @@ def build(folder: Path, suffix: str = ".csv", **settings: Any) -> Splits:
     return build_files(FilesSettings(text_columns=["text"], **files, **settings))
 
 
-def test_classes_are_found_in_the_data_and_labels_become_ids(workdir: Path) -> None:
-    for split in ("train", "validation"):
-        write_csv(workdir / f"{split}.csv", [("a", "spam"), ("b", "ham"), ("c", "spam")])
-    splits = build(workdir)
-    assert splits.task.class_names == ("ham", "spam")
-    assert list(splits.train["label"]) == [1, 0, 1]
-
-
-def test_numbers_that_are_ids_already_stay(workdir: Path) -> None:
-    for split in ("train", "validation"):
-        write_csv(workdir / f"{split}.tsv", [("a", 2), ("b", 0), ("c", 1)], "\t")
-    splits = build(workdir, ".tsv", class_names=["x", "y", "z"])
-    assert splits.task.class_names == ("x", "y", "z") and list(splits.train["label"]) == [2, 0, 1]
-
-
-def test_json_and_parquet_are_read_too(workdir: Path) -> None:
+def test_files_of_every_format_give_the_same_rows(workdir: Path) -> None:
     from datasets import Dataset
 
-    rows = Dataset.from_dict({"text": ["a", "b"], "label": [0.5, 1.5]})
-    rows.to_json(workdir / "train.json")
-    rows.to_parquet(workdir / "validation.parquet")
-    settings = {"train": str(workdir / "train.json"), "validation": str(workdir / "validation.parquet")}
-    splits = build_files(FilesSettings(text_columns=["text"], kind="regression", **settings))
-    assert splits.task.kind == "regression" and splits.task.num_labels == 1
-    assert list(splits.evaluation["validation"]["label"]) == [0.5, 1.5]
+    rows = Dataset.from_dict({"text": ["a", "b", "c"], "label": ["spam", "ham", "spam"]})
+    rows.to_json(workdir / "rows.json")
+    rows.to_parquet(workdir / "rows.parquet")
+    rows.to_csv(workdir / "rows.csv", index=False)
+    rows.to_csv(workdir / "rows.tsv", index=False, sep="\t")
+    for train, validation in (("rows.json", "rows.parquet"), ("rows.csv", "rows.tsv")):
+        splits = build_files(FilesSettings(text_columns=["text"], train=train, validation=validation))
+        assert splits.task.class_names == ("ham", "spam")
+        for part in (splits.train, splits.evaluation["validation"]):
+            assert list(part["text"]) == ["a", "b", "c"] and list(part["label"]) == [1, 0, 1]
+
+
+def test_what_is_wrong_with_both_files_is_told_at_once(workdir: Path) -> None:
+    write_csv(workdir / "train.csv", [("a", "x,y")])
+    write_csv(workdir / "validation.csv", [])
+    with pytest.raises(ExperimentError) as refused:
+        build(workdir)
+    assert [problem.place for problem in refused.value.problems] == ["dataset.train", "dataset.validation"]
+
+
+def test_a_file_to_predict_is_said_to_be_unused(workdir: Path) -> None:
+    for split in ("train", "validation"):
+        write_csv(workdir / f"{split}.csv", [(split + "a", "x"), (split + "b", "y")])
+    assert "is not used yet" in "".join(build(workdir, test="test.csv").notices)
+    assert build(workdir).notices == []
 
 
 def test_the_digest_follows_the_content(workdir: Path) -> None:
@@ -129,26 +132,12 @@ def test_the_digest_follows_the_content(workdir: Path) -> None:
     assert build(workdir).digest != before
 
 
-@pytest.mark.parametrize(
-    ("rows", "settings", "message"),
-    [
-        ([("a", "x"), ("b", "x")], {}, "are the same"),
-        ([("a", "x"), ("b", "z")], {"class_names": ["x", "y"]}, "none of the classes: z"),
-        ([("a", "x"), ("b", "y")], {"label_column": "lable"}, 'no column "lable"'),
-    ],
-)
-def test_labels_that_make_no_sense_are_told(
-    workdir: Path, rows: list[tuple[str, object]], settings: dict[str, Any], message: str
-) -> None:
-    for split in ("train", "validation"):
-        write_csv(workdir / f"{split}.csv", rows)
-    with pytest.raises(ExperimentError, match=message):
-        build(workdir, **settings)
-
-
 def test_missing_files_and_unknown_formats_are_told_before_any_work(workdir: Path) -> None:
-    problems = _check_files(FilesSettings(text_columns=["a"], train="no.csv", validation="notes.docx"))
+    write_csv(workdir / "trian.csv", [])
+    (workdir / "notes.docx").write_text("")
+    problems = _check_files(FilesSettings(text_columns=["a"], train="train.csv", validation="notes.docx"))
     assert [problem.place for problem in problems] == ["train", "validation"]
+    assert problems[0].hint == "Did you mean trian.csv?"
     assert "there is no file" in problems[0].message and "must end in" in problems[1].message
 
 

@@ -9,8 +9,8 @@ from typing import Literal, Self
 
 from ftrun import hookimpl
 from ftrun.contracts import Dataset, Splits, Task
-from ftrun.errors import Problem
-from ftrun.settings import HubIdOrFolder, LocalPath, PositiveInt, Settings
+from ftrun.errors import Problem, nearest
+from ftrun.settings import HubIdOrFolder, LocalPath, NonNegativeInt, PositiveInt, Settings
 from pydantic import Field, model_validator
 
 from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
@@ -22,6 +22,11 @@ class Limits(Settings):
     max_train_samples: PositiveInt | None = Field(None, description="Train on the first so many rows only.")
     max_eval_samples: PositiveInt | None = Field(
         None, description="Evaluate on the first so many rows of a split only."
+    )
+    shuffle_seed: NonNegativeInt | None = Field(
+        None,
+        lt=2**32,
+        description="Take so many rows at random instead, by this seed; it has nothing to do with the run's.",
     )
 
 
@@ -48,11 +53,25 @@ class LabelledText(Limits):
     class_names: list[str] | None = Field(
         None, description="The classes in the order of their ids; by default what the data itself says.", min_length=2
     )
+    label_ids: bool = Field(
+        False, description="Whether labels are the classes' places in class_names, counted from 0, instead of names."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
-        if self.kind == "regression" and self.class_names:
-            raise ValueError('class_names are for kind = "classification"')
+        names = self.class_names or []
+        if self.kind == "regression" and (names or self.label_ids):
+            raise ValueError('class_names and label_ids are for kind = "classification"')
+        if self.label_ids and not names:
+            raise ValueError("label_ids are places in class_names, which is missing")
+        if any(not name.strip() for name in names):
+            raise ValueError("a class in class_names has no name")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"class_names has {', '.join(twice)} more than once")
+        if len(set(self.text_columns)) < len(self.text_columns):
+            raise ValueError("text_columns has one column twice")
+        if self.label_column in self.text_columns:
+            raise ValueError(f'"{self.label_column}" is both a text column and the label column')
         return self
 
 
@@ -73,9 +92,20 @@ class FilesSettings(LabelledText):
 
     train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
     validation: LocalPath = Field(description="File to evaluate on.")
-    test: LocalPath | None = Field(
-        None, description="File to predict. Prediction is not there yet, so it changes nothing so far."
+    test: LocalPath | None = Field(None, description="File to predict, once ftrun predicts; it is not read yet.")
+    delimiter: str | None = Field(
+        None, description="What stands between cells of .csv and .tsv; a comma and a tab by default."
     )
+    encoding: str = Field("utf-8", description="The encoding of .csv and .tsv, by Python's name, such as cp1252.")
+    quoting: bool = Field(True, description='Whether " encloses cells of .csv and .tsv that hold what is special.')
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"\0'):
+            raise ValueError(f'delimiter must be one character, such as ";", not {self.delimiter!r}')
+        if not _is_text_encoding(self.encoding):
+            raise ValueError(f'Python knows no text encoding "{self.encoding}"')
+        return self
 
 
 class SampleSettings(Limits):
@@ -118,16 +148,33 @@ def _labelled_task(settings: LabelledText) -> Task | None:
 
 
 def _check_files(settings: FilesSettings) -> Sequence[Problem]:
-    problems = []
-    for split in ("train", "validation", "test"):
-        name = getattr(settings, split)
-        if name is None:
-            continue
-        if Path(name).suffix not in FILE_FORMATS:
-            problems.append(Problem(f"{name} must end in one of {', '.join(FILE_FORMATS)}", split))
-        elif not Path(name).is_file():
-            problems.append(Problem(f"there is no file {Path(name).absolute()}", split))
+    from ftrun_plugins.datasets.reading import RowFile
+
+    problems: list[Problem] = []
+    for split in ("train", "validation"):
+        file = Path(getattr(settings, split)).expanduser()
+        if file.is_dir():
+            problems.append(Problem(f"{file} is a folder", split, "Name a file in it."))
+        elif not file.is_file():
+            problems.append(Problem(f"there is no file {file.absolute()}", split, _sibling(file)))
+        elif file.suffix.lower() not in FILE_FORMATS:
+            problems.append(Problem(f"{file} must end in one of {', '.join(FILE_FORMATS)}", split))
+        else:
+            problems += RowFile(file, split, settings).check()
     return problems
+
+
+def _sibling(file: Path) -> str | None:
+    close = nearest(file.name, [other.name for other in file.parent.iterdir()]) if file.parent.is_dir() else None
+    return f"Did you mean {file.with_name(close)}?" if close else None
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except LookupError:  # also what encodes something else than text
+        return False
+    return True
 
 
 FILE_FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}

@@ -2,51 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from datasets import Dataset
+from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
 
-from ftrun_plugins.datasets import FILE_FORMATS, FilesSettings
-from ftrun_plugins.datasets.opening import choose, labelled_task, with_label_ids
-from ftrun_plugins.datasets.repositories import Opened, checksum
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from ftrun_plugins.datasets import FilesSettings
+from ftrun_plugins.datasets.labels import labelled
+from ftrun_plugins.datasets.reading import RowFile
+from ftrun_plugins.datasets.repositories import checksum
+from ftrun_plugins.datasets.selection import selected
 
 
 def build(settings: FilesSettings) -> Splits:
-    """Read the files; paths are from the working folder."""
-    from datasets import DatasetDict
+    """Read the files; paths are from the working folder.
 
-    named = {"train": settings.train, "validation": settings.validation, "test": settings.test}
-    files = {split: Path(name) for split, name in named.items() if name is not None}
-    splits = DatasetDict({split: _read(file, split) for split, file in files.items()})
+    Raises:
+        ExperimentError: If a file is not what it is said to be, or its labels make no sense.
+    """
+    files = {split: Path(getattr(settings, split)).expanduser() for split in ("train", "validation")}
     digest = checksum(files.values())
-    train, evaluation = choose(Opened(splits, settings.train, digest), "train", ["validation"], settings)
-    task = labelled_task(train, settings)
-    rows = with_label_ids({"train": train, **evaluation}, task)
+    rows = _read(files, settings, digest)
+    names = {"": str(files["train"]), "validation": str(files["validation"])}
+    everything = labelled(rows["train"], {"validation": rows["validation"]}, settings, names)
+    used, notices = selected(everything, settings, "train")
+    if settings.test is not None:
+        notices.append(f"{settings.test} is not used yet: ftrun does not predict")
     return Splits(
-        task=task,
-        train=rows["train"],
-        evaluation={"validation": rows["validation"]},
-        test={"test": splits["test"]} if "test" in splits else {},
+        task=used.task,
+        train=used.train,
+        evaluation=used.evaluation,
         name=files["train"].parent.absolute().name,
         source=str(files["train"].absolute()),
         digest=digest,
+        notices=notices,
     )
 
 
-def _read(file: Path, split: str) -> Dataset:
-    from datasets import Dataset, load_dataset
-    from datasets.exceptions import DatasetGenerationError
-
-    options = {"delimiter": "\t"} if file.suffix == ".tsv" else {}
-    try:
-        rows = load_dataset(FILE_FORMATS[file.suffix], data_files=str(file), split="train", **options)
-    except DatasetGenerationError as error:
-        cause = error.__cause__ or error
-        raise ExperimentError(Problem(f"{file} cannot be read: {cause}", f"dataset.{split}")) from error
-    assert isinstance(rows, Dataset)
+def _read(files: Mapping[str, Path], settings: FilesSettings, digest: str) -> Mapping[str, Dataset]:
+    problems: list[Problem] = []
+    rows = {}
+    for split, file in files.items():
+        try:
+            table = InMemoryTable(RowFile(file, split, settings).read())
+        except ExperimentError as error:
+            problems += error.problems
+        else:  # a fingerprint of its own: `datasets` would hash the whole table to make one up
+            rows[split] = Dataset(table, fingerprint=f"{digest}-{split}")
+    if problems:
+        raise ExperimentError(*problems)
     return rows

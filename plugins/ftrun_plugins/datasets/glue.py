@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from ftrun.contracts import Splits
+from dataclasses import replace
 
-from ftrun_plugins.datasets import GlueSettings
+from datasets import ClassLabel, Dataset
+from ftrun.contracts import Splits, Task
+
+from ftrun_plugins.datasets import GlueSettings, LabelledText
 from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
-from ftrun_plugins.datasets.opening import choose
+from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.repositories import open_repository
+from ftrun_plugins.datasets.selection import selected, splits_named
 
 
 def build(settings: GlueSettings) -> Splits:
     """Open one task; its test labels are -1, as GLUE keeps them to itself (MRPC's are there)."""
     facts = GLUE_TASKS[settings.task]
+    task = facts.task(settings.task)
     opened = open_repository(settings.path, settings.task, settings.revision)
-    train, evaluation = choose(opened, "train", facts.evaluation, settings)
+    train, evaluation = splits_named(opened, "train", facts.evaluation)
+    names = {"": "train", **{split: split for split in evaluation}}
+    used, notices = selected(labelled(train, evaluation, _columns(task, train), names), settings, "train")
     return Splits(
-        task=facts.task(settings.task),
-        train=train,
-        evaluation=evaluation,
+        task=replace(used.task, benchmark=task.benchmark),
+        train=used.train,
+        evaluation=used.evaluation,
         test={name: opened.splits[name] for name in facts.test if name in opened.splits},
         name=f"{settings.path}/{settings.task}",
         source=opened.source,
         digest=opened.digest,
+        notices=notices,
     )
+
+
+def _columns(task: Task, train: Dataset) -> LabelledText:
+    """The task's columns; labels are names where the data has names, else GLUE's ids."""
+    if task.class_names is None:
+        return LabelledText(text_columns=list(task.text_columns), kind="regression")
+    feature = train.features.get(task.label_column)
+    has_names = isinstance(feature, ClassLabel) or getattr(feature, "dtype", None) == "string"
+    names = list(task.class_names)
+    return LabelledText(text_columns=list(task.text_columns), class_names=names, label_ids=not has_names)

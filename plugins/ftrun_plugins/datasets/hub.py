@@ -5,21 +5,27 @@ from __future__ import annotations
 from ftrun.contracts import Splits
 
 from ftrun_plugins.datasets import HubSettings
-from ftrun_plugins.datasets.opening import choose, labelled_task, with_label_ids
+from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.repositories import open_repository
+from ftrun_plugins.datasets.selection import selected, splits_named
 
 
 def build(settings: HubSettings) -> Splits:
-    """Open the splits that the settings name."""
+    """Open the splits that the settings name.
+
+    Raises:
+        ExperimentError: If a split or column is not there, or the labels make no sense.
+    """
     opened = open_repository(settings.path, settings.name, settings.revision)
-    train, evaluation = choose(opened, settings.train_split, settings.evaluation_splits, settings)
-    task = labelled_task(train, settings)
-    rows = with_label_ids({"": train, **evaluation}, task)
+    train, evaluation = splits_named(opened, settings.train_split, settings.evaluation_splits)
+    names = {"": settings.train_split, **{split: split for split in evaluation}}
+    used, notices = selected(labelled(train, evaluation, settings, names), settings, settings.train_split)
     return Splits(
-        task=task,
-        train=rows.pop(""),
-        evaluation=rows,
+        task=used.task,
+        train=used.train,
+        evaluation=used.evaluation,
         name=f"{settings.path}/{settings.name}" if settings.name else settings.path,
         source=opened.source,
         digest=opened.digest,
+        notices=notices,
     )

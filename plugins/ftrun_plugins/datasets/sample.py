@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 
+from datasets import ClassLabel, Dataset, Features, Value
 from ftrun.contracts import Splits, Task
 
 from ftrun_plugins.datasets import SampleSettings, sample_folder
-from ftrun_plugins.datasets.opening import first_rows
+from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import checksum
+from ftrun_plugins.datasets.selection import selected
 
 
 def build(settings: SampleSettings, task: Task) -> Splits:
     """Read the three splits; nothing is downloaded or cached."""
-    from datasets import ClassLabel, Dataset, Features, Value
-
     assert task.class_names
     text = {column: Value("string") for column in task.text_columns}
     features = Features({**text, "label": ClassLabel(names=list(task.class_names)), "idx": Value("int32")})
@@ -23,12 +23,14 @@ def build(settings: SampleSettings, task: Task) -> Splits:
         split: Dataset.from_list([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()], features)
         for split, file in files.items()
     }
+    used, notices = selected(Labelled(task, rows["train"], {"validation": rows["validation"]}), settings, "train")
     return Splits(
         task=task,
-        train=first_rows(rows["train"], settings.max_train_samples),
-        evaluation={"validation": first_rows(rows["validation"], settings.max_eval_samples)},
+        train=used.train,
+        evaluation=used.evaluation,
         test={"test": rows["test"]},
         name="ftrun-sample",
         source="package:ftrun_plugins/datasets/sample_data",
         digest=checksum(files.values()),
+        notices=notices,
     )

@@ -1,0 +1,105 @@
+"""Which rows of an opened data set are used, and what a person should know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+from ftrun.contracts import Task
+from ftrun.errors import ExperimentError, Problem
+
+from ftrun_plugins.datasets import Limits
+from ftrun_plugins.datasets.labels import Labelled
+from ftrun_plugins.datasets.repositories import Opened
+
+
+def splits_named(opened: Opened, train: str, evaluation: Sequence[str]) -> tuple[Dataset, dict[str, Dataset]]:
+    """The split to train on, and those to evaluate on.
+
+    Raises:
+        ExperimentError: If one is not there.
+    """
+    known = ", ".join(opened.splits)
+    missing = dict.fromkeys(split for split in (train, *evaluation) if split not in opened.splits)
+    if missing:
+        raise ExperimentError(
+            *(Problem(f'the data set has no split "{split}"', "dataset", f"It has: {known}.") for split in missing)
+        )
+    return opened.splits[train], {split: opened.splits[split] for split in evaluation}
+
+
+def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, list[str]]:
+    """The rows that are used, and what a person should know of them.
+
+    Args:
+        labelled: All rows.
+        limits: How many to use.
+        train: What to call the training split.
+    """
+    task = labelled.task
+    used = _some(labelled.train, limits.max_train_samples, limits.shuffle_seed)
+    evaluation = {
+        split: _some(rows, limits.max_eval_samples, limits.shuffle_seed) for split, rows in labelled.evaluation.items()
+    }
+    notices = [*labelled.notices, *_absent_classes(task, labelled.train, used, train, "max_train_samples")]
+    for split, rows in evaluation.items():
+        if len(rows) < len(labelled.evaluation[split]):
+            notices += _absent_classes(task, labelled.evaluation[split], rows, split, "max_eval_samples")
+        notices += _shared_rows(task, used, rows, train, split)
+    return Labelled(task, used, evaluation), notices
+
+
+def _some(rows: Dataset, limit: int | None, shuffle_seed: int | None) -> Dataset:
+    """The first rows, as transformers' scripts take them, or with a seed a random choice in the file's order."""
+    if limit is None or limit >= len(rows):
+        return rows
+    if shuffle_seed is None:
+        return rows.select(range(limit))
+    return rows.select(np.sort(np.random.default_rng(shuffle_seed).permutation(len(rows))[:limit]))
+
+
+def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit: str) -> list[str]:
+    """A sentence if some classes have no row: lost by a limit, or never there."""
+    if task.class_names is None:
+        return []
+    count = len(task.class_names)
+    all_rows = np.bincount(_labels(rows, task), minlength=count)
+    some_rows = np.bincount(_labels(used, task), minlength=count)
+    lost = [name for name, before, now in zip(task.class_names, all_rows, some_rows, strict=True) if before and not now]
+    never = [name for name, before in zip(task.class_names, all_rows, strict=True) if not before]
+    notices = []
+    if lost:
+        kept = ", ".join(name for name, now in zip(task.class_names, some_rows, strict=True) if now)
+        notices.append(
+            f"with {limit} = {len(used)} the rows used of {split} are all of {kept}, and none of {', '.join(lost)}: "
+            "they seem to be sorted by class; [dataset] shuffle_seed = 0 takes rows at random instead"
+        )
+    if never:
+        notices.append(f"no row of {split} is of {', '.join(never)}")
+    return notices
+
+
+def _labels(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]] = rows.with_format("numpy")[task.label_column][:]
+    return labels
+
+
+def _shared_rows(task: Task, train: Dataset, rows: Dataset, trained: str, split: str) -> list[str]:
+    """A sentence if rows stand in training and in evaluation alike."""
+    shared = pc.sum(pc.is_in(_texts(rows, task), value_set=_texts(train, task))).as_py()
+    if not shared:
+        return []
+    return [f"{shared:,} of the {len(rows):,} rows of {split} stand in {trained}, too: the same text"]
+
+
+def _texts(rows: Dataset, task: Task) -> pa.Array:
+    """The text of each row, the columns of a pair as one."""
+    table = rows.with_format("arrow")[:]
+    columns = [table.column(name).cast(pa.large_string()) for name in task.text_columns]
+    joined = (
+        pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string())) if len(columns) > 1 else columns[0]
+    )
+    return joined.combine_chunks()

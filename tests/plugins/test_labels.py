@@ -1,0 +1,218 @@
+"""Labels: decided once for all splits, named on the record as the file has them, refused by row where they make no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from ftrun.errors import ExperimentError
+from ftrun_plugins.datasets import LabelledText
+from ftrun_plugins.datasets.labels import Labelled, labelled
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def rows_of(labels: Any, feature: Any = None) -> Dataset:
+    if isinstance(labels, Dataset):
+        return labels
+    texts = [f"text {number}" for number in range(len(labels))]
+    if feature is not None:
+        return Dataset.from_dict(
+            {"text": texts, "label": labels}, Features({"text": Value("string"), "label": feature})
+        )
+    table = pa.table({"text": texts, "label": labels if isinstance(labels, pa.Array) else pa.array(labels)})
+    return Dataset(table)
+
+
+def label(train: Any, evaluation: Any, **settings: Any) -> Labelled:
+    wanted = LabelledText(**{"text_columns": ["text"], **settings})
+    return labelled(
+        rows_of(train), {"validation": rows_of(evaluation)}, wanted, {"": "train", "validation": "validation"}
+    )
+
+
+def names(rows: Dataset) -> list[str]:
+    """The labels as a record has them."""
+    feature = rows.features["label"]
+    return [feature.names[label] for label in rows["label"]]
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation"),
+    [
+        ([1, 2, 3, 4, 5], [1, 2, 3, 4, 1]),
+        ([1, 2], [1]),
+        ([0, 1, 2], [2, 1]),
+        ([-1, 1], [1, -1]),
+        ([10, 20, 9], [9, 10]),
+        (["1", "2", "3"], ["2", "3"]),
+        (["None", "NA", "null", "nan", "true", "1"], ["nan", "null", "None"]),
+        (["007", "7"], ["7", "007"]),
+    ],
+)
+def test_a_label_on_the_record_is_the_label_of_the_file(train: list[Any], evaluation: list[Any]) -> None:
+    done = label(train, evaluation)
+    assert names(done.train) == list(map(str, train))
+    assert names(done.evaluation["validation"]) == list(map(str, evaluation))
+
+
+def test_truth_values_and_whole_floats_are_classes_too() -> None:
+    assert names(label([True, False], [False]).evaluation["validation"]) == ["false"]
+    assert names(label([1.0, 2.0], [2.0]).evaluation["validation"]) == ["2.0"]
+
+
+def test_one_class_in_two_types_is_one_class() -> None:
+    assert names(label([1.0, 2.0], [2, 1]).evaluation["validation"]) == ["2.0", "1.0"]
+    assert names(label([1, 2], [2.0, 1.0]).evaluation["validation"]) == ["2", "1"]
+    assert names(label([1, 2], ["2", "1"]).evaluation["validation"]) == ["2", "1"]
+    assert names(label(["True", "False"], [True]).evaluation["validation"]) == ["True"]
+
+
+def test_pandas_categories_are_text() -> None:
+    categories = pa.array(pd.Categorical(["ham", "spam"]))
+    assert names(label(categories, ["spam"]).train) == ["ham", "spam"]
+
+
+def test_numbers_stand_in_their_order_and_text_in_its_own() -> None:
+    assert label([10, 9, 1], [1]).task.class_names == ("1", "9", "10")
+    assert label(["10", "9", "1"], ["1"]).task.class_names == ("1", "9", "10")
+    assert label(["b", "a", "10"], ["a"]).task.class_names == ("10", "a", "b")
+
+
+def test_class_names_say_the_order_and_a_class_may_be_missing() -> None:
+    done = label(["1", "2", "3"], [1], class_names=["4", "3", "2", "1"])
+    assert done.task.class_names == ("4", "3", "2", "1")
+    assert names(done.train) == ["1", "2", "3"] and list(done.train["label"]) == [3, 2, 1]
+
+
+def test_numbers_are_class_ids_only_where_the_file_says_so() -> None:
+    with pytest.raises(ExperimentError, match=r'train has "2", "0", "1".*[\s\S]*label_ids = true'):
+        label([2, 0, 1], [1], class_names=["x", "y", "z"])
+    for ids in ([2, 0, 1], ["2", "0", "1"], [2.0, 0.0, 1.0]):
+        assert names(label(ids, [1], class_names=["x", "y", "z"], label_ids=True).train) == ["z", "x", "y"]
+    for wrong in ([0, 3], [0, -1], ["0", "x"], [True, False]):
+        with pytest.raises(ExperimentError, match=r"none of the classes[\s\S]*0 to 2"):
+            label(wrong, [1], class_names=["x", "y", "z"], label_ids=True)
+
+
+def test_a_class_label_column_says_its_names_itself() -> None:
+    feature = ClassLabel(names=["neg", "pos", "neutral"])
+    done = label(rows_of([1, 0, 1], feature), rows_of([1, 0], ClassLabel(names=["pos", "neg"])))
+    assert done.task.class_names == ("neg", "pos", "neutral")
+    assert names(done.train) == ["pos", "neg", "pos"] and names(done.evaluation["validation"]) == ["neg", "pos"]
+    renamed = label(rows_of([1, 0], feature), rows_of([2], feature), class_names=["pos", "neutral", "neg"])
+    assert list(renamed.train["label"]) == [0, 2] and names(renamed.evaluation["validation"]) == ["neutral"]
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "settings", "words"),
+    [
+        (["a", "a"], ["a"], {}, 'are the same, "a"'),
+        (["a", "", "b"], ["a"], {}, 'train has no label in column "label": row 2'),
+        (["a", " \t", "b"], ["a"], {}, 'train has no label in column "label": row 2'),
+        (["a", None, "b", None], ["a"], {}, 'train has no label in column "label": 2 rows, the first of them row 2'),
+        ([1.0, float("nan"), 2.0], [1.0], {}, 'train has no label in column "label": row 2'),
+        ([None, None], ["a"], {}, "train has no label"),
+        (["a", "b"], ["b", "c", "c"], {}, r'validation has "c" .* training has not: 2 rows, the first of them row 2'),
+        (["a", "b"], ["A"], {}, 'validation has "A" in column "label", a class that training has not: row 1'),
+        (["spam", "ham"], ["ham", "spm"], {"class_names": ["ham", "spam"]}, r'row 2[\s\S]*Did you mean "spam"'),
+        ([0.5, 1.0], [1.0], {}, r'has 0.5 in column "label", which is no class: row 1[\s\S]*regression'),
+        ([[1], [2]], [[1]], {}, r"list[\s\S]*several labels a row are not there yet"),
+        (["a", "b"], ["a"], {"label_column": "lable"}, r'no column "lable"[\s\S]*Did you mean "label"'),
+        (["a", "b"], ["a"], {"text_columns": ["txt"]}, r'no column "txt"[\s\S]*Did you mean "text"'),
+        ([], ["a"], {}, "train has no rows"),
+    ],
+)
+def test_labels_that_make_no_sense_are_told_with_their_row(
+    train: list[Any], evaluation: list[Any], settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        label(train, evaluation, **settings)
+
+
+def test_a_label_that_is_kept_secret_is_no_label() -> None:
+    feature = ClassLabel(names=["x", "y"])
+    with pytest.raises(ExperimentError, match=r"validation has no label[\s\S]*kept secret"):
+        label(rows_of([0, 1], feature), rows_of([-1, -1], feature))
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    with pytest.raises(ExperimentError) as refused:
+        label(["a", None], ["", "b"])
+    assert [problem.message.split()[0] for problem in refused.value.problems] == ["train", "validation"]
+
+
+def test_a_row_without_text_is_told_and_an_empty_text_is_text() -> None:
+    whole = Dataset(pa.table({"text": ["", "b"], "label": ["x", "y"]}))
+    assert list(label(whole, whole).train["text"]) == ["", "b"]
+    torn = Dataset(pa.table({"text": ["a", None], "label": ["x", "y"]}))
+    with pytest.raises(ExperimentError, match='train has no text in column "text": row 2'):
+        label(torn, whole)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [([5, 6], ["5", "6"]), ([1.5, 2.0], ["1.5", "2.0"]), ([True, False], ["true", "false"])],
+)
+def test_numbers_work_as_text(values: list[Any], texts: list[str]) -> None:
+    rows = Dataset(pa.table({"text": values, "label": ["x", "y"]}))
+    assert list(label(rows, rows).train["text"]) == texts
+
+
+def test_a_regression_parses_what_is_a_number() -> None:
+    for labels in ([1, 2], [1.0, 2.0], ["1", " 2.0 "], ["1e0", "2"]):
+        done = label(labels, [3], kind="regression")
+        assert list(done.train["label"]) == [1.0, 2.0] and done.task.num_labels == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["1", "two"], r"'two' in column \"label\", row 2"),
+        (["1", "2,5"], r"'2,5' in column \"label\", row 2[\s\S]*with a point"),
+        (["1", ""], "no label in column .*row 2"),
+        ([1.0, None], "no label in column .*row 2"),
+        ([1.0, float("nan")], "no label in column .*row 2"),
+        (["1", "nan"], "'nan' in column .*row 2"),
+        ([1.0, float("inf")], "inf in column .*row 2"),
+        (["1", "1e39"], "'1e39' in column .*row 2"),
+        ([True, False], "has classes in column"),
+        (rows_of([0, 1], ClassLabel(names=["1 star", "2 stars"])), "has classes in column"),
+    ],
+)
+def test_what_is_no_number_is_no_label_of_a_regression(labels: Any, words: str) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        label(labels, [1.0, 2.0], kind="regression")
+
+
+def test_classes_that_are_hardly_meant_are_said() -> None:
+    assert "'ham', 'ham '" in "".join(label(["ham", "ham ", "spam"], ["ham"]).notices)
+    assert 'is "label" the label column?' in "".join(label([f"id {i}" for i in range(60)], ["id 1"]).notices)
+    assert label(["ham", "spam"], ["ham"]).notices == []
+
+
+LABELS = st.one_of(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2),
+    st.lists(st.integers(-3, 3), min_size=2),
+    st.lists(st.booleans(), min_size=2),
+    st.lists(st.integers(-(2**53), 2**53).map(float), min_size=2),
+    st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=2),
+    st.lists(st.sampled_from(["0", "1", "01", "1.0", "None", "NA", "true", "é", "x" * 300]), min_size=2),
+)
+
+
+def as_file_has(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@given(LABELS.filter(lambda labels: len(set(labels)) > 1), st.randoms())
+def test_every_label_of_every_split_is_the_files(labels: list[Any], random: Any) -> None:
+    some = random.sample(labels, random.randint(1, len(labels)))
+    done = label(labels, some)
+    assert names(done.train) == list(map(as_file_has, labels))
+    assert names(done.evaluation["validation"]) == list(map(as_file_has, some))
+    assert np.array(done.train["label"]).max() < len(done.task.class_names or ())

@@ -1,0 +1,187 @@
+"""Files of rows: cells are what is written in them, and a file that is not what it is said to be is refused by line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun_plugins.datasets import FilesSettings, _check_files
+from ftrun_plugins.datasets.reading import RowFile
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def read(path: Path, **settings: Any) -> dict[str, list[Any]]:
+    wanted = {"text_columns": ["text"], "train": str(path), "validation": str(path), **settings}
+    columns: dict[str, list[Any]] = RowFile(path, "train", FilesSettings(**wanted)).read().to_pydict()
+    return columns
+
+
+def written(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "settings"),
+    [
+        ("text,label\n001,None\n,NA\n 1.0 ,null\n", "rows.csv", {}),
+        ("text\tlabel\n001\tNone\n\tNA\n 1.0 \tnull\n", "rows.tsv", {}),
+        ("text\tlabel\n001\tNone\n\tNA\n 1.0 \tnull\n", "ROWS.TSV", {}),
+        ("text;label\n001;None\n;NA\n 1.0 ;null\n", "rows.csv", {"delimiter": ";"}),
+        ("\ufefftext,label\n001,None\n,NA\n 1.0 ,null\n", "rows.csv", {}),
+        ('"text","label"\r\n"001","None"\r\n"","NA"\r\n" 1.0 ","null"\r\n\r\n', "rows.csv", {}),
+        ("text,label\r001,None\r,NA\r 1.0 ,null", "rows.csv", {}),
+        ("idle,label,text\nx,None,001\nx,NA,\nx,null, 1.0 \n", "rows.csv", {}),
+        ("text,label\n001,None\n,NA\n 1.0 ,null\n".encode("utf-16"), "rows.csv", {"encoding": "utf-16"}),
+    ],
+)
+def test_cells_are_text_as_written(workdir: Path, content: str | bytes, name: str, settings: dict[str, Any]) -> None:
+    path = written(workdir, content, name)
+    assert read(path, **settings) == {"text": ["001", "", " 1.0 "], "label": ["None", "NA", "null"]}
+
+
+@given(
+    cells=st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))), min_size=1),
+    delimiter=st.sampled_from(",;\t|"),
+)
+def test_what_csv_writes_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, str]], delimiter: str
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+        writer.writerows([("text", "label"), *cells])
+    assert list(zip(*read(path, delimiter=delimiter).values(), strict=True)) == cells
+
+
+def test_a_quote_can_be_a_character_like_any_other(workdir: Path) -> None:
+    path = written(workdir, 'text\tlabel\n"so he said\tx\n5" nails\ty\n', "rows.tsv")
+    with pytest.raises(ExperimentError, match=r"line 2[\s\S]*quoting = false"):
+        read(path)
+    assert read(path, quoting=False)["text"] == ['"so he said', '5" nails']
+
+
+def test_a_very_long_cell_is_read_and_pythons_limit_is_as_it_was(workdir: Path) -> None:
+    limit = csv.field_size_limit()
+    assert len(read(written(workdir, f"text,label\n{'a' * 500_000},x\n"))["text"][0]) == 500_000
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("text,label\n", "has no rows"),
+        ("text,label\na,x\nb\n", r'one cell in line 3, and 2 in its header[\s\S]*","'),
+        ("text,label\na,x,\n", "3 cells in line 2"),
+        ('text,label\n"a\nb",x\nc,d,e\n', "3 cells in line 4"),
+        ('text,label\n"a,x\nb,y\n', "not well formed in line 2"),
+        ("text,label,text\na,x,b\n", 'more than one column named "text"'),
+        ("text;label\na;x\n", r'[\s\S]*delimiter = ";"'),
+        ("text\tlabel\na\tx\n", r'[\s\S]*delimiter = "\\t"'),
+        ("Text,Label\na,x\n", r'has no column "text", "label"[\s\S]*Did you mean "Text"'),
+        ("text, label\na, x\n", r'has no column "label"[\s\S]*" label"'),
+        ("text,label\nä,x\nö,y\n".encode("cp1252"), r'not UTF-8 text in line 2[\s\S]*encoding = "cp1252"'),
+        ("text,label\nä,x\n".encode("utf-16"), r'encoding = "utf-16"'),
+        (gzip.compress(b"text,label\na,x\n"), "compressed by gzip"),
+        (b"PK\x03\x04\xff\xfe", "a zip archive, such as an Excel file"),
+    ],
+)
+def test_what_is_no_such_table_is_refused_with_its_line(workdir: Path, content: str | bytes, words: str) -> None:
+    with pytest.raises(ExperimentError, match=words) as refused:
+        read(written(workdir, content))
+    assert refused.value.problems[0].place == "dataset.train"
+
+
+def test_a_wrong_header_is_told_by_check_before_any_work(workdir: Path) -> None:
+    written(workdir, "text;label\na;x\n", "train.csv")
+    written(workdir, "text,label,label\na,x,y\n", "validation.csv")
+    problems = _check_files(FilesSettings(text_columns=["text"], train="train.csv", validation="validation.csv"))
+    assert [problem.place for problem in problems] == ["train", "validation"]
+    assert "delimiter" in str(problems[0].hint) and 'named "label"' in problems[1].message
+
+
+def lines(*rows: Any) -> str:
+    return "\n".join(map(json.dumps, rows))
+
+
+ROWS = [{"text": "a", "label": "x", "more": [1]}, {"label": "NA", "text": ""}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [lines(*ROWS), json.dumps(ROWS), json.dumps(ROWS, indent=2), "\ufeff" + lines(*ROWS), lines(*ROWS) + "\n\n"],
+)
+def test_json_is_a_list_or_lines(workdir: Path, content: str) -> None:
+    assert read(written(workdir, content, "rows.json")) == {"text": ["a", ""], "label": ["x", "NA"]}
+
+
+def test_numbers_as_text_are_text(workdir: Path) -> None:
+    rows = [{"text": 5, "label": 1}, {"text": 1.5, "label": 2}, {"text": True, "label": 3}]
+    assert read(written(workdir, lines(*rows), "rows.json"))["text"] == ["5", "1.5", "true"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", "has no rows"),
+        ("", "has no rows"),
+        ("5\n6", "no object in line 1"),
+        ('["a"]', "no object in row 1"),
+        ('{"text": "a", "label": 1}\n{"text": "b", "la', "no JSON in line 2"),
+        (json.dumps({"data": ROWS}, indent=1), r"no JSON in line 1[\s\S]*a list of objects, or one object a line"),
+        ('{"text": "a", "label": 1, "label": 2}', 'more than one value is named "label"'),
+        (lines({"text": "a", "label": ["x", "y"]}), 'a list in column "label", row 1'),
+        (lines({"text": {"en": "a"}, "label": "x"}), 'an object in column "text", row 1'),
+        (
+            lines({"text": "a", "label": "x"}, {"text": "b", "label": 2}),
+            'mixes kinds of values in column "label": row 2',
+        ),
+        (
+            lines({"text": "a", "label": True}, {"text": "b", "label": 1}),
+            'mixes kinds of values in column "label": row 2',
+        ),
+        ('{"text": "\\ud800", "label": "x"}', 'half a character .* in column "text", row 1'),
+        (lines({"text": "a", "label": 10**30}), "too large"),
+        ("[" * 100_000, "nested too deeply|no JSON"),
+        ('{"text": "ä", "label": 1}'.encode("cp1252"), r"not UTF-8 text in line 1[\s\S]*JSON is UTF-8"),
+    ],
+)
+def test_json_that_is_no_table_is_refused_with_its_line(workdir: Path, content: str | bytes, words: str) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        read(written(workdir, content, "rows.jsonl"))
+
+
+def test_parquet_is_read_by_its_columns_and_a_damaged_one_refused(workdir: Path) -> None:
+    path = workdir / "rows.parquet"
+    pd.DataFrame({"more": [[1], [2]], "label": [True, False], "text": ["a", "b"]}).to_parquet(path)
+    assert read(path) == {"text": ["a", "b"], "label": [True, False]}
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ExperimentError, match="is no Parquet that can be read"):
+        read(path)
+
+
+def test_settings_that_read_no_file_are_refused() -> None:
+    named = {"text_columns": ["text"], "train": "a.csv", "validation": "b.csv"}
+    for settings, words in [
+        ({"delimiter": ",,"}, "one character"),
+        ({"delimiter": '"'}, "one character"),
+        ({"encoding": "klingon"}, "no text encoding"),
+        ({"encoding": "base64"}, "no text encoding"),
+        ({"label_ids": True}, "class_names, which is missing"),
+        ({"class_names": ["x", "x"]}, "x more than once"),
+        ({"class_names": ["x", " "]}, "has no name"),
+        ({"text_columns": ["label"]}, "both a text column and the label column"),
+        ({"text_columns": ["text", "text"]}, "one column twice"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            FilesSettings(**{**named, **settings})
