@@ -38,7 +38,7 @@ class Checkpoints:
 
     Args:
         folder: Where the checkpoints go; made when the first one is written.
-        limit: How many of the newest to keep; None for all.
+        limit: How many to keep, the best one among them, as transformers' `save_total_limit`; None for all.
         published: Called with each checkpoint once it stands.
         resumed_from: The step of the checkpoint that the run goes on from, the newest whole one; else 0.
     """
@@ -126,7 +126,9 @@ class Checkpoints:
         if self.limit is None:
             return
         best = None if best_step is None else self.folder_of(best_step)
-        for folder in _published(self.folder)[self.limit :]:
+        published = _published(self.folder)
+        best_is_old = best in published[self.limit :]
+        for folder in published[max(self.limit - best_is_old, 1) :]:
             if folder != best:
                 removed = folder.with_name(f".{folder.name}.removed")  # never half a checkpoint under its own name
                 folder.rename(removed)

@@ -13,6 +13,7 @@ from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, without_credentials
 from ftrun.plugins import Catalogue, Offer
 from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, validate
+from ftrun.training_arguments import NOT_TAKEN, Refusal
 
 C = TypeVar("C", bound=Component)
 S = TypeVar("S", bound=Settings)
@@ -181,7 +182,7 @@ class _Planner:
             settings = ExperimentSettings.model_construct(
                 **{"name": "", "seed": 0, "metrics": [], **self.sound(tables)}
             )
-        training = self.settings(TrainingSettings, settings.training, "training", OTHER_SPELLINGS)
+        training = self.settings(TrainingSettings, settings.training, "training", OTHER_SPELLINGS, NOT_TAKEN)
         tracking = self.settings(TrackingSettings, settings.tracking, "tracking")
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
@@ -197,9 +198,14 @@ class _Planner:
         return plan
 
     def settings(
-        self, model: type[S], values: Mapping[str, Any], place: str = "", spellings: Mapping[str, str] | None = None
+        self,
+        model: type[S],
+        values: Mapping[str, Any],
+        place: str = "",
+        spellings: Mapping[str, str] | None = None,
+        not_taken: Mapping[str, Refusal] | None = None,
     ) -> S | None:
-        settings, problems = validate(model, values, place, spellings)
+        settings, problems = validate(model, values, place, spellings, not_taken)
         self.problems += problems
         return settings
 

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ftrun.errors import Problem, nearest
+from ftrun.training_arguments import OTHER_SCHEDULES, Refusal
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _whole_from_one(steps: float) -> float:
+    if steps > 1 and steps != int(steps):
+        raise ValueError(f"must be a whole number of steps, or below 1 a fraction of all steps, not {steps}")
+    return int(steps) if steps >= 1 else steps
+
+
+Steps = Annotated[float, Field(gt=0), AfterValidator(_whole_from_one)]
+"""A number of steps, or below 1 a fraction of all steps, which is rounded up: see `steps_of`."""
+
+
+def steps_of(steps: float, total_steps: int) -> int:
+    """`Steps` as a number, as `transformers.TrainerState.compute_steps` has it."""
+    return math.ceil(total_steps * steps) if steps < 1 else int(steps)
 
 
 def absolute_path(path: str) -> str:
@@ -69,10 +86,16 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+LONGEST_SHOWN = 80
+"""Characters of a faulty value that a message repeats."""
 
 
 def validate(
-    model: type[S], values: Mapping[str, Any], place: str = "", other_spellings: Mapping[str, str] | None = None
+    model: type[S],
+    values: Mapping[str, Any],
+    place: str = "",
+    other_spellings: Mapping[str, str] | None = None,
+    not_taken: Mapping[str, Refusal] | None = None,
 ) -> tuple[S | None, list[Problem]]:
     """Validate one table of a file.
 
@@ -81,6 +104,7 @@ def validate(
         values: The table.
         place: Its dotted place, for the messages.
         other_spellings: Keys that people use elsewhere, and the keys that are meant.
+        not_taken: Keys that people may expect, and why they are not taken.
 
     Returns:
         The settings, or None and everything that is wrong with the table.
@@ -88,20 +112,24 @@ def validate(
     try:
         return model.model_validate(dict(values)), []
     except ValidationError as error:
-        return None, [_problem(detail, model, place, other_spellings or {}) for detail in error.errors()]
+        return None, [
+            _problem(detail, model, place, other_spellings or {}, not_taken or {}) for detail in error.errors()
+        ]
 
 
-def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Mapping[str, str]) -> Problem:
+def _problem(
+    detail: Any,
+    model: type[Settings],
+    place: str,
+    other_spellings: Mapping[str, str],
+    not_taken: Mapping[str, Refusal],
+) -> Problem:
     path = [str(part) for part in detail["loc"]]
     where = ".".join([*([place] if place else []), *path]) or None
     value = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
-            close = other_spellings.get(path[-1]) or nearest(path[-1], model.model_fields)
-            known = ", ".join(model.model_fields) or "none"
-            return Problem(
-                "there is no such key", where, f"Did you mean {close}?" if close else f"The keys here: {known}."
-            )
+            return _unknown(path[-1], where, model, other_spellings, not_taken)
         case "missing":
             return Problem(
                 "this key is required", where, model.model_fields[path[-1]].description if len(path) == 1 else None
@@ -110,6 +138,8 @@ def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Ma
             return Problem(str(detail["ctx"]["error"]), where)
         case "finite_number":
             return Problem(f"must be a finite number, not {value}", where)
+        case "dict_type":
+            return Problem(f"must be a table, not {_shown(value)}", where)
         case "literal_error":
             close = nearest(value, _choices(detail)) if isinstance(value, str) else None
             hint = f'Did you mean "{close}"?' if close else None
@@ -120,6 +150,23 @@ def _problem(detail: Any, model: type[Settings], place: str, other_spellings: Ma
             return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {_shown(value)}", where)
 
 
+def _unknown(
+    key: str,
+    where: str | None,
+    model: type[Settings],
+    other_spellings: Mapping[str, str],
+    not_taken: Mapping[str, Refusal],
+) -> Problem:
+    if key in not_taken:
+        return Problem(not_taken[key].reason, where, not_taken[key].instead)
+    close = other_spellings.get(key) or nearest(key, [*model.model_fields, *not_taken])
+    if close and close in not_taken:
+        hint = f"If {close} is meant: {not_taken[close].reason}. {not_taken[close].instead}"
+    else:
+        hint = f"Did you mean {close}?" if close else f"The keys here: {', '.join(model.model_fields) or 'none'}."
+    return Problem("there is no such key", where, hint)
+
+
 def _choices(detail: Any) -> list[str]:
     return [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
 
@@ -128,7 +175,8 @@ def _shown(value: object) -> str:
     """A value as TOML has it."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    shown = f'"{value}"' if isinstance(value, str) else repr(value)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
 
 
 class TrainingSettings(Settings):
@@ -144,7 +192,7 @@ class TrainingSettings(Settings):
         Field("linear", description="How the learning rate goes after the warm-up.")
     )
     warmup_steps: NonNegativeFloat = Field(
-        0.0, description="Steps of linear warm-up; below 1, a fraction of all steps."
+        0.0, description='Steps of linear warm-up; below 1, a fraction of all steps. None with "constant".'
     )
     optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
         "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
@@ -159,13 +207,20 @@ class TrainingSettings(Settings):
         False, description="Deterministic algorithms alone, for the same bits on a GPU, too; slower there."
     )
     eval_strategy: Literal["no", "steps", "epoch"] = Field("no", description="When to evaluate.")
-    eval_steps: PositiveInt | None = Field(None, description='Steps between evaluations, with eval_strategy = "steps".')
+    eval_steps: Steps | None = Field(
+        None,
+        description='Steps between evaluations, with eval_strategy = "steps"; below 1, a fraction of all steps. '
+        "500 by default.",
+    )
     save_strategy: Literal["no", "steps", "epoch", "best"] = Field(
         "steps", description='When to write a checkpoint; "best": after each evaluation better than all before.'
     )
-    save_steps: PositiveInt = Field(500, description='Steps between checkpoints, with save_strategy = "steps".')
+    save_steps: Steps = Field(
+        500,
+        description='Steps between checkpoints, with save_strategy = "steps"; below 1, a fraction of all steps.',
+    )
     save_total_limit: PositiveInt | None = Field(
-        None, description="Newest checkpoints to keep, beside the best one; all by default."
+        None, description="Checkpoints to keep: the newest, and the best one among them; all by default."
     )
     load_best_model_at_end: bool = Field(
         False, description="Let the run's model be that of its best evaluation, not the last."
@@ -184,17 +239,32 @@ class TrainingSettings(Settings):
     )
     data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
-    dataloader_num_workers: NonNegativeInt = Field(0, description="Processes that collate batches.")
+    dataloader_num_workers: NonNegativeInt = Field(0, le=1024, description="Processes that collate batches.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to train; the best there is by default."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluates_every_500_steps(cls, values: Any) -> Any:
+        """As TrainingArguments, which takes logging_steps' default there."""
+        if isinstance(values, dict) and values.get("eval_strategy") == "steps" and values.get("eval_steps") is None:
+            return {**values, "eval_steps": 500}
+        return values
+
+    @field_validator("lr_scheduler_type", mode="before")
+    @classmethod
+    def _say_why_not(cls, value: Any) -> Any:
+        if isinstance(value, str) and value in OTHER_SCHEDULES:
+            raise ValueError(f'"{value}" is not taken: {OTHER_SCHEDULES[value]}')
+        return value
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
-        if self.eval_strategy == "steps" and self.eval_steps is None:
-            raise ValueError('eval_strategy = "steps" needs eval_steps, the number of steps between evaluations')
+        if self.lr_scheduler_type == "polynomial" and self.learning_rate <= 1e-7:
+            raise ValueError("a polynomial goes down to 1e-7: learning_rate must be above that")
         if self.looks_for_best and self.eval_strategy == "no":
             raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
         return self
@@ -226,16 +296,12 @@ OTHER_SPELLINGS = {
     "scheduler": "lr_scheduler_type",
     "lr_scheduler": "lr_scheduler_type",
     "warmup": "warmup_steps",
-    "warmup_ratio": "warmup_steps",
     "optimizer": "optim",
     "clip": "max_grad_norm",
     "clip_grad_norm": "max_grad_norm",
     "gradient_clipping": "max_grad_norm",
     "accumulation_steps": "gradient_accumulation_steps",
     "grad_accumulation_steps": "gradient_accumulation_steps",
-    "evaluation_strategy": "eval_strategy",
-    "use_cpu": "device",
-    "no_cuda": "device",
     "mixed_precision": "bf16",
     "deterministic": "full_determinism",
     "num_workers": "dataloader_num_workers",
@@ -244,4 +310,4 @@ OTHER_SPELLINGS = {
     "early_stopping": "early_stopping_patience",
     "best_metric": "metric_for_best_model",
 }
-"""What people write for a key of `[training]` elsewhere, and the key that is meant."""
+"""What people write for a key of `[training]` elsewhere, and the key that is meant; see `training_arguments`, too."""

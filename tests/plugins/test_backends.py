@@ -317,6 +317,64 @@ def test_the_horizon_counts_steps_and_epochs() -> None:
     assert [round(horizon.epoch_after(step), 3) for step in range(1, 6)] == [0.429, 0.857, 1.0, 1.429, 1.857]
 
 
+@pytest.mark.parametrize(("eval_steps", "save_steps"), [(3, 4), (0.3, 0.25), (500, 0.01), (None, 7), (10, 1)])
+def test_what_is_due_by_steps_is_what_transformers_does_then(eval_steps: float | None, save_steps: float) -> None:
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.optimization import Horizon
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+    from transformers.trainer_callback import DefaultFlowCallback
+
+    every: dict[str, Any] = {"eval_strategy": "steps", "save_strategy": "steps", "save_steps": save_steps}
+    every |= {"eval_steps": eval_steps} if eval_steps else {}
+    horizon = Horizon(80, TrainingSettings(max_steps=10, **every))
+    arguments, state = TrainingArguments(max_steps=10, use_cpu=True, **every), TrainerState(max_steps=10)
+    state.compute_steps(arguments, 10)
+    for step in range(1, 11):
+        state.global_step = step
+        control = DefaultFlowCallback().on_step_end(arguments, state, TrainerControl())
+        assert (horizon.evaluates_after(step), horizon.saves_after(step)) == (
+            control.should_evaluate,
+            control.should_save,
+        )
+
+
+@pytest.mark.parametrize("warmup", [0, 0.01, 0.5, 0.99, 1, 2.9, 7, 100])
+@pytest.mark.parametrize(
+    "schedule", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
+)
+def test_the_rates_are_those_of_transformers(warmup: float, schedule: Any) -> None:
+    import torch
+    from ftrun.errors import ExperimentError
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.optimization import build_scheduler
+    from transformers import TrainingArguments, get_scheduler
+
+    told: dict[str, Any] = {"warmup_steps": warmup, "lr_scheduler_type": schedule}
+    if schedule == "polynomial" and warmup == 0.99:
+        with pytest.raises(ExperimentError, match="the warm-up takes all 9 steps"):
+            build_scheduler(torch.optim.AdamW([torch.zeros(1)], lr=1.0), TrainingSettings(**told), 9)
+        return
+    optimizers = [torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2)]
+    arguments = TrainingArguments(use_cpu=True, **told)
+    ours = build_scheduler(optimizers[0], TrainingSettings(**told), 9)
+    theirs = get_scheduler(
+        arguments.lr_scheduler_type, optimizers[1], arguments.get_warmup_steps(9), 9, arguments.lr_scheduler_kwargs
+    )
+    for _ in range(9):
+        assert ours.get_last_lr() == theirs.get_last_lr()
+        for optimizer, schedule_of in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.step()
+            schedule_of.step()
+
+
+def test_evaluating_by_a_fraction_of_the_steps_is_alike_on_every_backend(tiny: Path) -> None:
+    by_fraction = {"training.eval_strategy": "steps", "training.eval_steps": 0.3, "training.save_strategy": "no"}
+    results = [run(tiny, {**by_fraction, "backend.use": backend}) for backend in BACKENDS]
+    for result in results:
+        assert {step for key, step in points_of(result.run_folder) if key == "eval/f1"} == {4, 8, 12}
+        assert points_of(result.run_folder) == points_of(results[0].run_folder)
+
+
 def test_order_is_a_function_of_seed_and_epoch_and_that_of_accelerate() -> None:
     from accelerate.data_loader import SeedableRandomSampler
     from ftrun_plugins.backends.batches import EpochBatches

@@ -56,8 +56,15 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
         ("training.epochs", 3, "Did you mean num_train_epochs"),
         ("training.batch_size", 3, "Did you mean per_device_train_batch_size"),
         ("training.lr", 0.1, "Did you mean learning_rate"),
+        ("training.logging_steps", 10, "every step is recorded"),
+        ("training.seed", 10, "Write seed = 42 at the top level"),
+        ("training.fp16", True, "Write bf16 = true"),
+        ("training.warmup_ratio", 0.1, "Write warmup_steps = 0.1"),
         ("training.metric_for_best_model", "eval_f_1", "Did you mean f1"),
         ("training.early_stopping_patience", 0, "greater than 0"),
+        ("training.eval_steps", 2.5, "whole number of steps"),
+        ("training.lr_scheduler_type", "cosine_with_min_lr", "needs lr_scheduler_kwargs"),
+        ("training.dataloader_num_workers", 10**6, "less than or equal to 1024"),
         ("seed", -1, "greater than or equal to 0"),
         ("name", "a/b", "match pattern"),
         ("modle", {"use": "x"}, "Did you mean model"),
@@ -104,8 +111,9 @@ def test_a_problem_names_the_layer_that_its_value_came_from(catalogue: Catalogue
         plan(catalogue, tiny, {"training.max_steps": -5})
 
 
-def test_evaluating_every_so_many_steps_needs_the_number(catalogue: Catalogue, tiny: Path) -> None:
-    assert "needs eval_steps" in problems(catalogue, tiny, {"training.eval_strategy": "steps"})["training"]
+def test_a_polynomial_that_could_not_go_down_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    wrong = {"training.lr_scheduler_type": "polynomial", "training.learning_rate": 0.0}
+    assert "learning_rate must be above" in problems(catalogue, tiny, wrong)["training"]
 
 
 def test_a_metric_that_does_not_suit_the_task_is_told(catalogue: Catalogue, tiny: Path) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
-from ftrun.settings import OTHER_SPELLINGS, OWN_KEYS, TrainingSettings
+from ftrun.settings import OTHER_SPELLINGS, OWN_KEYS, TrainingSettings, steps_of, validate
+from ftrun.training_arguments import NOT_TAKEN, OTHER_SCHEDULES
+from hypothesis import given
+from hypothesis import strategies as st
 
 FIELDS = TrainingSettings.model_fields
 
@@ -37,3 +41,92 @@ def test_settings_do_not_change_once_they_are_validated() -> None:
 
     with pytest.raises(ValidationError):
         TrainingSettings().learning_rate = 1.0  # type: ignore[misc]
+
+
+def refused(**values: Any) -> dict[str | None, str]:
+    """By place: the message with its hint."""
+    _, problems = validate(TrainingSettings, values, "training", OTHER_SPELLINGS, NOT_TAKEN)
+    return {problem.place: f"{problem.message} | {problem.hint}" for problem in problems}
+
+
+def test_every_key_of_transformers_is_taken_or_refused_by_its_own_name(arguments: dict[str, object]) -> None:
+    assert len(arguments) > 100
+    assert set(arguments) - set(FIELDS) - set(NOT_TAKEN) == set()
+    assert not set(NOT_TAKEN) & (set(FIELDS) | set(OTHER_SPELLINGS))
+
+
+@pytest.mark.parametrize("key", NOT_TAKEN)
+def test_a_key_that_is_not_taken_says_why_and_what_to_do(key: str) -> None:
+    told = refused(**{key: True})
+    assert list(told) == [f"training.{key}"]
+    assert "no such key" not in told[f"training.{key}"] and "Did you mean" not in told[f"training.{key}"]
+    assert not NOT_TAKEN[key].reason.endswith(".") and NOT_TAKEN[key].instead.endswith(".")
+
+
+def test_what_to_do_instead_names_keys_that_are_there() -> None:
+    import re
+
+    elsewhere = {"eval_strategy", "enabled", "name", "seed", "label_column", "device", "experiment_name", "use"}
+    for key, refusal in NOT_TAKEN.items():
+        named = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", f"{refusal.reason} {refusal.instead}"))
+        assert named - {"adamw_torch"} <= set(FIELDS) | elsewhere | set(NOT_TAKEN), key
+
+
+def test_a_slip_in_a_key_that_is_not_taken_is_told_what_becomes_of_that() -> None:
+    assert "If logging_steps is meant: every step is recorded" in refused(loging_steps=10)["training.loging_steps"]
+    assert "Did you mean num_train_epochs?" in refused(num_train_epoch=1)["training.num_train_epoch"]
+
+
+def test_every_schedule_of_transformers_is_taken_or_refused_by_its_own_name() -> None:
+    from transformers.trainer_utils import SchedulerType
+
+    for schedule in SchedulerType:
+        told = refused(lr_scheduler_type=schedule.value)
+        if schedule.value in OTHER_SCHEDULES:
+            assert OTHER_SCHEDULES[schedule.value] in told["training.lr_scheduler_type"]
+        else:
+            assert not told
+
+
+@given(st.floats(1e-6, 0.999999) | st.integers(1, 10**6), st.integers(1, 10**6))
+def test_steps_mean_what_they_mean_in_transformers(steps: float, total: int) -> None:
+    from transformers import TrainerState
+
+    told, _ = validate(TrainingSettings, {"eval_steps": steps, "save_steps": steps, "eval_strategy": "steps"})
+    assert told and told.eval_steps == told.save_steps == steps and type(told.eval_steps) is type(steps)
+    state = TrainerState()
+    state.compute_steps(type("Arguments", (), {f"{kind}_steps": steps for kind in ("logging", "eval", "save")}), total)
+    assert steps_of(told.eval_steps, total) == state.eval_steps == state.save_steps
+
+
+@pytest.mark.parametrize(("steps", "told"), [(2.5, "whole number of steps"), (0, "greater than 0"), (-0.5, "greater")])
+def test_steps_that_are_none_are_told(steps: float, told: str) -> None:
+    assert told in refused(eval_steps=steps)["training.eval_steps"]
+    assert told in refused(save_steps=steps)["training.save_steps"]
+
+
+def test_what_transformers_fills_in_is_filled_in() -> None:
+    from transformers import TrainingArguments
+
+    arguments = TrainingArguments(eval_strategy="steps", use_cpu=True)
+    ours = TrainingSettings(eval_strategy="steps")
+    assert ours.eval_steps == arguments.eval_steps == 500
+    assert TrainingSettings().eval_steps is TrainingArguments(use_cpu=True).eval_steps is None
+    assert ours.model_dump()["eval_steps"] == 500 and type(TrainingSettings(save_steps=7.0).save_steps) is int
+
+
+def test_training_arguments_takes_every_value_as_we_do() -> None:
+    """Both read the same values to the same end, those that are kept apart from the strategies too."""
+    from transformers import TrainingArguments
+
+    unusual: dict[str, Any] = {
+        "num_train_epochs": 1.5,
+        "max_steps": 7,
+        "warmup_steps": 0.3,
+        "eval_steps": 4.0,
+        "save_steps": 0.25,
+    }
+    unusual |= {"eval_strategy": "steps", "save_strategy": "best", "metric_for_best_model": "f1", "data_seed": 3}
+    ours, theirs = TrainingSettings(**unusual), TrainingArguments(**unusual, use_cpu=True)
+    for key in unusual:
+        assert getattr(ours, key) == getattr(theirs, key), key

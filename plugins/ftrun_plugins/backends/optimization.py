@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from ftrun.settings import TrainingSettings
+from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import TrainingSettings, steps_of
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_scheduler
 
@@ -54,18 +55,18 @@ class Horizon:
         return whole + steps * self.rows_per_step / self.rows_per_epoch
 
     def evaluates_after(self, step: int) -> bool:
-        """Whether an evaluation is due."""
+        """Whether an evaluation is due; by steps or epochs also at the end, as in Trainer."""
         return self._due(step, self.training.eval_strategy, self.training.eval_steps)
 
     def saves_after(self, step: int) -> bool:
-        """Whether a checkpoint is due; with save_strategy "steps" also at the end, as in Trainer."""
-        last = self.training.save_strategy == "steps" and step == self.total_steps
-        return last or self._due(step, self.training.save_strategy, self.training.save_steps)
+        """Whether a checkpoint is due; by steps or epochs also at the end, as in Trainer."""
+        return self._due(step, self.training.save_strategy, self.training.save_steps)
 
-    def _due(self, step: int, strategy: str, every: int | None) -> bool:
-        if strategy == "epoch":
-            return step % self.steps_per_epoch == 0 or step == self.total_steps
-        return strategy == "steps" and every is not None and step % every == 0
+    def _due(self, step: int, strategy: str, steps: float | None) -> bool:
+        if strategy not in ("steps", "epoch"):
+            return False
+        every = self.steps_per_epoch if strategy == "epoch" else steps_of(steps or 1, self.total_steps)
+        return step % every == 0 or step == self.total_steps
 
 
 def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch.optim.AdamW:
@@ -86,12 +87,19 @@ def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, training: TrainingSettings, total_steps: int) -> LRScheduler:
-    """The learning rate's course over `total_steps`."""
-    warmup = training.warmup_steps
+    """The learning rate's course over `total_steps`.
+
+    Raises:
+        ExperimentError: If a polynomial is left no step after the warm-up; transformers divides by their number.
+    """
+    warmup = steps_of(training.warmup_steps, total_steps)
+    if training.lr_scheduler_type == "polynomial" and warmup == total_steps:
+        message = f"the warm-up takes all {total_steps} steps, and leaves a polynomial none to go down in"
+        raise ExperimentError(Problem(message, "training.warmup_steps"))
     scheduler: LRScheduler = get_scheduler(
         training.lr_scheduler_type,
         optimizer=optimizer,
-        num_warmup_steps=math.ceil(warmup * total_steps) if warmup < 1 else int(warmup),
+        num_warmup_steps=warmup,
         num_training_steps=total_steps,
     )
     return scheduler

@@ -1,0 +1,198 @@
+"""What becomes of the keys of transformers' TrainingArguments that `[training]` does not take, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a key is not taken.
+
+    Attributes:
+        reason: A sentence that goes on from the key's place.
+        instead: What to do.
+    """
+
+    reason: str
+    instead: str = "Leave it out."
+
+
+def _each(keys: str, reason: str, instead: str = "Leave it out.") -> Iterator[tuple[str, Refusal]]:
+    return ((key, Refusal(reason, instead)) for key in keys.split())
+
+
+NOT_TAKEN: Mapping[str, Refusal] = dict(
+    [
+        # what ftrun says elsewhere
+        *_each("seed", "the seed is no setting of [training] alone", "Write seed = 42 at the top level of the file."),
+        *_each(
+            "output_dir overwrite_output_dir",
+            "every run makes a folder of its own in runs/, and none is written twice",
+        ),
+        *_each("run_name", "a run is named after its experiment", "Write name at the top level of the file."),
+        *_each(
+            "project trackio_space_id trackio_bucket_id trackio_static_space_id",
+            "runs go to MLflow, and not to Trackio",
+            "MLflow's experiment is [tracking] experiment_name.",
+        ),
+        *_each(
+            "report_to",
+            "MLflow gets every run",
+            "Leave it out; [tracking] says where MLflow is, and with enabled = false nothing is told.",
+        ),
+        *_each("use_cpu", "the device is named", 'Write device = "cpu".'),
+        *_each("resume_from_checkpoint", "going on with a run is a command", "Say ftrun resume RUN."),
+        *_each(
+            "restore_callback_states_from_checkpoint ignore_data_skip",
+            "a run that is resumed goes on just where it stopped",
+        ),
+        *_each(
+            "do_train do_eval",
+            "every run trains, and evaluates at its end",
+            "Leave it out; eval_strategy says when to evaluate besides.",
+        ),
+        *_each("do_predict", "predicting is not there yet; the validation split's predictions are always recorded"),
+        *_each("label_names", "the data set says which column is the label", "Write [dataset] label_column."),
+        # what is always so
+        *_each(
+            "logging_steps logging_strategy logging_first_step logging_nan_inf_filter",
+            "every step is recorded, as it was",
+        ),
+        *_each("log_level log_level_replica log_on_each_node", "what libraries log goes to the run's log.txt"),
+        *_each("disable_tqdm", "the progress that is shown is ftrun's own, and plain where nobody looks"),
+        *_each("include_num_input_tokens_seen", "rows are counted, and not tokens"),
+        *_each("skip_memory_metrics", "memory is not measured yet"),
+        *_each("remove_unused_columns", "a model gets the columns that its tokenizer made, and the labels"),
+        *_each(
+            "prediction_loss_only batch_eval_metrics include_for_metrics eval_do_concat_batches "
+            "eval_accumulation_steps eval_use_gather_object",
+            "[[metrics]] are computed over the predictions for all rows of a split at once",
+        ),
+        *_each("save_only_model enable_jit_checkpoint", "a checkpoint holds all that it takes to go on from it"),
+        *_each(
+            "use_cache",
+            "a model for classification or regression keeps no cache of keys and values as it trains",
+        ),
+        # what is not there yet
+        *_each("fp16 fp16_full_eval", "half precision by float16 is not there yet", "Write bf16 = true for bfloat16."),
+        *_each("bf16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
+        *_each("tf32", "TF32 is not there yet: float32 is computed as torch does by default"),
+        *_each(
+            "lr_scheduler_kwargs",
+            "schedules that need values of their own are not there yet",
+            "The schedules that there are: lr_scheduler_type.",
+        ),
+        *_each(
+            "optim_args optim_target_modules",
+            "AdamW is the only optimizer so far",
+            "Its settings: learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon.",
+        ),
+        *_each("label_smoothing_factor", "the loss is the model's own; smoothing labels is not there yet"),
+        *_each("neftune_noise_alpha", "noise on embeddings is not there yet"),
+        *_each(
+            "activation_checkpointing activation_checkpointing_kwargs gradient_checkpointing "
+            "gradient_checkpointing_kwargs",
+            "trading time for memory by computing activations again is not there yet",
+            "Take a smaller per_device_train_batch_size and more gradient_accumulation_steps: the curve is the same.",
+        ),
+        *_each("torch_compile torch_compile_backend torch_compile_mode", "torch.compile is not there yet"),
+        *_each("use_liger_kernel liger_kernel_config", "Liger's kernels are not there yet"),
+        *_each("torch_empty_cache_steps", "nothing empties the device's cache of memory yet"),
+        *_each(
+            "auto_find_batch_size",
+            "the batch size is the file's, and is never changed by what fits",
+            "If memory runs out, halve per_device_train_batch_size and double gradient_accumulation_steps.",
+        ),
+        *_each(
+            "eval_delay eval_on_start",
+            "evaluations other than those of eval_strategy are not there yet",
+            "Write eval_strategy and eval_steps.",
+        ),
+        *_each(
+            "train_sampling_strategy length_column_name",
+            "rows are trained on in a random order; grouping them by length is not there yet",
+        ),
+        *_each(
+            "dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor "
+            "dataloader_multiprocessing_context dataloader_in_order",
+            "how workers hand batches over cannot be set yet",
+            "How many collate: dataloader_num_workers.",
+        ),
+        *_each(
+            "push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision",
+            "putting models on the Hub is not there yet",
+            "Push the run's model/ folder, such as with hf upload.",
+        ),
+        *_each(
+            "ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend "
+            "ddp_timeout average_tokens_across_devices save_on_each_node local_rank parallelism_config",
+            "a run trains in one process, on one device, so far",
+        ),
+        *_each(
+            "fsdp fsdp_config", "a run trains in one process, on one device, so far: sharding by FSDP is not there yet"
+        ),
+        *_each("deepspeed", "a run trains in one process, on one device, so far: DeepSpeed is not there yet"),
+        *_each(
+            "accelerator_config",
+            "how Accelerate is set up is settled, for one curve on every backend",
+            "Accumulation is gradient_accumulation_steps; the order of the rows is data_seed's.",
+        ),
+        *_each("debug", "Trainer's debugging aids are not there"),
+        # what older versions of transformers had
+        *_each(
+            "evaluation_strategy evaluate_during_training",
+            "transformers calls it eval_strategy now, and so does ftrun",
+            'Write eval_strategy = "epoch", "steps" or "no".',
+        ),
+        *_each(
+            "warmup_ratio",
+            "it has become a part of warmup_steps, which below 1 is a fraction of all steps",
+            "Write warmup_steps = 0.1.",
+        ),
+        *_each("no_cuda use_mps_device", "the device is named", 'Write device = "cpu", "cuda" or "mps".'),
+        *_each("logging_dir", "the curves go to MLflow and the run's journal, and TensorBoard's files are not written"),
+        *_each("per_gpu_train_batch_size", "it is counted by device", "Write per_device_train_batch_size."),
+        *_each("per_gpu_eval_batch_size", "it is counted by device", "Write per_device_eval_batch_size."),
+        *_each("save_safetensors", "weights are always saved as safetensors"),
+        *_each("group_by_length", "rows are trained on in a random order; grouping them by length is not there yet"),
+        *_each("adafactor", "AdamW is the only optimizer so far", 'Write optim = "adamw_torch".'),
+        *_each(
+            "fp16_opt_level fp16_backend half_precision_backend",
+            "half precision by float16 is not there yet",
+            "Write bf16 = true for bfloat16.",
+        ),
+        *_each("torchdynamo jit_mode_eval use_ipex", "compiling models is not there yet"),
+        *_each("tpu_num_cores tpu_metrics_debug xpu_backend", "the devices so far are cpu, cuda and mps"),
+        *_each(
+            "sharded_ddp fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap mp_parameters",
+            "a run trains in one process, on one device, so far",
+        ),
+        *_each("split_batches dispatch_batches", "every backend reads the same batches in the same order"),
+        *_each("ray_scope", "sweeps are not there yet"),
+        *_each("past_index", "models that hand a state from batch to batch are not there"),
+        *_each("include_inputs_for_metrics", "metrics are computed over predictions and labels"),
+        *_each("include_tokens_per_second", "rows a second are told, and not tokens"),
+        *_each(
+            "push_to_hub_model_id push_to_hub_organization push_to_hub_token",
+            "putting models on the Hub is not there yet",
+            "Push the run's model/ folder, such as with hf upload.",
+        ),
+        # what transformers has for models that write text
+        *_each(
+            "predict_with_generate generation_max_length generation_num_beams generation_config sortish_sampler",
+            "models that write text are not there: a run learns classes, or numbers",
+        ),
+    ]
+)
+"""By key. A key of the installed TrainingArguments is here or in `TrainingSettings`; a test holds it to that."""
+
+OTHER_SCHEDULES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay"),
+        "it needs lr_scheduler_kwargs, which are not there yet",
+    ),
+    **dict.fromkeys(("reduce_lr_on_plateau", "greedy"), "a schedule that follows the evaluations is not there yet"),
+}
+"""The schedules of transformers that `lr_scheduler_type` does not take, and why."""
