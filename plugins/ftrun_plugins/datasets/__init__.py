@@ -166,7 +166,7 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
 
 def _sibling(file: Path) -> str | None:
     close = nearest(file.name, [other.name for other in file.parent.iterdir()]) if file.parent.is_dir() else None
-    return f"Did you mean {file.with_name(close)}?" if close else None
+    return f"Did you mean {close}?" if close else None
 
 
 def _is_text_encoding(name: str) -> bool:

@@ -12,7 +12,7 @@ from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import FilesSettings
 from ftrun_plugins.datasets.labels import labelled
-from ftrun_plugins.datasets.reading import RowFile
+from ftrun_plugins.datasets.reading import RowFile, shown
 from ftrun_plugins.datasets.repositories import checksum
 from ftrun_plugins.datasets.selection import selected
 
@@ -26,7 +26,7 @@ def build(settings: FilesSettings) -> Splits:
     files = {split: Path(getattr(settings, split)).expanduser() for split in ("train", "validation")}
     digest = checksum(files.values())
     rows = _read(files, settings, digest)
-    names = {"": str(files["train"]), "validation": str(files["validation"])}
+    names = {"": shown(files["train"]), "validation": shown(files["validation"])}
     everything = labelled(rows["train"], {"validation": rows["validation"]}, settings, names)
     used, notices = selected(everything, settings, "train")
     if settings.test is not None:

@@ -65,7 +65,7 @@ class RowFile:
         return []
 
     def _wrong(self, message: str, hint: str | None = None) -> ExperimentError:
-        return ExperimentError(Problem(f"{self.file} {message}", f"dataset.{self.split}", hint))
+        return ExperimentError(Problem(f"{shown(self.file)} {message}", f"dataset.{self.split}", hint))
 
     @contextlib.contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -253,6 +253,11 @@ class RowFile:
                 return file.read(list(columns)).select(list(columns))
         except (pa.ArrowException, OSError) as error:
             raise self._wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def shown(file: Path) -> str:
+    """A file for a message: from the working folder where it is below it."""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def as_text(value: bool | int | float) -> str:
