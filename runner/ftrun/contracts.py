@@ -20,7 +20,8 @@ Kind = Literal["dataset", "model", "collator", "metric", "backend"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "collator", "metric", "backend")
 Direction = Literal["max", "min"]
 Rows = Any
-"""A `datasets.Dataset`, or what behaves as one: len(), [i], `column_names` and `map`."""
+"""A `datasets.Dataset`, or what behaves as one: len(), [i], `column_names`, and `map` with `batched`, `batch_size` and
+`remove_columns`. Only what a `datasets.Dataset` holds is kept encoded from run to run."""
 
 
 # ---------------------------------------------------------------- what passes between components
@@ -76,7 +77,8 @@ class Splits:
 
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
-"""From a batch of columns as the data set has them to the columns that the model's collate function takes. Pure."""
+"""From a batch of columns as the data set has them to the columns that the model's collate function takes, with one row
+for each. Pure, and each row by itself: however the rows are cut into batches, they are encoded alike."""
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 """From encoded rows to one batch of tensors that the model takes as keyword arguments, `labels` among them. Pure."""

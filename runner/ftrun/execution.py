@@ -23,7 +23,8 @@ from ftrun.contracts import (
     Model,
     Splits,
 )
-from ftrun.encoding import encode_split
+from ftrun.encoded_cache import EncodedCache
+from ftrun.encoding import Encoding
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.feeder import Delivery, Feeder, delivery
 from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
@@ -171,7 +172,7 @@ class _Execution:
         plan, watcher = self.plan, self.watcher
         watcher.working("importing")
         backend = plan.backend.component(Backend)
-        with backend.build(plan.backend.settings, plan.training) as session:
+        with backend.build(plan.backend.settings, plan.training) as session, EncodedCache() as cache:
             tags = run_tags(plan, self.folder, session.environment())
             if self.resumption:
                 self.resumption.compare_environment(tags)
@@ -188,7 +189,7 @@ class _Execution:
             for notice in built.notices:
                 watcher.notice(notice)
 
-            job = self._job(splits, built, best_by(plan.training, directions, list(splits.evaluation)))
+            job = self._job(splits, built, cache, best_by(plan.training, directions, list(splits.evaluation)))
             self._start_recording(tags, splits)
             session.seed(plan.seed)
             fit = session.fit(job, self.reporter)
@@ -205,16 +206,14 @@ class _Execution:
             raise ExperimentError(Problem(message, "model.use"))
         return metric_directions(self.plan.metrics, task)
 
-    def _job(self, splits: Splits, built: BuiltModel, best: BestBy | None) -> Job:
-        plan = self.plan
-        show = self.watcher.encoding
+    def _job(self, splits: Splits, built: BuiltModel, cache: EncodedCache, best: BestBy | None) -> Job:
+        plan, watcher = self.plan, self.watcher
+        encoding = Encoding(splits, built, plan.model.offer.provider, cache, watcher.encoding, watcher.notice)
         return Job(
             model=built.model,
             tokenizer=built.tokenizer,
-            train=encode_split(splits, "train", splits.train, built, show),
-            evaluation={
-                name: encode_split(splits, name, rows, built, show) for name, rows in splits.evaluation.items()
-            },
+            train=encoding.encode("train", splits.train),
+            evaluation={name: encoding.encode(name, rows) for name, rows in splits.evaluation.items()},
             collate=plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer),
             evaluators=[part.component(Metric).build(part.settings, splits.task) for part in plan.metrics],
             training=plan.training,

@@ -28,6 +28,7 @@ print("MODULES", *sorted(name for name in sys.modules if "." not in name))
         ["--version"],
         ["run", "--help"],
         ["plugins"],
+        ["cache"],
         ["check", "tiny.toml"],
         ["show", "tiny.toml"],
         ["nope"],
