@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
-from helpers import SHARED, TINY, Ftrun, Hub, OwnHub, make_bert, make_glue
+from helpers import SHARED, TINY, Begin, Ftrun, Hub, OwnHub, make_bert, make_glue
+from warm import Command, Commands
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
 
@@ -44,21 +46,53 @@ def tiny(workdir: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def commands(private_caches: None) -> Iterator[Commands]:
+    """What begins the tests' commands, most of them in children of one warm process."""
+    commands = Commands(dict(os.environ))
+    yield commands
+    commands.stop()
+
+
 @pytest.fixture
-def ftrun_command(workdir: Path) -> Ftrun:
+def begin_python(workdir: Path, commands: Commands) -> Iterator[Begin]:
+    """`python -m MODULE`, begun in a process of its own, in the working folder; with `subprocess.Popen`'s methods.
+
+    What is still going on when the test is over is killed.
+    """
+    begun: list[Command | subprocess.Popen[str]] = []
+
+    def begin(
+        module: str, *arguments: str | Path, env: Mapping[str, str] | None = None, file_size: int | None = None
+    ) -> Command | subprocess.Popen[str]:
+        words = [*map(str, arguments)]
+        begun.append(commands.begin(module, words, workdir, {**os.environ, **(env or {})}, file_size))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+@pytest.fixture
+def begin_ftrun(begin_python: Begin) -> Begin:
+    """The command, begun in a process of its own, in the working folder; with `subprocess.Popen`'s methods."""
+    return functools.partial(begin_python, "ftrun")
+
+
+@pytest.fixture
+def ftrun_command(begin_ftrun: Begin) -> Ftrun:
     """The command, in a process of its own, in the working folder."""
 
-    def call(
-        *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 300
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ftrun", *map(str, arguments)],
-            cwd=workdir,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+    def call(*arguments: str | Path, timeout: float = 300, **how: Any) -> subprocess.CompletedProcess[str]:
+        process = begin_ftrun(*arguments, **how)
+        out, err = process.communicate(timeout=timeout)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     return call
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hub_stand_in import HubStandIn
+from warm import Command
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = os.environ.get("FTRUN_TEST_SHARED")
@@ -56,6 +57,8 @@ enabled = false
 
 Ftrun = Callable[..., "subprocess.CompletedProcess[str]"]
 """The command, as the fixture `ftrun_command` gives it."""
+Begin = Callable[..., "Command | subprocess.Popen[str]"]
+"""The command, as the fixture `begin_ftrun` gives it."""
 
 
 def slow(value: Any) -> Any:
