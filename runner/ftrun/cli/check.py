@@ -5,27 +5,43 @@ from __future__ import annotations
 import click
 
 from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, FtrunError
+from ftrun.plan import Plan
 from ftrun.plugins import load_catalogue
 
 
 @click.command("check")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--deep", is_flag=True, help="Open data and model, too, and put one batch through the model.")
 @experiment_options
-def command(files: tuple[str, ...], profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]) -> int:
+def command(
+    files: tuple[str, ...], deep: bool, profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]
+) -> int:
     """Say all that is wrong with experiment files, without training; exit status 2 if anything is.
 
     Checks syntax, keys, types and values, that every part is installed, and that files and packages are there. What
-    only the data or the Hub knows is found when the run begins.
+    only the data, the model or the Hub knows is found by --deep, which also shows rows, the balance of the labels,
+    lengths, how many rows are cut, and parameters; or else when the run begins.
     """
     catalogue = load_catalogue()
     status = 0
     for path in files:
         try:
             plan = load_plan(path, catalogue, profile, overrides, unset)
-        except ExperimentError as error:
+            if deep:
+                _look_inside(plan)
+        except FtrunError as error:
             tell(error, path)
-            status = WRONG
+            status = max(status, WRONG if isinstance(error, ExperimentError) else 1)
         else:
             click.echo(f"{path}: {plan.name} on {plan.backend.use}, nothing wrong")
     return status
+
+
+def _look_inside(plan: Plan) -> None:
+    from ftrun.inspection import inspect
+    from ftrun.progress import make_console, make_watcher
+    from ftrun.tables import inspection_tables
+
+    inspection = inspect(plan, make_watcher(make_console(stderr=True)))
+    make_console().print(inspection_tables(inspection))

@@ -1,0 +1,69 @@
+"""What a look at an experiment's data and model finds, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of the rows of a split, before any is cut.
+
+    Attributes:
+        rows: Rows that were looked at; of a large split these are spread over all of it.
+        median, most: Tokens of the row in the middle, and of the one that 95 % are no longer than.
+        longest: Tokens of the longest row.
+        cut: Rows that are longer than the model takes; None where the model does not say what it takes.
+    """
+
+    rows: int
+    median: int
+    most: int
+    longest: int
+    cut: int | None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The labels of a regression."""
+
+    lowest: float
+    mean: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """One split.
+
+    Attributes:
+        name: As the data set has it; context: "training" or "evaluation", as in MLflow.
+        rows: How many there are.
+        labels: Rows of each class by name, or the range of a regression's labels.
+        lengths: None where the model does not tell lengths.
+        loss: The mean loss of one batch, before any training.
+    """
+
+    name: str
+    context: str
+    rows: int
+    labels: Mapping[str, int] | Numbers
+    lengths: Lengths | None
+    loss: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Data and model of an experiment, opened, and one batch of each split put through the model.
+
+    Attributes:
+        splits: The training split first.
+        max_length: Tokens that the model takes; None where it does not say.
+        parameters, trainable: Numbers that the model consists of, and those of them that are trained.
+    """
+
+    splits: Sequence[SplitFacts]
+    max_length: int | None
+    parameters: int
+    trainable: int
