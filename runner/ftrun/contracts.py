@@ -61,6 +61,7 @@ class Splits:
         evaluation: Named rows with labels to evaluate on; the first is the main one.
         test: Named rows to predict, labelled or not.
         notices: Sentences that a person should read, such as that some rows stand in two splits.
+        train_split: What the data set calls the rows to train on.
         name: What to call it, such as "nyu-mll/glue/mrpc".
         source: Where it came from, such as a URL or a path.
         digest: What tells its contents apart: a commit, or a checksum of the files.
@@ -74,6 +75,13 @@ class Splits:
     digest: str
     test: Mapping[str, Rows] = field(default_factory=dict)
     notices: Sequence[str] = ()
+    train_split: str = "train"
+
+    @property
+    def used(self) -> Mapping[tuple[str, str], Rows]:
+        """The rows by MLflow's context, "training" or "evaluation", and the split's name."""
+        evaluation = {("evaluation", split): rows for split, rows in self.evaluation.items()}
+        return {("training", self.train_split): self.train, **evaluation}
 
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
@@ -97,6 +105,8 @@ class BuiltModel:
             with the same key encode alike.
         source: Where the weights came from, with the revision where there is one.
         notices: Sentences that a person should read, such as that the head is freshly drawn.
+        max_length: Tokens of the longest row that the model takes; longer ones are cut. None where it has no limit.
+        lengths: From a batch of raw columns to the tokens of each row before any is cut, for `ftrun check --deep`.
     """
 
     model: Any
@@ -105,6 +115,8 @@ class BuiltModel:
     encode_key: str
     source: str
     notices: Sequence[str] = ()
+    max_length: int | None = None
+    lengths: Callable[[Mapping[str, Sequence[Any]]], Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,19 @@ from ftrun.contracts import (
     BestBy,
     BuiltModel,
     Collator,
-    Dataset,
-    Direction,
     EvaluationReport,
     FitResult,
     Job,
-    Metric,
-    Model,
     Splits,
 )
 from ftrun.encoded_cache import EncodedCache
 from ftrun.encoding import Encoding
-from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.feeder import Delivery, Feeder, delivery
 from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
-from ftrun.plan import Plan, best_by, metric_directions
+from ftrun.plan import Plan, best_by
 from ftrun.plugins import Catalogue
+from ftrun.preparation import build_model, evaluators_of, open_data
 from ftrun.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.progress import Watcher
 from ftrun.record import (
@@ -176,18 +173,11 @@ class _Execution:
             tags = run_tags(plan, self.folder, session.environment())
             if self.resumption:
                 self.resumption.compare_environment(tags)
-            watcher.working("opening the data set")
-            splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
-            watcher.data_opened(splits)
-            for notice in splits.notices:
-                watcher.notice(notice)
-            directions = self._check_task(splits)
-
-            watcher.working("building the model")
+            splits, directions = open_data(plan, watcher)
+            if self.resumption:
+                self.resumption.compare_data(splits)
             session.seed(plan.seed)
-            built = plan.model.component(Model).build(plan.model.settings, splits.task)
-            for notice in built.notices:
-                watcher.notice(notice)
+            built = build_model(plan, splits, watcher)
 
             job = self._job(splits, built, cache, best_by(plan.training, directions, list(splits.evaluation)))
             self._start_recording(tags, splits)
@@ -196,26 +186,16 @@ class _Execution:
             self._record_fit(splits, fit)
             return fit
 
-    def _check_task(self, splits: Splits) -> Mapping[str, Direction]:
-        """What only the opened data tells: whether model and metrics suit its task, and whether it is the same data."""
-        if self.resumption:
-            self.resumption.compare_data(splits)
-        task, model = splits.task, self.plan.model
-        if task.kind not in model.component(Model).kinds:
-            message = f'the model "{model.use}" does not take the data set\'s kind of task, {task.kind}'
-            raise ExperimentError(Problem(message, "model.use"))
-        return metric_directions(self.plan.metrics, task)
-
     def _job(self, splits: Splits, built: BuiltModel, cache: EncodedCache, best: BestBy | None) -> Job:
         plan, watcher = self.plan, self.watcher
         encoding = Encoding(splits, built, plan.model.offer.provider, cache, watcher.encoding, watcher.notice)
         return Job(
             model=built.model,
             tokenizer=built.tokenizer,
-            train=encoding.encode("train", splits.train),
+            train=encoding.encode(splits.train_split, splits.train),
             evaluation={name: encoding.encode(name, rows) for name, rows in splits.evaluation.items()},
             collate=plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer),
-            evaluators=[part.component(Metric).build(part.settings, splits.task) for part in plan.metrics],
+            evaluators=evaluators_of(plan, splits.task, built),
             training=plan.training,
             task=splits.task,
             seed=plan.seed,
@@ -229,7 +209,8 @@ class _Execution:
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         if self.resumption and self.resumption.history.recorded:
             record_resumption(self.journal, self.resumption, self.plan, tags)
-            recorded = [r["split"] for r in self.resumption.history.datasets if r["digest"] == splits.digest]
+            history = self.resumption.history
+            recorded = [(r["context"], r["split"]) for r in history.datasets if r["digest"] == splits.digest]
             record_data(self.journal, splits, recorded)
         else:
             record_start(self.journal, self.folder, self.plan, tags)

@@ -15,7 +15,7 @@ from ftrun.contracts import Backend, BuiltModel, Collate, Collator, Predictions,
 from ftrun.encoding import BATCH_ROWS
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.facts import Inspection, Lengths, Numbers, SplitFacts
-from ftrun.plan import Plan
+from ftrun.plan import Plan, best_by
 from ftrun.preparation import build_model, evaluators_of, open_data
 from ftrun.process import environment_restored, output_logged, refuse_several_processes
 from ftrun.progress import Watcher
@@ -37,9 +37,12 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     """
     refuse_several_processes()
     watcher.working("importing")
+    backend = plan.backend
     with _faults_logged(), environment_restored(), watcher:
-        with plan.backend.component(Backend).build(plan.backend.settings, plan.training) as session:
-            splits, _ = open_data(plan, watcher)
+        session = backend.component(Backend).build(backend.settings, plan.training)
+        with session:
+            splits, directions = open_data(plan, watcher)
+            best_by(plan.training, directions, list(splits.evaluation))
             session.seed(plan.seed)
             built = build_model(plan, splits, watcher)
             return _look(plan, splits, built, watcher)
@@ -72,10 +75,8 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
     collator = plan.collator
     collate = collator.component(Collator).build(collator.settings, built.tokenizer)
     evaluators = evaluators_of(plan, splits.task, built)
-    named = [(splits.train_split, "training", splits.train)]
-    named += [(split, "evaluation", rows) for split, rows in splits.evaluation.items()]
     facts = []
-    for split, context, rows in named:
+    for (context, split), rows in splits.used.items():
         some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
         lengths = _lengths(some, built)
         predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), built, collate)
@@ -139,7 +140,7 @@ def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Col
     inputs = collate(encoded)
     output = built.model(**inputs)
     logits, labels = (tensor.detach().cpu() for tensor in (output.logits, inputs["labels"]))
-    return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss))
+    return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss.detach()))
 
 
 def _check(split: str, predictions: Predictions, task: Task) -> None:

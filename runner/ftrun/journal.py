@@ -248,14 +248,14 @@ class History:
 def read_history(folder: RunFolder) -> History:
     """What the journal of a run tells."""
     tags: dict[str, str] = {}
-    datasets: dict[str, Record] = {}
+    datasets: dict[tuple[str, str], Record] = {}
     experiment, status, last_step, resumed, best_counts_after = folder.experiment.name, None, 0, 0, 0
     for record, _ in read_journal(folder.journal):
         match record["type"]:
             case "run":
                 tags = dict(record["tags"])
             case "dataset":
-                datasets[record["split"]] = record
+                datasets[record["context"], record["split"]] = record
             case "resumed":
                 status, experiment, resumed = None, record["experiment"], resumed + 1
                 tags.update(record["tags"])

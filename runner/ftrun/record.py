@@ -63,12 +63,14 @@ def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags
     journal.append("artifact", path=experiment)  # that of the beginning, too: a kill may have come before it was told
 
 
-def record_data(journal: Journal, splits: Splits, recorded: Collection[str] = ()) -> None:
-    """The data set as MLflow's datasets: one record a split, but for those that are recorded already."""
-    contexts = [("training", "train", splits.train)]
-    contexts += [("evaluation", name, rows) for name, rows in splits.evaluation.items()]
-    for context, split, rows in contexts:
-        if split in recorded:
+def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = ()) -> None:
+    """The data set as MLflow's datasets: one record a split, but for those that are recorded already.
+
+    Args:
+        recorded: These, by context and split.
+    """
+    for (context, split), rows in splits.used.items():
+        if (context, split) in recorded:
             continue
         journal.append(
             "dataset",

@@ -124,14 +124,14 @@ class Resumption:
         Raises:
             ExperimentError: If it differs, unless changes are allowed.
         """
-        now = {"train": splits.train, **splits.evaluation}
+        now = splits.used
         changes = []
         for record in self.history.datasets:
-            split = record["split"]
+            context, split = record["context"], record["split"]
             before = f"{record['digest'][:12]}, {record['rows']:,} rows"
-            after = f"{splits.digest[:12]}, {len(now[split]):,} rows" if split in now else None
+            after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
             if before != after:
-                changes.append(Change(f"the data's split {split}", before, after))
+                changes.append(Change(f"the data's split {split} for {context}", before, after))
         self._allow(changes)
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:

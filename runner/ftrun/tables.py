@@ -25,7 +25,16 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
 
 
 def _splits(splits: Sequence[SplitFacts]) -> Table:
-    table = _table("split", "for", "rows", "tokens: half\nup to", "95 %\nup to", "longest", "cut", "loss of one batch\nbefore training")
+    table = _table(
+        "split",
+        "for",
+        "rows",
+        "tokens:\nhalf up to",
+        "95 %\nup to",
+        "longest",
+        "cut",
+        "loss before\ntraining",
+    )
     for split in splits:
         table.add_row(split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
     return table

@@ -28,4 +28,5 @@ def build(settings: HubSettings) -> Splits:
         source=opened.source,
         digest=opened.digest,
         notices=notices,
+        train_split=settings.train_split,
     )

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,16 @@ def _built(
 ) -> BuiltModel:
     length = settings.max_length or _own_limit(model.config, tokenizer)
     key = json.dumps([ENCODE_VERSION, _digest(tokenizer), length, task.kind])
-    return BuiltModel(model, tokenizer, _encoder(tokenizer, task, length), key, source, notices)
+    return BuiltModel(
+        model,
+        tokenizer,
+        _encoder(tokenizer, task, length),
+        key,
+        source,
+        notices,
+        max_length=length,
+        lengths=_lengths(tokenizer, task),
+    )
 
 
 def _own_limit(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -226,6 +235,16 @@ def _encoder(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) ->
         return encoded
 
     return encode
+
+
+def _lengths(tokenizer: PreTrainedTokenizerBase, task: Task) -> Callable[[Mapping[str, Sequence[Any]]], Sequence[int]]:
+    tokenizer = copy.deepcopy(tokenizer)
+
+    def lengths(batch: Mapping[str, Sequence[Any]]) -> Sequence[int]:
+        texts = [list(batch[column]) for column in task.text_columns]
+        return [len(ids) for ids in tokenizer(*texts, truncation=False, verbose=False)["input_ids"]]
+
+    return lengths
 
 
 def _first(error: Exception) -> str:
