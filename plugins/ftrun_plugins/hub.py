@@ -1,17 +1,26 @@
-"""One quick question to the Hugging Face Hub before anything is loaded: is it there, and at which commit?
+"""The Hugging Face Hub: one quick question before anything is loaded, and the files that are wanted, at one commit.
 
 The libraries' own answer to a missing network takes half a minute and names a folder; ours names the ways out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
 
-from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 
 ANSWER_SECONDS = 4.0
 """How long the Hub may take to say at which commit a repository is."""
+
+Kind = Literal["model", "dataset"]
+WAYS_OUT = (
+    "go online once so that it is cached; point HF_ENDPOINT at a mirror, or HF_HOME at a cache that has it; name a "
+    "local folder instead; or take the same road offline with --profile smoke."
+)
 
 
 @dataclass(frozen=True)
@@ -19,21 +28,26 @@ class Found:
     """A repository on the Hub.
 
     Attributes:
-        repo_id: Its id.
+        repo_id: Its id; kind: what it holds; place: the key in the file that names it.
         revision: What to load. By name: what is loaded by its commit alone is not found in the cache by its name.
-        commit: The commit that the revision is at; None where the Hub cannot say.
-        cached_only: Whether the Hub is out of reach, so that only the cache is left.
-        why: Why it is out of reach.
+        files: The paths of its files; empty where only the cache is left.
+        why: Why only the cache is left, as a clause; None where the Hub answered.
     """
 
     repo_id: str
+    kind: Kind
+    place: str
     revision: str
-    commit: str | None
-    cached_only: bool
-    why: str = ""
+    files: tuple[str, ...] = ()
+    why: str | None = None
+
+    @property
+    def cached_only(self) -> bool:
+        """Whether only the cache is left."""
+        return self.why is not None
 
 
-def find(repo_id: str, kind: Literal["model", "dataset"], revision: str | None, place: str) -> Found:
+def find(repo_id: str, kind: Kind, revision: str | None, place: str) -> Found:
     """Ask the Hub for a repository.
 
     Args:
@@ -44,51 +58,140 @@ def find(repo_id: str, kind: Literal["model", "dataset"], revision: str | None, 
 
     Raises:
         ExperimentError: If the Hub says that there is no such repository or revision, or that it is not for this user.
+        RunError: If the Hub does not take the user's token.
     """
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HFValidationError
 
-    name = revision or constants.DEFAULT_REVISION
+    found = partial(Found, repo_id, kind, place, revision or constants.DEFAULT_REVISION)
     if constants.is_offline_mode():
-        return Found(repo_id, name, None, True, "HF_HUB_OFFLINE is set")
+        return found(why="HF_HUB_OFFLINE is set")
     try:
         info = HfApi().repo_info(repo_id, repo_type=kind, revision=revision, timeout=ANSWER_SECONDS)
-    except GatedRepoError:
-        hint = "Ask for access on its page, then log in with `hf auth login` or set HF_TOKEN."
-        raise ExperimentError(Problem(f"the {kind} {repo_id} is gated", place, hint)) from None
-    except RevisionNotFoundError:
-        raise ExperimentError(Problem(f'the {kind} {repo_id} has no revision "{revision}"', place)) from None
-    except RepositoryNotFoundError:
-        hint = "Check its id; for a private one, log in with `hf auth login` or set HF_TOKEN."
-        raise ExperimentError(Problem(f"the Hub has no {kind} {repo_id}", place, hint)) from None
     except HFValidationError:
         raise ExperimentError(Problem(f'"{repo_id}" is no folder here and no id of the Hub', place)) from None
     except Exception as error:  # no network, no name, no route, a proxy's page, a broken answer: no Hub, all the same
-        return Found(repo_id, name, None, True, _reason(error))
-    return Found(repo_id, name, info.sha, False)
+        if refusal := _refusal(error, found()):
+            raise refusal from None
+        return found(why=_why(error))
+    siblings: Any = getattr(info, "siblings", None)
+    return found(tuple(sibling.rfilename for sibling in siblings or ()))
 
 
-def unreachable(found: Found, kind: str, place: str) -> RunError:
+def fetch(found: Found, patterns: Sequence[str] | None, revision: str | None = None) -> Path:
+    """A folder on this disk with the files of a repository, fetched where the cache has them not.
+
+    Args:
+        found: The repository.
+        patterns: The files that are wanted, by path or glob; None for all. With `found.cached_only` others may be
+            there, too, and some of these may not.
+        revision: Another name of what `found` names: the commit, for more files of the same one.
+
+    Returns:
+        The folder; its name is the commit.
+
+    Raises:
+        ExperimentError: If the Hub says that the files are not for this user.
+        RunError: If neither the Hub nor the cache gives them.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            found.repo_id,
+            repo_type=found.kind,
+            revision=revision or found.revision,
+            local_files_only=found.cached_only,
+            allow_patterns=None if patterns is None else list(patterns),
+        )
+    except LocalEntryNotFoundError as error:
+        if found.cached_only:
+            raise unreachable(found) from error
+        raise _broken_off(found, error.__cause__ or error) from error
+    except Exception as error:  # the network may go, and the disk may fill, at any moment
+        raise _refusal(error, found) or _broken_off(found, error) from error
+    return Path(folder)
+
+
+def cache_notices(found: Found, folder: Path) -> list[str]:
+    """That a branch or tag is as the cache has it, since the Hub did not say where it is now; nothing of a commit."""
+    if not found.cached_only or found.revision == folder.name:
+        return []
+    taken = f'the {found.kind} {found.repo_id} is taken from the cache, which has "{found.revision}" at {folder.name}'
+    return [f"{found.why}: {taken}"]
+
+
+def unreachable(found: Found) -> RunError:
     """The error for what neither the Hub nor the cache gives."""
+    message = f"the {found.kind} {found.repo_id} is not in the cache, and {found.why}"
+    return RunError(Problem(message, found.place, f"Ways out: {WAYS_OUT}"))
+
+
+def _refusal(error: BaseException, found: Found) -> FtrunError | None:
+    """What the Hub said no to, for good; None if it said nothing of the kind."""
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    name, status = f"{found.kind} {found.repo_id}", _status(error)
+    login = "log in with `hf auth login` or set HF_TOKEN."
+    if isinstance(error, GatedRepoError):
+        hint = f"Ask for access on its page, then {login}"
+        return ExperimentError(Problem(f"the {name} is gated", found.place, hint))
+    if isinstance(error, RevisionNotFoundError):
+        return ExperimentError(Problem(f'the {name} has no revision "{found.revision}"', found.place))
+    if status == 401 and get_token():
+        hint = (
+            "Make a new one on the Hub's page of tokens, and log in with `hf auth login` or set HF_TOKEN; or unset it."
+        )
+        message = f"the Hub does not take your token (it answered 401 when asked for the {name})"
+        return RunError(Problem(message, found.place, hint))
+    if isinstance(error, RepositoryNotFoundError) or status == 401:
+        hint = f"Check its id; for a private one, {login}"
+        return ExperimentError(Problem(f"the Hub has no {name}", found.place, hint))
+    if status == 403:
+        message = f"the Hub does not give you the {name} (it answered 403)"
+        return ExperimentError(Problem(message, found.place, "Your token may lack the permission to read it."))
+    return None
+
+
+def _why(error: BaseException) -> str:
+    """Why the Hub gave nothing, as a clause."""
     from huggingface_hub import constants
 
-    return RunError(
-        Problem(
-            f"the {kind} {found.repo_id} is not in the cache, and the Hub at {constants.ENDPOINT} is out of reach "
-            f"({found.why})",
-            place,
-            "Ways out: go online once so that it is cached; point HF_ENDPOINT at a mirror, or HF_HOME at a cache that "
-            "has it; name a local folder instead; or take the same road offline with --profile smoke.",
-        )
-    )
+    hub = f"the Hub at {constants.ENDPOINT}"
+    status = _status(error)
+    if status == 429:
+        seconds = _seconds_to_wait(error)
+        wait = f"{seconds} seconds" if seconds is not None else "a while"
+        return f"{hub} was asked too often (it answered 429): wait {wait}"
+    if status and status >= 500:
+        return f"{hub} is down (it answered {status})"
+    if status:
+        return f"{hub} gave no answer that can be read (it answered {status})"
+    return f"{hub} is out of reach ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
 
-def _reason(error: Exception) -> str:
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    return f"it answered {status}" if status else str(error).split("\n")[0] or type(error).__name__
+def _seconds_to_wait(error: BaseException) -> int | None:
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
+    headers: Any = error.response.headers  # type: ignore[attr-defined]
+    if (after := headers.get("Retry-After", "")).isdigit():
+        return int(after)
+    limit = parse_ratelimit_headers(headers)
+    return limit.reset_in_seconds if limit else None
+
+
+def _broken_off(found: Found, error: BaseException) -> RunError:
+    why = _why(error) if _is_of_the_network(error) else str(error).splitlines()[0] or type(error).__name__
+    message = f"the {found.kind} {found.repo_id} could not be fetched: {why}"
+    return RunError(Problem(message, found.place, "Run it again later: what has been fetched is kept."))
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    return _status(error) is not None or not isinstance(error, OSError) or isinstance(error, ConnectionError)
+
+
+def _status(error: BaseException) -> int | None:
+    response: Any = getattr(error, "response", None)
+    return getattr(response, "status_code", None)

@@ -107,6 +107,10 @@ class BuiltModel:
         notices: Sentences that a person should read, such as that the head is freshly drawn.
         max_length: Tokens of the longest row that the model takes; longer ones are cut. None where it has no limit.
         lengths: From a batch of raw columns to the tokens of each row before any is cut, for `ftrun check --deep`.
+        digest: What tells the weights apart from others: a commit, or a checksum of the files. A run whose digest is
+            another on resume is refused; None compares nothing.
+        class_names: The task's classes in the order of the model's outputs, where that is not the task's own: `encode`
+            gives labels in this order. What evaluators get and what is recorded is in the task's.
     """
 
     model: Any
@@ -117,6 +121,8 @@ class BuiltModel:
     notices: Sequence[str] = ()
     max_length: int | None = None
     lengths: Callable[[Mapping[str, Sequence[Any]]], Sequence[int]] | None = None
+    digest: str | None = None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ class Job:
         train: The encoded training split: the collate function's inputs, column by column.
         evaluation: The encoded evaluation splits by name; the first is the main one.
         collate: Makes a batch of encoded rows.
-        evaluators: Compute the metrics of an evaluation, beside its loss.
+        evaluators: Compute the metrics of an evaluation, beside its loss, from what the model said as it said it.
         training: The `[training]` settings.
         task: What is learnt.
         seed: Seeds dropout and the like.
@@ -298,7 +304,7 @@ class FitResult:
         steps: Optimizer steps in all; epoch: passes over the training split.
         completed: False if it stopped on request.
         metrics: The model's, as in `EvaluationReport`.
-        predictions: The model's, by split.
+        predictions: The model's, by split, with classes in the order of its outputs.
         model_folder: The trained model and tokenizer, for `from_pretrained`; None if it stopped on request.
         model_step: The step that the model is of: the best one's with `load_best_model_at_end`, else the last.
         stopped_early: Whether `early_stopping_patience` ran out before the last step was reached.

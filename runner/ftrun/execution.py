@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ftrun.class_order import ClassOrder
 from ftrun.contracts import (
     Backend,
     BestBy,
@@ -30,6 +31,7 @@ from ftrun.preparation import build_model, evaluators_of, open_data
 from ftrun.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.progress import Watcher
 from ftrun.record import (
+    model_tags,
     record_data,
     record_experiment,
     record_model,
@@ -178,11 +180,14 @@ class _Execution:
                 self.resumption.compare_data(splits)
             session.seed(plan.seed)
             built = build_model(plan, splits, watcher)
+            tags |= model_tags(built)
+            if self.resumption:
+                self.resumption.compare_model(tags)
 
             job = self._job(splits, built, cache, best_by(plan.training, directions, list(splits.evaluation)))
             self._start_recording(tags, splits)
             session.seed(plan.seed)
-            fit = session.fit(job, self.reporter)
+            fit = ClassOrder(built, splits.task).fit(session.fit(job, self.reporter))
             self._record_fit(splits, fit)
             return fit
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ftrun.class_order import ClassOrder
 from ftrun.contracts import BuiltModel, Dataset, Direction, Evaluator, Metric, Model, Splits, Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.plan import Plan, metric_directions
@@ -37,5 +38,6 @@ def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
 
 
 def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluator]:
-    """The metrics, ready to compute."""
-    return [part.component(Metric).build(part.settings, task) for part in plan.metrics]
+    """The metrics, ready to compute from what the model says as it says it."""
+    order = ClassOrder(built, task)
+    return [order.evaluator(part.component(Metric).build(part.settings, task)) for part in plan.metrics]

@@ -11,12 +11,12 @@ from typing import Any
 import tomlkit
 
 from ftrun.checkpoints import sync_folder
-from ftrun.contracts import Predictions, Splits
+from ftrun.contracts import BuiltModel, Predictions, Splits
 from ftrun.experiment import flat
 from ftrun.journal import RUN_TAG, Journal, RunFolder, write_whole
 from ftrun.plan import Plan
 from ftrun.process import git_state, machine, versions
-from ftrun.resumption import Resumption
+from ftrun.resumption import MODEL_CLASSES_TAG, MODEL_DIGEST_TAG, MODEL_SOURCE_TAG, Resumption
 from ftrun.runs import recorded_experiment
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
@@ -142,6 +142,16 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
         tags["ftrun.profile"] = plan.profile
     if git:
         tags["mlflow.source.git.commit"] = git["commit"]
+    return tags
+
+
+def model_tags(built: BuiltModel) -> dict[str, str]:
+    """Where the weights come from, what tells them apart, and the order of their classes where it is their own."""
+    tags = {MODEL_SOURCE_TAG: built.source}
+    if built.digest is not None:
+        tags[MODEL_DIGEST_TAG] = built.digest
+    if built.class_names is not None:
+        tags[MODEL_CLASSES_TAG] = json.dumps(built.class_names, ensure_ascii=False)[:LONGEST_TAG]
     return tags
 
 

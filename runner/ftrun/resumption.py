@@ -25,6 +25,10 @@ The device is compared as what it turned out to be.
 """
 ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor")
 """What the numbers depend on beside settings, data and packages, by its tags."""
+MODEL_SOURCE_TAG = "ftrun.model.source"
+MODEL_DIGEST_TAG = "ftrun.model.digest"
+MODEL_CLASSES_TAG = "ftrun.model.classes"
+"""Which weights, and the order of their classes where it is not the task's."""
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
@@ -134,6 +138,19 @@ class Resumption:
                 changes.append(Change(f"the data's split {split} for {context}", before, after))
         self._allow(changes)
 
+    def compare_model(self, now: Mapping[str, str]) -> None:
+        """Compare the weights that training begins from, and their order of classes, with those of the run's beginning.
+
+        Raises:
+            ExperimentError: If they differ, unless changes are allowed.
+        """
+        before = self.history.tags
+        matter = {MODEL_CLASSES_TAG: "the order of the model's classes"} if self.history.recorded else {}
+        if MODEL_DIGEST_TAG in before:  # runs of before had none
+            matter[MODEL_DIGEST_TAG] = "the model's weights"
+        changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
+        self._allow([Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()])
+
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:
             raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
@@ -191,6 +208,11 @@ def plan_resumption(
 
 def _is_harmless(key: str) -> bool:
     return key in HARMLESS or key.startswith(HARMLESS_PREFIXES)
+
+
+def _short(value: str | None) -> str | None:
+    """A commit or checksum by its beginning, and all else as it is."""
+    return value[:12] if value and len(value) >= 40 and value.isalnum() else value
 
 
 def _spoken(key: str) -> str:

@@ -65,9 +65,9 @@ def _snapshot(found: hub.Found, name: str | None) -> Path:
     except LocalEntryNotFoundError as error:
         if not found.cached_only:
             raise
-        raise hub.unreachable(found, "data set", "dataset.path") from error
+        raise hub.unreachable(found) from error
     if not any(file.is_file() and file.name != "README.md" for file in folder.rglob("*")):
-        raise hub.unreachable(found, "data set", "dataset.path")
+        raise hub.unreachable(found)
     return folder
 
 

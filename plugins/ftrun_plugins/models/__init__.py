@@ -36,6 +36,10 @@ class CheckpointSettings(TextSettings):
     ignore_mismatched_sizes: bool = Field(
         False, description="Draw a fresh head where the checkpoint's has another number of labels."
     )
+    fresh_head: bool = Field(
+        False,
+        description="Draw a fresh head, though the checkpoint has one; for other classes, as many as its own or not.",
+    )
 
 
 class ConfigurationSettings(TextSettings):

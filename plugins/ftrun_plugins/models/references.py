@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ftrun.errors import Problem
@@ -43,20 +42,3 @@ def package_folder(reference: str) -> Path | None:
 
 def _is_path(reference: str) -> bool:
     return reference.startswith(("/", "./", "../", "~"))
-
-
-@dataclass(frozen=True)
-class Located:
-    """Where transformers finds the files.
-
-    Attributes:
-        name_or_path: For `from_pretrained`.
-        revision: On the Hub: by name, so that the cache knows the name too; of no account for a folder.
-        cached_only: Whether only the cache can be asked.
-        source: For the record, with the commit where there is one.
-    """
-
-    name_or_path: str
-    revision: str
-    cached_only: bool
-    source: str

@@ -1,35 +1,41 @@
-"""Building a sequence-classification model with its tokenizer, and encoding text for it."""
+"""Building a sequence-classification model with its tokenizer."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Encode, Task
-from ftrun.errors import ExperimentError, Problem
+import torch
+from ftrun.contracts import BuiltModel, Task
+from ftrun.errors import ExperimentError, Problem, nearest
+from safetensors.torch import load_file
 from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
-from ftrun_plugins import hub
 from ftrun_plugins.models import CheckpointSettings, ConfigurationSettings, TextSettings
-from ftrun_plugins.models.references import PACKAGE, Located, package_folder
+from ftrun_plugins.models.checkpoints import Checkpoint, open_checkpoint
+from ftrun_plugins.models.heads import Head, choose_head
+from ftrun_plugins.models.tokenizers import (
+    Encoder,
+    check_vocabulary,
+    first_line,
+    fit_inputs,
+    limit_of,
+    load_tokenizer,
+    tokenizer_digest,
+)
 
-ENCODE_VERSION = 1
-"""Goes up with every change of what `_encoder` does, so that no encoded split of before is taken from the cache."""
-
-UNLIMITED = 1_000_000
-"""Tokenizers without a limit give `model_max_length` as a huge number."""
+ENCODE_VERSION = 2
+"""Goes up with every change of what `Encoder` does, so that no encoded split of before is taken from the cache."""
 
 
 def from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
@@ -39,18 +45,15 @@ def from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
         ExperimentError: If the model or its tokenizer does not suit the task.
         RunError: If the checkpoint is not in the cache and the Hub is out of reach.
     """
-    place = "model.checkpoint"
-    located = _locate(settings.checkpoint, settings.revision, place)
-    config = _config(located, place)
-    _check_head(config, task, settings)
-    tokenizer = _tokenizer(located, settings, place)
-    _describe_task(config, task, settings, tokenizer)
-    model, info = _pretrained(located, config, settings.ignore_mismatched_sizes, place)
-    notices = []
-    if fresh := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
-        heads = ", ".join(sorted({key.rpartition(".")[0] or key for key in fresh}))
-        notices.append(f"freshly drawn, to be learnt: {heads} ({task.num_labels} outputs)")
-    return _built(model, tokenizer, task, settings, located.source, notices)
+    checkpoint = open_checkpoint(settings.checkpoint, settings.revision, "model.checkpoint")
+    config = _config(checkpoint)
+    has_head = _has_head(checkpoint, config)
+    head = choose_head(checkpoint, config, task, settings) if has_head else Head(fresh=True)
+    tokenizer = load_tokenizer(checkpoint, settings)
+    _describe_task(config, task, settings, tokenizer, head)
+    model, notices = _pretrained(checkpoint, config, head)
+    told = [*checkpoint.notices, *head.notices, *notices]
+    return _built(model, tokenizer, task, settings, checkpoint, (checkpoint.source, checkpoint.digest()), head, told)
 
 
 def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
@@ -58,101 +61,84 @@ def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
 
     Raises:
         ExperimentError: If the configuration makes no such model.
+        RunError: If the tokenizer is not in the cache and the Hub is out of reach.
     """
-    located = _locate(settings.tokenizer, settings.revision, "model.tokenizer")
-    tokenizer = _tokenizer(located, settings, "model.tokenizer")
+    checkpoint = open_checkpoint(settings.tokenizer, settings.revision, "model.tokenizer")
+    tokenizer = load_tokenizer(checkpoint, settings)
+    config = _fresh_config(settings, tokenizer)
+    _describe_task(config, task, settings, tokenizer, Head())
+    try:
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    except Exception as error:  # shapes that do not fit are told by torch, each in its own way
+        message = f"{settings.model_type} makes no sequence-classification model with this configuration: "
+        raise ExperimentError(Problem(message + first_line(error), "model.config")) from error
+    origin = f"{settings.model_type} from a configuration", checkpoint.digest(with_weights=False)
+    return _built(model, tokenizer, task, settings, checkpoint, origin, Head(), checkpoint.notices)
+
+
+def _config(checkpoint: Checkpoint) -> PretrainedConfig:
+    """The configuration of a checkpoint for which transformers has a head for texts.
+
+    Raises:
+        ExperimentError: If it is none.
+    """
+    checkpoint.check_is_model()
+    raw = checkpoint.read_json("config.json")
+    kind = raw.get("model_type")
+    if kind is None:
+        raise checkpoint.error("its config.json names no model_type, so it is no model of transformers")
+    if kind not in CONFIG_MAPPING:
+        if "auto_map" in raw:
+            raise checkpoint.error("its model is code of its own, and ftrun runs no code that comes with a checkpoint")
+        raise checkpoint.error(f'transformers knows no model_type "{kind}", which its config.json names')
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            checkpoint.folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # each configuration checks its values in its own way
+        raise checkpoint.error(f"its config.json makes no configuration of {kind}: {first_line(error)}") from error
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise checkpoint.error(f'it is of the type "{kind}", which transformers gives no head to classify texts')
+    return config
+
+
+def _has_head(checkpoint: Checkpoint, config: PretrainedConfig) -> bool:
+    """Whether a checkpoint has a head for texts.
+
+    Heads of other kinds (for tokens, for multiple choice) have outputs of the same names, so that not the weights tell
+    but the architecture does, where it is named.
+    """
+    if config.architectures:
+        return any(name.endswith("ForSequenceClassification") for name in config.architectures)
+    return not set(_outputs(config)).isdisjoint(checkpoint.weights)
+
+
+def _fresh_config(settings: ConfigurationSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
     given = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **settings.config}
+    if settings.model_type not in CONFIG_MAPPING:
+        known = nearest(settings.model_type, CONFIG_MAPPING)
+        hint = f"Did you mean {known}?" if known else None
+        raise ExperimentError(Problem(f'transformers knows no "{settings.model_type}"', "model.model_type", hint))
     try:
         config = AutoConfig.for_model(settings.model_type, **given)
-    except ValueError as error:
-        raise ExperimentError(Problem(str(error).split("\n")[0], "model.model_type")) from error
+    except Exception as error:  # each configuration checks its values in its own way
+        message = f"these values make no configuration of {settings.model_type}: {first_line(error)}"
+        raise ExperimentError(Problem(message, "model.config")) from error
     unknown = sorted(set(settings.config) - set(type(config)().to_dict()))
     if unknown:
         message = f"{type(config).__name__} has no {', '.join(unknown)}"
         raise ExperimentError(Problem(message, "model.config"))
-    _describe_task(config, task, settings, tokenizer)
-    try:
-        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        message = f"{settings.model_type} makes no sequence-classification model with this configuration: {error}"
-        raise ExperimentError(Problem(message.split("\n")[0], "model.config")) from error
-    return _built(model, tokenizer, task, settings, f"{settings.model_type} from a configuration")
-
-
-def _locate(reference: str, revision: str | None, place: str) -> Located:
-    if reference.startswith(PACKAGE):
-        return Located(str(package_folder(reference)), "main", True, reference)
-    if Path(reference).expanduser().is_dir():
-        folder = str(Path(reference).expanduser().absolute())
-        return Located(folder, "main", True, folder)
-    found = hub.find(reference, "model", revision, place)
-    if found.cached_only and not _is_cached(found):
-        raise hub.unreachable(found, "model", place)
-    source = f"https://huggingface.co/{reference}" + (f"@{found.commit}" if found.commit else "")
-    return Located(reference, found.revision, found.cached_only, source)
-
-
-def _is_cached(found: hub.Found) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(found.repo_id, "config.json", revision=found.revision), str)
-
-
-def _load(kind: Any, located: Located, **options: Any) -> Any:
-    """`from_pretrained` without remote code or pickles, from just the place that was located."""
-    return kind.from_pretrained(
-        located.name_or_path,
-        revision=located.revision,
-        local_files_only=located.cached_only,
-        trust_remote_code=False,
-        **options,
-    )
-
-
-def _config(located: Located, place: str) -> PretrainedConfig:
-    try:
-        config: PretrainedConfig = _load(AutoConfig, located)
-    except (OSError, ValueError) as error:
-        raise ExperimentError(
-            Problem(f"{located.source} holds no model that can be read: {_first(error)}", place)
-        ) from error
     return config
 
 
-def _tokenizer(located: Located, settings: TextSettings, place: str) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer: PreTrainedTokenizerBase = _load(AutoTokenizer, located)
-    except (OSError, ValueError) as error:
-        raise ExperimentError(
-            Problem(f"{located.source} holds no tokenizer that can be read: {_first(error)}", place)
-        ) from error
-    if settings.pad_token is not None:
-        if settings.pad_token not in tokenizer.get_vocab():
-            raise ExperimentError(Problem(f'the tokenizer knows no token "{settings.pad_token}"', "model.pad_token"))
-        tokenizer.pad_token = settings.pad_token
-    if tokenizer.pad_token is None:
-        some = tokenizer.eos_token or "one of its tokens"
-        message = f"the tokenizer of {located.source} has no padding token, so its rows cannot be made one batch"
-        raise ExperimentError(Problem(message, place, f'Name one that it knows: [model] pad_token = "{some}".'))
-    return tokenizer
-
-
-def _check_head(config: PretrainedConfig, task: Task, settings: CheckpointSettings) -> None:
-    """Whether a checkpoint that has a head already has one for this task."""
-    heads = [name for name in config.architectures or [] if name.endswith("ForSequenceClassification")]
-    if heads and config.num_labels != task.num_labels and not settings.ignore_mismatched_sizes:
-        message = f"the checkpoint was trained for {config.num_labels} labels, and the data set has {task.num_labels}"
-        hint = "Take another checkpoint, or draw a fresh head: [model] ignore_mismatched_sizes = true."
-        raise ExperimentError(Problem(message, "model.checkpoint", hint))
-
-
 def _describe_task(
-    config: PretrainedConfig, task: Task, settings: TextSettings, tokenizer: PreTrainedTokenizerBase
+    config: PretrainedConfig, task: Task, settings: TextSettings, tokenizer: PreTrainedTokenizerBase, head: Head
 ) -> None:
     """Write into the configuration what the saved model is to know of the task."""
-    names = task.class_names or (task.label_column,)
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: index for index, name in enumerate(names)}
+    if head.class_names is None:
+        names = task.class_names or (task.label_column,)
+        config.id2label = dict(enumerate(names))
+    config.label2id = {str(name): int(index) for index, name in (config.id2label or {}).items()}
     config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
     config.pad_token_id = tokenizer.pad_token_id
     if settings.dropout is not None:
@@ -165,25 +151,86 @@ def _describe_task(
                 setattr(config, name, settings.dropout)
 
 
-def _pretrained(
-    located: Located, config: PretrainedConfig, ignore_mismatched_sizes: bool, place: str
-) -> tuple[PreTrainedModel, dict[str, Any]]:
-    import torch
+def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) -> tuple[PreTrainedModel, list[str]]:
+    """The model with the checkpoint's weights, and what is to be told of them.
 
+    Raises:
+        ExperimentError: If the weights are damaged, or are not those of the configuration's model.
+    """
+    stored = set(checkpoint.weights)
+    dropped = set(_outputs(config)) & stored if head.fresh else set()
     try:
-        model, info = _load(
-            AutoModelForSequenceClassification,
-            located,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            ignore_mismatched_sizes=ignore_mismatched_sizes,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError) as error:
-        message = f"the weights of {located.source} cannot be read: {_first(error)}"
-        raise ExperimentError(Problem(message, place, "ftrun reads safetensors only, never pickles.")) from error
-    return model, info
+        if dropped:
+            loaded = _without(checkpoint, dropped, config)
+        else:
+            loaded = AutoModelForSequenceClassification.from_pretrained(checkpoint.folder, config=config, **_LOADING)
+    except Exception as error:  # what safetensors, torch and transformers raise has no common base
+        raise checkpoint.error(f"its weights cannot be loaded: {first_line(error)}") from error
+    model, info = loaded
+    _check_loaded(checkpoint, model, info)
+    notices = []
+    if fresh := sorted(info["missing_keys"]):
+        heads = ", ".join(sorted({key.rpartition(".")[0] or key for key in fresh}))
+        notices.append(f"freshly drawn, to be learnt: {heads} ({config.num_labels} outputs)")
+    return model, notices
+
+
+_LOADING: Mapping[str, Any] = {
+    "dtype": torch.float32,
+    "use_safetensors": True,
+    "local_files_only": True,
+    "trust_remote_code": False,
+    "ignore_mismatched_sizes": True,  # told by `_check_loaded`, by name
+    "output_loading_info": True,
+}
+
+
+def _without(checkpoint: Checkpoint, dropped: set[str], config: PretrainedConfig) -> Any:
+    """As transformers loads a checkpoint whose weights do not hold these tensors."""
+    tensors: dict[str, torch.Tensor] = {}
+    for file in sorted(set(checkpoint.weights.values())):
+        tensors |= {name: tensor for name, tensor in load_file(file).items() if name not in dropped}
+    return _class_of(config).from_pretrained(None, config=config, state_dict=tensors, **_LOADING)
+
+
+def _class_of(config: PretrainedConfig) -> Any:
+    found = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    return found[0] if isinstance(found, (list, tuple)) else found
+
+
+def _outputs(config: PretrainedConfig) -> list[str]:
+    """The tensors of a model whose size is the number of labels, by name."""
+
+    def shapes(count: int) -> dict[str, Any]:
+        changed = copy.deepcopy(config)
+        changed.num_labels = count
+        with torch.device("meta"):
+            return {name: tensor.shape for name, tensor in _class_of(config)(changed).state_dict().items()}
+
+    two, three = shapes(2), shapes(3)
+    return [name for name in two if two[name] != three[name]]
+
+
+def _check_loaded(checkpoint: Checkpoint, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Whether the weights are those of the model that the configuration describes.
+
+    Raises:
+        ExperimentError: If tensors of the model below its head are not there, or are of another size.
+    """
+    hint = "config.json and the weights do not belong together."
+    if info["mismatched_keys"]:
+        name, stored, wanted = sorted(info["mismatched_keys"])[0]
+        message = f"{name} is {_size(stored)} in its weights, and {_size(wanted)} by its config.json"
+        raise checkpoint.error(message, hint)
+    base = f"{model.base_model_prefix}."
+    lost = sorted(key for key in info["missing_keys"] if key.startswith(base) and "pooler" not in key)
+    if lost:
+        count = len(model.state_dict())
+        raise checkpoint.error(f"its weights lack {len(lost)} of the model's {count} tensors, such as {lost[0]}", hint)
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _built(
@@ -191,61 +238,28 @@ def _built(
     tokenizer: PreTrainedTokenizerBase,
     task: Task,
     settings: TextSettings,
-    source: str,
-    notices: Sequence[str] = (),
+    checkpoint: Checkpoint,
+    origin: tuple[str, str],
+    head: Head,
+    notices: Sequence[str],
 ) -> BuiltModel:
-    length = settings.max_length or _own_limit(model.config, tokenizer)
-    key = json.dumps([ENCODE_VERSION, _digest(tokenizer), length, task.kind])
+    fit_inputs(tokenizer, model)
+    known_tokens = check_vocabulary(model, tokenizer, checkpoint.place)
+    limit = limit_of(model, tokenizer, task, settings.max_length)
+    names = task.class_names or ()
+    label_ids = {names.index(name): output for output, name in enumerate(head.class_names or ())}
+    facts = [limit.length, task.kind, sorted(label_ids.items()), known_tokens, tokenizer.model_input_names]
+    encoder = Encoder(tokenizer, task, limit.length, label_ids, known_tokens)
+    source, digest = origin
     return BuiltModel(
-        model,
-        tokenizer,
-        _encoder(tokenizer, task, length),
-        key,
-        source,
-        notices,
-        max_length=length,
-        lengths=_lengths(tokenizer, task),
+        model=model,
+        tokenizer=tokenizer,
+        encode=encoder,
+        encode_key=json.dumps([ENCODE_VERSION, tokenizer_digest(tokenizer), *facts]),
+        source=source,
+        notices=[*notices, *limit.notices],
+        digest=digest,
+        class_names=head.class_names,
+        max_length=limit.length,
+        lengths=encoder.lengths,
     )
-
-
-def _own_limit(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or UNLIMITED]
-    return min(limits) if min(limits) < UNLIMITED else 512
-
-
-def _digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A checksum of the tokenizer as it is saved: what it does, and nothing of what it has done."""
-    with tempfile.TemporaryDirectory() as folder:
-        tokenizer.save_pretrained(folder)
-        digest = hashlib.sha256()
-        for file in sorted(Path(folder).rglob("*")):
-            if file.is_file():
-                digest.update(file.name.encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
-def _encoder(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> Encode:
-    tokenizer = copy.deepcopy(tokenizer)  # truncating leaves its mark on a tokenizer, and so on what is saved of it
-    as_label = float if task.kind == "regression" else int
-
-    def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
-        texts = [list(batch[column]) for column in task.text_columns]
-        encoded = dict(tokenizer(*texts, truncation=True, max_length=max_length))
-        encoded["labels"] = [as_label(label) for label in batch[task.label_column]]
-        return encoded
-
-    return encode
-
-
-def _lengths(tokenizer: PreTrainedTokenizerBase, task: Task) -> Callable[[Mapping[str, Sequence[Any]]], Sequence[int]]:
-    tokenizer = copy.deepcopy(tokenizer)
-
-    def lengths(batch: Mapping[str, Sequence[Any]]) -> Sequence[int]:
-        texts = [list(batch[column]) for column in task.text_columns]
-        return [len(ids) for ids in tokenizer(*texts, truncation=False, verbose=False)["input_ids"]]
-
-    return lengths
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -1,0 +1,49 @@
+"""A model whose outputs are in another order than the task's classes: what it says, in the task's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ftrun.contracts import BuiltModel, Evaluator, FitResult, Predictions, Task
+from ftrun.errors import ExperimentError, Problem
+
+
+class ClassOrder:
+    """How a model's outputs come to be in the order of the task's classes.
+
+    Args:
+        built: The model.
+        task: What it learns.
+
+    Raises:
+        ExperimentError: If the model names other classes than the task.
+    """
+
+    def __init__(self, built: BuiltModel, task: Task) -> None:
+        self._outputs: Sequence[int] | None = None
+        if built.class_names is None or built.class_names == task.class_names:
+            return
+        names = task.class_names or ()
+        if sorted(built.class_names) != sorted(names):
+            message = f"the model gives the classes {', '.join(built.class_names)}, and the task has {', '.join(names)}"
+            raise ExperimentError(Problem(message, "model"))
+        self._outputs = [built.class_names.index(name) for name in names]
+
+    def in_task_order(self, predictions: Predictions) -> Predictions:
+        """Predictions with the logits' columns and the labels in the order of the task's classes."""
+        if self._outputs is None:
+            return predictions
+        labels = predictions.labels.copy()
+        for class_id, output in enumerate(self._outputs):
+            labels[predictions.labels == output] = class_id
+        return replace(predictions, logits=predictions.logits[:, self._outputs], labels=labels)
+
+    def evaluator(self, evaluator: Evaluator) -> Evaluator:
+        """An evaluator that gets predictions in the order of the task's classes."""
+        return lambda predictions: evaluator(self.in_task_order(predictions))
+
+    def fit(self, fit: FitResult) -> FitResult:
+        """A fit's result with its predictions in the order of the task's classes."""
+        predictions = {split: self.in_task_order(predicted) for split, predicted in fit.predictions.items()}
+        return replace(fit, predictions=predictions)
