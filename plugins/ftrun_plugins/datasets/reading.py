@@ -71,7 +71,7 @@ class RowFile:
     def _disk_errors(self) -> Iterator[None]:
         try:
             yield
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise self._no_text(error) from None
         except OSError as error:
             raise self._wrong(f"cannot be read: {error.strerror or error}") from error
@@ -155,7 +155,7 @@ class RowFile:
         found = "one cell" if cells == 1 else f"{cells} cells"
         return self._wrong(f"has {found} in line {line}, and {width} in its header", hint)
 
-    def _no_text(self, error: UnicodeDecodeError) -> ExperimentError:
+    def _no_text(self, error: UnicodeError) -> ExperimentError:
         with self.file.open("rb") as stream:
             head = stream.read(4096)
             if known := next((what for magic, what in MAGIC.items() if head.startswith(magic)), None):
@@ -169,7 +169,8 @@ class RowFile:
         hint = f'Save it as UTF-8, or say what it is: [dataset] encoding = "{suspect}", perhaps.'
         if self.format == "json":
             hint = "JSON is UTF-8; save it so."
-        return self._wrong(f"is not {self.settings.encoding.upper()} text{where}: {error.reason}", hint)
+        why = getattr(error, "reason", error)
+        return self._wrong(f"is not {self.settings.encoding.upper()} text{where}: {why}", hint)
 
     # ------------------------------------------------------------ JSON
 
