@@ -396,6 +396,9 @@ class Collator(Component):
 class Metric(Component):
     """Numbers of an evaluation. `yields` is light and names them with their better direction, before any work.
 
+    A file may call them otherwise by a `name` in the metric's table, which the runner sees to: a metric's settings have
+    no key `name`, nor `use`.
+
     Raises, from `yields`:
         ExperimentError: If the metric does not suit the task.
     """

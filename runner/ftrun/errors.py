@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Problem:
     place: str | None = None
     hint: str | None = None
     origin: str | None = None
+
+    def inside(self, place: str) -> Problem:
+        """The same problem of something that is a part of `place`."""
+        return replace(self, place=f"{place}.{self.place}" if self.place else place)
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""

@@ -25,7 +25,7 @@ from ftrun.encoding import Encoding
 from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.feeder import Delivery, Feeder, delivery
 from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
-from ftrun.plan import Plan, best_by
+from ftrun.plan import Plan
 from ftrun.plugins import Catalogue
 from ftrun.preparation import build_model, evaluators_of, open_data
 from ftrun.process import environment_restored, output_logged, refuse_several_processes, signals_caught
@@ -175,7 +175,7 @@ class _Execution:
             tags = run_tags(plan, self.folder, session.environment())
             if self.resumption:
                 self.resumption.compare_environment(tags)
-            splits, directions = open_data(plan, watcher)
+            splits, best = open_data(plan, watcher)
             if self.resumption:
                 self.resumption.compare_data(splits)
             session.seed(plan.seed)
@@ -184,7 +184,7 @@ class _Execution:
             if self.resumption:
                 self.resumption.compare_model(tags)
 
-            job = self._job(splits, built, cache, best_by(plan.training, directions, list(splits.evaluation)))
+            job = self._job(splits, built, cache, best)
             self._start_recording(tags, splits)
             session.seed(plan.seed)
             fit = ClassOrder(built, splits.task).fit(session.fit(job, self.reporter))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +13,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.settings import NonNegativeInt, Settings
-
-Table = dict[str, Any]
+from ftrun.layers import Layers, Table
+from ftrun.settings import NonNegativeInt, Settings, is_folder, shown
 
 
 def without_credentials(text: str) -> str:
@@ -58,7 +58,9 @@ class ExperimentSettings(Settings):
 
     format: Literal[1] = Field(1, description="The format of this file.")
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="The experiment's name; the file's if absent."
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=128,
+        description="The experiment's name, of which its runs' folders are named; the file's if absent.",
     )
     seed: NonNegativeInt = Field(
         42, lt=2**32, description="Seed of the model's head, dropout and the order of the rows."
@@ -80,52 +82,23 @@ class Experiment:
         path: The file; profile: the profile that was asked for.
         tables: The merged top-level table.
         origins: The layer that each dotted place was last set by.
+        missed: What `--unset` was to take out and was not there.
     """
 
     path: Path
     tables: Table
     profile: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
+    missed: Sequence[str] = ()
 
     def origin(self, place: str | None) -> str | None:
         """The file, profile or option that a value at `place` came from, as near as is known."""
+        place = re.sub(r"\[(\d+)\]", r".\1", place or "")
         while place:
             if place in self.origins:
                 return self.origins[place]
             place = place.rpartition(".")[0]
         return None
-
-
-class _Layers:
-    """Tables merged one onto the other, with the layer that each value came from."""
-
-    def __init__(self) -> None:
-        self.tables: Table = {}
-        self.origins: dict[str, str] = {}
-
-    def add(self, layer: Mapping[str, Any], origin: str) -> None:
-        self._merge(self.tables, layer, origin, ())
-
-    def remove(self, dotted: str) -> None:
-        *parents, last = dotted.split(".")
-        table: Any = self.tables
-        for part in parents:
-            table = table.get(part) if isinstance(table, dict) else None
-        if isinstance(table, dict):
-            table.pop(last, None)
-
-    def _merge(self, base: Table, layer: Mapping[str, Any], origin: str, path: tuple[str, ...]) -> None:
-        for key, value in layer.items():
-            place = (*path, key)
-            if not isinstance(value, dict):
-                base[key] = value
-            else:
-                table = base.get(key)
-                if not isinstance(table, dict) or ("use" in value and value["use"] != table.get("use")):
-                    table = {}
-                base[key] = table
-                self._merge(table, value, origin, place)
-            self.origins[".".join(place)] = origin
 
 
 def load_experiment(
@@ -146,100 +119,80 @@ def load_experiment(
         ExperimentError: If a file is missing or no TOML, extends itself, or has no such profile.
     """
     path = Path(path)
-    layers = _Layers()
+    layers = Layers()
     for file in reversed(_extended(path)):
         layers.add(_read(file), file.name if file != path else str(path))
     layers.tables.pop("extends", None)
-    profiles = layers.tables.pop("profile", {})
+    profiles = _profiles(layers)
     if profile is not None:
         layers.add(_chosen(profiles, profile, path), f"profile {profile}")
     if overrides:
-        layers.add(_nested(overrides), "--set")
-    for dotted in unset:
-        layers.remove(dotted)
-    layers.tables.setdefault("name", path.stem)
-    return Experiment(path, layers.tables, profile, layers.origins)
-
-
-def parse_override(text: str) -> tuple[str, Any]:
-    """`KEY=VALUE` from the command line; VALUE is TOML, or else a plain string.
-
-    >>> parse_override("training.learning_rate=3e-5")
-    ('training.learning_rate', 3e-05)
-    >>> parse_override("backend.use=loop")
-    ('backend.use', 'loop')
-    """
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ExperimentError(
-            Problem(f'"{text}" is not of the form KEY=VALUE', "--set", "Such as training.max_steps=20.")
-        )
-    try:
-        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _nested(overrides: Mapping[str, Any]) -> Table:
-    tree: Table = {}
-    for dotted, value in overrides.items():
-        *parents, last = dotted.split(".")
-        table = tree
-        for part in parents:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise ExperimentError(Problem(f"{dotted} is set below a value", dotted))
-        if isinstance(table.get(last), dict) and isinstance(value, dict):
-            table[last].update(value)
-        else:
-            table[last] = value
-    return tree
+        layers.override(overrides)
+    missed = layers.remove(unset)
+    if "name" not in layers.tables:
+        layers.add({"name": path.stem}, "the file's own name")
+    return Experiment(path, layers.tables, profile, layers.origins, missed)
 
 
 def _extended(path: Path) -> list[Path]:
     """The file, the one that it extends, and so on."""
     chain = [path]
     while (above := _read(chain[-1]).get("extends")) is not None:
-        if not isinstance(above, str):
+        if not isinstance(above, str) or not above:
             raise ExperimentError(Problem("must be the name of one file", "extends", origin=str(chain[-1])))
         file = chain[-1].parent / above
-        if file.resolve() in [known.resolve() for known in chain]:
+        if not os.path.isfile(file):  # noqa: PTH113 - Path's own raises for what cannot be a path
+            raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), str(chain[-1])))
+        if os.path.realpath(file) in [os.path.realpath(known) for known in chain]:
             loop = " -> ".join(known.name for known in [*chain, file])
             raise ExperimentError(
                 Problem(f"the files extend each other in a circle: {loop}", "extends", origin=str(path))
             )
-        if not file.is_file():
-            raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), str(chain[-1])))
         chain.append(file)
     return chain
 
 
 def _read(path: Path) -> Table:
-    if path.is_dir():
+    if is_folder(path):
         raise ExperimentError(Problem(f"{path} is a folder, not an experiment file"))
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ExperimentError(Problem(f"there is no file {path}", hint=_sibling(path))) from None
     except UnicodeDecodeError as error:
-        raise ExperimentError(Problem(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}")) from None
+        message = f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise ExperimentError(Problem(message, hint="Save it as UTF-8.")) from None
     except OSError as error:
         raise ExperimentError(Problem(f"{path} cannot be read: {error.strerror}")) from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ExperimentError(Problem("its values are nested too deeply to be read", str(path))) from None
+    except ValueError as error:  # tomllib's own is one, with a line; a number of too many digits is one without
         raise ExperimentError(Problem(f"this is not TOML: {error}", str(path))) from None
 
 
 def _sibling(path: Path) -> str | None:
     folder = path.parent
-    close = nearest(path.name, [file.name for file in folder.glob("*.toml")]) if folder.is_dir() else None
+    close = nearest(path.name, [file.name for file in folder.glob("*.toml")]) if is_folder(folder) else None
     return f"Did you mean {folder / close}?" if close else None
 
 
-def _chosen(profiles: Any, profile: str, path: Path) -> Table:
-    names = sorted(profiles) if isinstance(profiles, dict) else []
-    if profile in names and isinstance(profiles[profile], dict):
-        table: Table = profiles[profile]
-        return table
-    close = nearest(profile, names)
-    hint = f'Did you mean "{close}"?' if close else f"Its profiles: {', '.join(names) or 'none'}."
+def _profiles(layers: Layers) -> Mapping[str, Table]:
+    """Takes the profiles out of what the files say; each must be a table, whether it is asked for or not."""
+    profiles = layers.tables.pop("profile", {})
+    hint = "Write [profile.NAME], and below it what the profile changes."
+    if not isinstance(profiles, dict):
+        message = f"must be a table of profiles, not {shown(profiles)}"
+        raise ExperimentError(Problem(message, "profile", hint, layers.origins["profile"]))
+    for name, table in profiles.items():
+        if not isinstance(table, dict):
+            place = f"profile.{name}"
+            raise ExperimentError(Problem(f"must be a table, not {shown(table)}", place, hint, layers.origins[place]))
+    return profiles
+
+
+def _chosen(profiles: Mapping[str, Table], profile: str, path: Path) -> Table:
+    if profile in profiles:
+        return profiles[profile]
+    close = nearest(profile, profiles)
+    hint = f'Did you mean "{close}"?' if close else f"Its profiles: {', '.join(sorted(profiles)) or 'none'}."
     raise ExperimentError(Problem(f'{path} has no profile "{profile}"', "--profile", hint))

@@ -15,7 +15,7 @@ from ftrun.contracts import Backend, BuiltModel, Collate, Collator, Predictions,
 from ftrun.encoding import BATCH_ROWS
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.facts import Inspection, Lengths, Numbers, SplitFacts
-from ftrun.plan import Plan, best_by
+from ftrun.plan import Plan
 from ftrun.preparation import build_model, evaluators_of, open_data
 from ftrun.process import environment_restored, output_logged, refuse_several_processes
 from ftrun.progress import Watcher
@@ -41,8 +41,7 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     with _faults_logged(), environment_restored(), watcher:
         session = backend.component(Backend).build(backend.settings, plan.training)
         with session:
-            splits, directions = open_data(plan, watcher)
-            best_by(plan.training, directions, list(splits.evaluation))
+            splits, _ = open_data(plan, watcher)
             session.seed(plan.seed)
             built = build_model(plan, splits, watcher)
             return _look(plan, splits, built, watcher)

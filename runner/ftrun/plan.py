@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ftrun.contracts import Backend, BestBy, Component, Dataset, Direction, Kind, Metric, Model, Task
+from ftrun.contracts import Backend, Dataset, Kind, Model, Task
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, without_credentials
-from ftrun.plugins import Catalogue, Offer
-from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, validate
+from ftrun.measures import best_by, metric_directions
+from ftrun.parts import METRIC_NAME, Part
+from ftrun.plugins import Catalogue
+from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, shown, validate
 from ftrun.training_arguments import NOT_TAKEN, Refusal
 
-C = TypeVar("C", bound=Component)
 S = TypeVar("S", bound=Settings)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A component that the experiment uses, with its settings."""
-
-    use: str
-    offer: Offer
-    settings: Settings
-
-    def component(self, kind: type[C]) -> C:
-        """The component as what it is known to be."""
-        return cast(C, self.offer.component)
-
-    def table(self) -> dict[str, Any]:
-        """The table as a file has it, every default filled in."""
-        return {"use": self.use, **self.settings.model_dump(exclude_none=True)}
 
 
 @dataclass(frozen=True)
@@ -105,60 +89,6 @@ def make_plan(experiment: Experiment, catalogue: Catalogue) -> Plan:
     return plan
 
 
-def metric_directions(metrics: tuple[Part, ...], task: Task) -> dict[str, Direction]:
-    """The numbers that an evaluation yields on `task`, `loss` among them, and their better directions.
-
-    Raises:
-        ExperimentError: If a metric does not suit the task, or two yield the same number.
-    """
-    directions: dict[str, Direction] = {"loss": "min"}
-    problems: list[Problem] = []
-    for index, part in enumerate(metrics):
-        try:
-            yields = part.component(Metric).yields(part.settings, task)
-        except ExperimentError as error:
-            problems += [Problem(problem.message, f"metrics[{index}]", problem.hint) for problem in error.problems]
-            continue
-        if refused := [name for name in yields if not re.fullmatch(r"[\w .:/-]+", name)]:
-            problems.append(Problem(f"MLflow takes no metric with the name {refused[0]!r}", f"metrics[{index}]"))
-        if twice := sorted(set(yields) & set(directions)):
-            problems.append(Problem(f"{', '.join(twice)} is already measured", f"metrics[{index}]", "Leave one out."))
-        directions.update(yields)
-    if problems:
-        raise ExperimentError(*problems)
-    return directions
-
-
-def best_by(training: TrainingSettings, directions: Mapping[str, Direction], splits: Sequence[str]) -> BestBy | None:
-    """What makes one evaluation better than another, where anybody asks.
-
-    Args:
-        training: Says the metric as transformers does: "f1" or "eval_f1"; with several splits, that of the first, or of
-            the one that is named ("validation_mismatched/f1").
-        directions: The numbers that an evaluation yields, and their better directions.
-        splits: The evaluation splits, the main one first.
-
-    Raises:
-        ExperimentError: If no metric yields that number.
-    """
-    if not training.looks_for_best and training.metric_for_best_model is None:
-        return None
-    told = training.metric_for_best_model or "loss"
-    split, _, name = told.removeprefix("eval_").removeprefix("eval/").rpartition("/")
-    place = "training.metric_for_best_model"
-    if name not in directions:
-        close = nearest(name, directions)
-        hint = f"Did you mean {close}? " if close else ""
-        raise ExperimentError(
-            Problem(f'no metric here yields "{name}"', place, f"{hint}There are: {', '.join(directions)}.")
-        )
-    if split and split not in splits:
-        raise ExperimentError(Problem(f'there is no split "{split}"', place, f"There are: {', '.join(splits)}."))
-    prefix = "eval/" if len(splits) == 1 else f"eval/{split or splits[0]}/"
-    greater = directions[name] == "max" if training.greater_is_better is None else training.greater_is_better
-    return BestBy(f"{prefix}{name}", greater)
-
-
 def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
     origin = problem.origin or experiment.origin(problem.place)
     return Problem(problem.message, problem.place, problem.hint, origin or str(experiment.path))
@@ -173,11 +103,9 @@ class _Planner:
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan | None:
-        tables = dict(self.experiment.tables)
-        if "sweep" in tables:
-            self.problems.append(Problem("sweeps are not there yet; the word is reserved", "sweep"))
-            tables.pop("sweep")
-        settings = self.settings(ExperimentSettings, tables)
+        tables = self.experiment.tables
+        settings = self.settings(ExperimentSettings, tables, "", TOP_SPELLINGS, NOT_AT_TOP)
+        self.problems = [_as_to_write(problem, tables) for problem in self.problems]
         if settings is None:  # still say what is wrong inside the tables that are there
             settings = ExperimentSettings.model_construct(
                 **{"name": "", "seed": 0, "metrics": [], **self.sound(tables)}
@@ -186,6 +114,7 @@ class _Planner:
         tracking = self.settings(TrackingSettings, settings.tracking, "tracking")
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
+        self.check_unset(parts)
         if self.problems or training is None or tracking is None:
             return None
         dataset, model, collator, backend = (cast(Part, parts[kind]) for kind in _SINGLE)
@@ -211,7 +140,9 @@ class _Planner:
 
     def sound(self, tables: Mapping[str, Any]) -> dict[str, Any]:
         """The top-level values that are of the right form, for a look inside them."""
-        kept: dict[str, Any] = {key: value for key, value in tables.items() if isinstance(value, dict)}
+        kept: dict[str, Any] = {
+            key: value for key, value in tables.items() if isinstance(value, dict) and key != "metrics"
+        }
         metrics = tables.get("metrics")
         if isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics):
             kept["metrics"] = metrics
@@ -223,7 +154,7 @@ class _Planner:
         use = table.get("use")
         if not isinstance(use, str):
             names = ", ".join(sorted(self.catalogue.offers(kind)))
-            message = "this key is required" if use is None else f"must be the name of a {kind}, not {use!r}"
+            message = "this key is required" if use is None else f"must be the name of a {kind}, not {shown(use)}"
             self.problems.append(Problem(message, f"{place}.use", f"Installed: {names or 'none'}."))
             return None
         try:
@@ -232,14 +163,39 @@ class _Planner:
             self.problems += error.problems
             return None
         values = {key: value for key, value in table.items() if key != "use"}
+        name = self.metric_name(values, place) if kind == "metric" else None
         settings = self.settings(offer.component.settings, values, place)
         if settings is None:
             return None
         if offer.component.check:
-            for problem in offer.component.check(settings):
-                inside = f"{place}.{problem.place}" if problem.place else place
-                self.problems.append(Problem(problem.message, inside, problem.hint))
-        return Part(use, offer, settings)
+            self.problems += [problem.inside(place) for problem in offer.component.check(settings)]
+        return Part(use, offer, settings, name)
+
+    def metric_name(self, values: dict[str, Any], place: str) -> str | None:
+        """Takes `name` out of a metric's table: it is the runner's, and no setting of the metric's."""
+        name = values.pop("name", None)
+        if name is None or (isinstance(name, str) and re.fullmatch(METRIC_NAME, name)):
+            return name
+        message = f"must be at most 100 letters, digits, _, . and -, not {shown(name)}"
+        self.problems.append(Problem(message, f"{place}.name", 'Such as name = "f1_macro".'))
+        return None
+
+    def check_unset(self, parts: Mapping[Kind, Part | None]) -> None:
+        """Keys that were to be taken out may be absent, but not unknown: that is a slip, and changes nothing."""
+        tables: dict[str, type[Settings]] = {"training": TrainingSettings, "tracking": TrackingSettings}
+        tables |= {kind: part.offer.component.settings for kind, part in parts.items() if part}
+        for dotted in self.experiment.missed:
+            table, _, key = dotted.partition(".")
+            if table not in ExperimentSettings.model_fields:
+                known: Collection[str] = ExperimentSettings.model_fields
+            elif not key or table not in tables:
+                continue
+            else:
+                known = [f"{table}.{name}" for name in (*tables[table].model_fields, "use")]
+            if not any(dotted == name or dotted.startswith(f"{name}.") for name in known):
+                close = nearest(dotted if table in tables else table, known)
+                hint = f"Did you mean {close}?" if close else f"The keys there: {', '.join(known)}."
+                self.problems.append(Problem(f"there is no such key as {dotted}", "--unset", hint, "--unset"))
 
     def task(self, dataset: Part) -> Task | None:
         component = dataset.component(Dataset)
@@ -272,4 +228,37 @@ class _Planner:
             self.problems += error.problems
 
 
+def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:
+    """With how a top-level table or name is written, where a file has another form of it."""
+    key, _, entry = (problem.place or "").partition("[")
+    value = tables.get(key)
+    if key == "name":
+        message = f"must be letters, digits, ., _ and -, at most 128, the first a letter or digit, not {shown(value)}"
+        return Problem(message, key, 'Write name = "..." at the top of the file: its runs\' folders begin with it.')
+    if key == "metrics" and isinstance(value, dict):
+        hint = "Write [[metrics]], in double brackets, once for each metric."
+        return Problem("must be a list of tables, not one table", key, hint)
+    if key == "metrics" and value is not None:
+        one = value[int(entry.rstrip("]"))] if entry else value
+        use = one if isinstance(one, str) else "accuracy"
+        return replace(problem, hint=f'Write [[metrics]], and below it use = "{use}", once for each metric.')
+    if key not in (*_SINGLE, "training", "tracking") or value is None:
+        return problem
+    if isinstance(value, list):
+        return Problem("must be one table, not a list", key, f"Write [{key}], in single brackets.")
+    below = f'use = "{value}"' if isinstance(value, str) and key in _SINGLE else "its keys"
+    return replace(problem, hint=f"Write [{key}], and below it {below}.")
+
+
 _SINGLE: tuple[Kind, ...] = ("dataset", "model", "collator", "backend")
+_BELOW_TRAINING = Refusal("it is a setting of the training", "Write it below [training].")
+TOP_SPELLINGS = {"metric": "metrics", "data": "dataset", "data_set": "dataset", "train": "training"}
+"""What people may write for a key of the top level, and the key that is meant."""
+NOT_AT_TOP: Mapping[str, Refusal] = {
+    **dict.fromkeys([*TrainingSettings.model_fields, *OTHER_SPELLINGS], _BELOW_TRAINING),
+    **{key: Refusal(refusal.reason, refusal.instead) for key, refusal in NOT_TAKEN.items() if key != "seed"},
+    "sweep": Refusal("sweeps are not there yet; the word is reserved"),
+    "extends": Refusal("only a file extends another", "Write extends at the top of the file, in no profile."),
+    "profile": Refusal("profiles are a file's, and hold no profiles", "Choose one by --profile NAME."),
+}
+"""Keys that have no place at the top level, and why."""

@@ -147,6 +147,10 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     return plugin
 
 
+_RUNNERS: Mapping[Kind, frozenset[str]] = {kind: frozenset({"use"}) for kind in KINDS} | {
+    "metric": frozenset({"use", "name"})
+}
+"""Keys of a component's table that are the runner's own."""
 _OFFERING: Mapping[str, Kind] = {f"ftrun_{kind}s": kind for kind in KINDS}
 
 
@@ -173,5 +177,7 @@ def _components_of(module: Any, manager: pluggy.PluginManager) -> list[Component
             for component in answer:
                 if not isinstance(component, expected):
                     raise TypeError(f"{hook} returned {component!r}, which is no {expected.__name__}")
+                if taken := sorted(_RUNNERS[component.kind] & set(component.settings.model_fields)):
+                    raise TypeError(f'the settings of "{component.name}" have {taken[0]}, which is the runner\'s key')
                 components.append(component)
     return components

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ftrun.class_order import ClassOrder
-from ftrun.contracts import BuiltModel, Dataset, Direction, Evaluator, Metric, Model, Splits, Task
+from ftrun.contracts import BestBy, BuiltModel, Dataset, Evaluator, Model, Splits, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.plan import Plan, metric_directions
+from ftrun.measures import best_by, build_evaluator, metric_directions
+from ftrun.plan import Plan
 from ftrun.progress import Watcher
 
 
-def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, Mapping[str, Direction]]:
-    """The opened data set, and the numbers that the metrics yield on it with their better directions.
+def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
+    """The opened data set, and which number tells the best evaluation on it.
 
     Raises:
-        ExperimentError: If model or metrics do not suit what the data turns out to be.
+        ExperimentError: If model or metrics do not suit what the data turns out to be, or none yields that number.
     """
     watcher.working("opening the data set")
     splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
@@ -25,7 +26,8 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, Mapping[str, Direct
     if splits.task.kind not in plan.model.component(Model).kinds:
         message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {splits.task.kind}'
         raise ExperimentError(Problem(message, "model.use"))
-    return splits, metric_directions(plan.metrics, splits.task)
+    directions = metric_directions(plan.metrics, splits.task)
+    return splits, best_by(plan.training, directions, list(splits.evaluation))
 
 
 def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
@@ -40,4 +42,4 @@ def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
 def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluator]:
     """The metrics, ready to compute from what the model says as it says it."""
     order = ClassOrder(built, task)
-    return [order.evaluator(part.component(Metric).build(part.settings, task)) for part in plan.metrics]
+    return [order.evaluator(build_evaluator(part, task)) for part in plan.metrics]

@@ -29,7 +29,8 @@ from rich.text import Text
 
 from ftrun.contracts import EvaluationReport, Splits
 from ftrun.feeder import Delivery
-from ftrun.plan import Part, Plan
+from ftrun.parts import Part
+from ftrun.plan import Plan
 from ftrun.results import RunResult
 
 LINE_SECONDS = 10.0

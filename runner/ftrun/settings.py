@@ -57,9 +57,12 @@ def absolute_path(path: str) -> str:
 
 def absolute_folder(reference: str) -> str:
     """A reference as it is, or absolute where it is a folder that is there."""
-    # os.path.isdir is False for what cannot be a path, where Path's raises
-    is_folder = os.path.isdir(os.path.expanduser(reference))  # noqa: PTH111, PTH112
-    return absolute_path(reference) if is_folder else reference
+    return absolute_path(reference) if is_folder(reference) else reference
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a folder; what cannot be a path, or nobody may look at, is none."""
+    return os.path.isdir(os.path.expanduser(path))  # noqa: PTH111, PTH112 - Path's own raise for these
 
 
 LocalPath = Annotated[str, AfterValidator(absolute_path)]
@@ -125,7 +128,9 @@ def _problem(
     not_taken: Mapping[str, Refusal],
 ) -> Problem:
     path = [str(part) for part in detail["loc"]]
-    where = ".".join([*([place] if place else []), *path]) or None
+    where = place
+    for part in detail["loc"]:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
     value = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
@@ -139,20 +144,20 @@ def _problem(
         case "finite_number":
             return Problem(f"must be a finite number, not {value}", where)
         case "dict_type":
-            return Problem(f"must be a table, not {_shown(value)}", where)
+            return Problem(f"must be a table, not {shown(value)}", where)
         case "literal_error":
             close = nearest(value, _choices(detail)) if isinstance(value, str) else None
             hint = f'Did you mean "{close}"?' if close else None
             choices = detail["ctx"]["expected"]
             among = "one of " if " or " in choices else ""
-            return Problem(f"must be {among}{choices}, not {_shown(value)}", where, hint)
+            return Problem(f"must be {among}{choices}, not {shown(value)}", where, hint)
         case _:
-            return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {_shown(value)}", where)
+            return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {shown(value)}", where)
 
 
 def _unknown(
     key: str,
-    where: str | None,
+    where: str,
     model: type[Settings],
     other_spellings: Mapping[str, str],
     not_taken: Mapping[str, Refusal],
@@ -171,12 +176,12 @@ def _choices(detail: Any) -> list[str]:
     return [choice.strip("'") for choice in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as TOML has it."""
     if isinstance(value, bool):
         return str(value).lower()
-    shown = f'"{value}"' if isinstance(value, str) else repr(value)
-    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
+    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 class TrainingSettings(Settings):

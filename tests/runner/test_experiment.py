@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from ftrun.errors import ExperimentError
-from ftrun.experiment import load_experiment, parse_override
+from ftrun.experiment import load_experiment
+from ftrun.layers import parse_override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -144,7 +145,9 @@ def test_an_unknown_profile_is_told_with_the_known_ones(tmp_path: Path) -> None:
 
 KEYS = st.text("abc", min_size=1, max_size=2)
 TABLES = st.recursive(
-    st.integers() | st.booleans(), lambda inner: st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+    st.integers(-(2**63), 2**63 - 1) | st.booleans(),
+    lambda inner: st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
 )
 
 

@@ -157,7 +157,7 @@ def test_what_looks_for_the_best_evaluation_needs_evaluations(
 
 def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> None:
     from ftrun.contracts import BestBy
-    from ftrun.plan import best_by
+    from ftrun.measures import best_by
     from ftrun.settings import TrainingSettings
 
     directions: Any = {"loss": "min", "f1": "max"}

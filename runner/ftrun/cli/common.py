@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from ftrun.errors import FtrunError, Problem
-from ftrun.experiment import load_experiment, parse_override
+from ftrun.experiment import load_experiment
+from ftrun.layers import parse_override
 from ftrun.plan import Plan, make_plan
 from ftrun.plugins import Catalogue
 

@@ -7,7 +7,7 @@ import click
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.cli.run import run_all
 from ftrun.errors import ExperimentError
-from ftrun.experiment import parse_override
+from ftrun.layers import parse_override
 from ftrun.plugins import load_catalogue
 
 
