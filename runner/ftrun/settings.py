@@ -26,7 +26,7 @@ def _whole_from_one(steps: float) -> float:
     return int(steps) if steps >= 1 else steps
 
 
-Steps = Annotated[float, Field(gt=0), AfterValidator(_whole_from_one)]
+Steps = Annotated[float, Field(gt=0, lt=2**63), AfterValidator(_whole_from_one)]
 """A number of steps, or below 1 a fraction of all steps, which is rounded up: see `steps_of`."""
 
 
@@ -187,7 +187,7 @@ def shown(value: object) -> str:
 class TrainingSettings(Settings):
     """The `[training]` table: names and defaults of `transformers.TrainingArguments`, but for `OWN_KEYS`."""
 
-    num_train_epochs: PositiveFloat = Field(3.0, description="How often to go through the training split.")
+    num_train_epochs: PositiveFloat = Field(3.0, le=1e9, description="How often to go through the training split.")
     max_steps: int = Field(-1, description="Optimizer steps to train for; takes the place of num_train_epochs.")
     per_device_train_batch_size: PositiveInt = Field(8, description="Rows in a batch while training.")
     per_device_eval_batch_size: PositiveInt = Field(8, description="Rows in a batch while evaluating.")

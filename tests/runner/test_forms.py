@@ -287,7 +287,43 @@ TREES = st.recursive(
     max_leaves=12,
 )
 SOUND: dict[str, Any] = tomlkit.parse(TINY).unwrap()
-CHANGES = st.lists(st.tuples(st.lists(KEYS, min_size=1, max_size=3), TREES), min_size=1, max_size=4)
+NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats() | st.integers(1, 9)
+METRICS = st.fixed_dictionaries(
+    {"use": st.sampled_from(["f1", "accuracy", "glue", "recall", "ftrun:f1"])},
+    optional={"name": st.from_regex("[a-z0-9_.-]{1,4}"), "average": st.sampled_from(["macro", "micro", "binary"])},
+)
+LIKELY: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.from_regex("[A-Za-z0-9._-]{1,130}"),
+    "seed": st.integers(-1, 2**32),
+    "metrics": st.lists(METRICS, max_size=3),
+    "training.eval_steps": NUMBERS,
+    "training.save_steps": NUMBERS,
+    "training.warmup_steps": NUMBERS,
+    "training.learning_rate": NUMBERS,
+    "training.max_steps": NUMBERS,
+    "training.num_train_epochs": NUMBERS,
+    "training.per_device_train_batch_size": NUMBERS,
+    "training.eval_strategy": st.sampled_from(["no", "steps", "epoch", "best"]),
+    "training.load_best_model_at_end": st.booleans(),
+    "training.metric_for_best_model": st.sampled_from(["f1", "eval_f1", "loss", "f1_macro", "eval/accuracy"]),
+    "dataset.max_train_samples": NUMBERS,
+    "dataset": st.fixed_dictionaries(
+        {"use": st.just("files"), "train": st.text(max_size=9).map("{}.csv".format), "validation": WORDS},
+        optional={"text_columns": st.lists(st.text(max_size=2)), "class_names": st.lists(st.text(max_size=2))},
+    )
+    | st.fixed_dictionaries({"use": st.just("glue"), "task": st.sampled_from(["mrpc", "stsb", "x"])}),
+    "model.config": st.dictionaries(st.text(max_size=4), VALUES, max_size=3),
+    "model.max_length": NUMBERS,
+    "model.pad_token": st.text(max_size=4),
+    "collator": st.fixed_dictionaries({"use": st.just("fixed-length")}, optional={"length": NUMBERS}),
+    "tracking.experiment_name": st.text(max_size=9),
+}
+LIKELY_CHANGES = st.sampled_from(sorted(LIKELY)).flatmap(
+    lambda place: st.tuples(st.just(place.split(".")), LIKELY[place])
+)
+CHANGES = st.lists(
+    LIKELY_CHANGES | LIKELY_CHANGES | st.tuples(st.lists(KEYS, min_size=1, max_size=3), TREES), max_size=3
+)
 
 
 def changed(changes: list[tuple[list[str], Any]]) -> dict[str, Any]:
@@ -326,9 +362,7 @@ def test_any_table_is_a_plan_or_told(workdir: Path, catalogue: Catalogue, change
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(
-    st.dictionaries(st.lists(KEYS, min_size=1, max_size=4).map(".".join), TREES, max_size=4), st.lists(KEYS, max_size=2)
-)
+@given(CHANGES.map(lambda changes: {".".join(place): value for place, value in changes}), st.lists(KEYS, max_size=2))
 def test_any_options_are_a_plan_or_told(
     workdir: Path, catalogue: Catalogue, overrides: dict[str, Any], unset: list[str]
 ) -> None:

@@ -11,11 +11,15 @@ from ftrun.settings import PositiveInt, Settings
 from pydantic import Field
 
 
+LONGEST = 2**20
+"""Tokens in a row: beyond any model's, and short of what a slip of the finger would take all memory for."""
+
+
 class DynamicPaddingSettings(Settings):
     """Settings of the collator "dynamic-padding"."""
 
     pad_to_multiple_of: PositiveInt | None = Field(
-        None, description="Round the padded length up to a multiple of this."
+        None, le=LONGEST, description="Round the padded length up to a multiple of this."
     )
 
 
@@ -23,7 +27,7 @@ class FixedLengthSettings(Settings):
     """Settings of the collator "fixed-length"."""
 
     length: PositiveInt = Field(
-        128, description="Length of every row in tokens; the model's max_length must not be longer."
+        128, le=LONGEST, description="Length of every row in tokens; the model's max_length must not be longer."
     )
 
 
