@@ -10,7 +10,6 @@ from ftrun.contracts import Collate, Collator
 from ftrun.settings import PositiveInt, Settings
 from pydantic import Field
 
-
 LONGEST = 2**20
 """Tokens in a row: beyond any model's, and short of what a slip of the finger would take all memory for."""
 
