@@ -153,10 +153,12 @@ def _nested(overrides: Mapping[str, Any], origin: str) -> Table:
         table = tree
         for part in parents:
             table = _step_into(table, part, dotted, origin)
-        below = table.setdefault(last, _copied(value))
-        if isinstance(below, dict) and isinstance(value, dict):
+        below = table.get(last)
+        if last not in table:
+            table[last] = _copied(value)
+        elif isinstance(below, dict) and isinstance(value, dict):
             below |= _copied(value)
-        elif below != value:
+        else:
             raise ExperimentError(Problem("is set whole, and below it, too", dotted, "Say it in one.", origin))
     return tree
 

@@ -66,7 +66,7 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
         ("training.lr_scheduler_type", "cosine_with_min_lr", "needs lr_scheduler_kwargs"),
         ("training.dataloader_num_workers", 10**6, "less than or equal to 1024"),
         ("seed", -1, "greater than or equal to 0"),
-        ("name", "a/b", "match pattern"),
+        ("name", "a/b", "must be letters, digits"),
         ("modle", {"use": "x"}, "Did you mean model"),
         ("backend.use", "loops", 'Did you mean "loop"'),
         ("backend.use", "horovod", "Installed: accelerate, loop, trainer"),
