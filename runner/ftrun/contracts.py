@@ -410,10 +410,16 @@ class Metric(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Backend(Component):
-    """Who drives the training loop. `precisions` and `devices` are what it can do."""
+    """Who drives the training loop. `precisions` and `devices` are what it can do.
+
+    Attributes:
+        check_environment: Light: from the `[training]` settings and the environment variables to a problem for every
+            variable that would change a number against the file's word, with the variable's name as its place.
+    """
 
     kind: ClassVar[Kind] = "backend"
     build: Callable[[Any, TrainingSettings], BackendSession]
+    check_environment: Callable[[TrainingSettings, Mapping[str, str]], Sequence[Problem]] | None = None
     precisions: frozenset[str] = frozenset({"float32"})
     devices: frozenset[str] = frozenset({"cpu"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -76,13 +77,18 @@ class Plan:
         return public.model_dump(exclude_none=True)
 
 
-def make_plan(experiment: Experiment, catalogue: Catalogue) -> Plan:
+def make_plan(experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> Plan:
     """Find every part of an experiment and validate every setting.
+
+    Args:
+        experiment: What a file declares.
+        catalogue: Where its parts are found.
+        environ: The environment variables that it would run under.
 
     Raises:
         ExperimentError: With all that is wrong at once.
     """
-    planner = _Planner(experiment, catalogue)
+    planner = _Planner(experiment, catalogue, environ)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
@@ -97,9 +103,10 @@ def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
 class _Planner:
     """Gathers problems instead of stopping at the first."""
 
-    def __init__(self, experiment: Experiment, catalogue: Catalogue) -> None:
+    def __init__(self, experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str]) -> None:
         self.experiment = experiment
         self.catalogue = catalogue
+        self.environ = environ
         self.problems: list[Problem] = []
 
     def plan(self) -> Plan | None:
@@ -214,6 +221,8 @@ class _Planner:
                     f"It can on: {', '.join(sorted(backend.devices))}.",
                 )
             )
+        if backend.check_environment:
+            self.problems += backend.check_environment(plan.training, self.environ)
         if plan.task is None:
             return
         if plan.task.kind not in plan.model.component(Model).kinds:

@@ -20,6 +20,9 @@ from ftrun.errors import RunError
 STACK = ("ftrun", "torch", "transformers", "datasets", "accelerate", "evaluate", "mlflow", "tokenizers", "numpy")
 """The packages whose versions a run records, beside those of its plugins."""
 
+PROCESS_COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Where launchers say how many processes there are; Accelerate reads all of them."""
+
 
 @contextlib.contextmanager
 def environment_restored() -> Iterator[None]:
@@ -115,10 +118,15 @@ def refuse_several_processes() -> None:
     """Refuse to run as one of several processes, which this version cannot do.
 
     Raises:
-        RunError: If a launcher such as torchrun started more than one process.
+        RunError: If a launcher such as torchrun or mpirun started more than one process.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise RunError("this version of ftrun trains in one process; start it without torchrun or accelerate launch")
+    for name in PROCESS_COUNTS:
+        count = os.environ.get(name, "").strip()
+        if count not in ("", "1"):
+            raise RunError(
+                f"this version of ftrun trains in one process, and {name} is {count}; "
+                "start it without torchrun, mpirun or several processes of accelerate launch"
+            )
 
 
 def versions(extra: frozenset[str] = frozenset()) -> Mapping[str, str]:

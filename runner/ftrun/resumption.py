@@ -23,7 +23,7 @@ HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
 
 The device is compared as what it turned out to be.
 """
-ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor")
+ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
 """What the numbers depend on beside settings, data and packages, by its tags."""
 MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"

@@ -8,6 +8,8 @@ from ftrun import hookimpl
 from ftrun.contracts import Backend, BackendSession
 from ftrun.settings import Settings, TrainingSettings
 
+from ftrun_plugins.backends.environment import disagreements
+
 PRECISIONS = frozenset({"float32", "bfloat16"})
 DEVICES = frozenset({"cpu", "cuda", "mps"})
 
@@ -38,6 +40,7 @@ def ftrun_backends() -> Sequence[Backend]:
             summary="transformers' Trainer drives the loop, with its callbacks",
             precisions=PRECISIONS,
             devices=DEVICES,
+            check_environment=disagreements,
             build=_build_trainer,
         ),
         Backend(
@@ -45,6 +48,7 @@ def ftrun_backends() -> Sequence[Backend]:
             summary="A plain PyTorch loop, to read and to copy",
             precisions=PRECISIONS,
             devices=DEVICES,
+            check_environment=disagreements,
             build=_build_loop,
         ),
         Backend(
@@ -52,6 +56,7 @@ def ftrun_backends() -> Sequence[Backend]:
             summary="The same loop under Accelerate",
             precisions=PRECISIONS,
             devices=DEVICES,
+            check_environment=disagreements,
             build=_build_accelerate,
         ),
     ]

@@ -15,25 +15,40 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.errors import ExperimentError
 from ftrun.settings import TrainingSettings
 
 from ftrun_plugins.backends.checkpoints import random_states, restore_random_states
+from ftrun_plugins.backends.environment import disagreements, kept_from_libraries, recorded_variables
 
 TALKATIVE = ("transformers", "datasets", "huggingface_hub", "accelerate", "evaluate")
 """Libraries that print on the terminal by handlers of their own."""
 
 
 class TorchSession(ABC):
-    """Base of the backends here: device, seeding, and the state of the process."""
+    """Base of the backends here: device, seeding, and the state of the process.
+
+    Raises:
+        ExperimentError: If the environment asks for another device than the best one, where the file leaves it open.
+    """
 
     def __init__(self, training: TrainingSettings) -> None:
         self.training = training
         self.device = torch.device(_best_device() if training.device == "auto" else training.device)
+        found = training.model_copy(update={"device": self.device.type})
+        if problems := disagreements(found, os.environ):
+            raise ExperimentError(*problems)
         self._restore = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         determinism = _full_determinism() if self.training.full_determinism else contextlib.nullcontext()
-        for restored in (_generators(), _accelerate_state(), _quiet_libraries(), determinism):
+        for restored in (
+            _generators(),
+            kept_from_libraries(),
+            _accelerate_state(),
+            _quiet_libraries(),
+            determinism,
+        ):
             self._restore.enter_context(restored)
         return self
 
@@ -44,10 +59,12 @@ class TorchSession(ABC):
 
     def environment(self) -> Mapping[str, str]:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        variables = recorded_variables(os.environ)
         return {
             "device": name,
             "threads": str(torch.get_num_threads()),
             "precision": "bfloat16" if self.training.bf16 else "float32",
+            **({"variables": variables} if variables else {}),
         }
 
     def seed(self, seed: int) -> None:

@@ -30,8 +30,8 @@ def command(context: click.Context, as_json: bool) -> int:
       ftrun cache            where it is, what it takes, and what was used last
       ftrun cache clear      remove all of it but what a run is using now
 
-    It is below HF_DATASETS_CACHE or HF_HOME where these are set, beside the data sets that the datasets library
-    keeps; those are shown and removed with `hf cache`.
+    It is below HF_DATASETS_CACHE or HF_HOME where these are set, beside what the datasets library keeps itself,
+    which is left alone.
     """
     if context.invoked_subcommand is None:
         _show(as_json)

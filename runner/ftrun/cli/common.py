@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,14 +36,20 @@ def experiment_options(function: F) -> F:
 
 
 def load_plan(
-    path: str, catalogue: Catalogue, profile: str | None, overrides: Sequence[str], unset: Sequence[str]
+    path: str,
+    catalogue: Catalogue,
+    profile: str | None,
+    overrides: Sequence[str],
+    unset: Sequence[str],
+    environ: Mapping[str, str] = os.environ,
 ) -> Plan:
     """The plan of a file with the command's options.
 
     Raises:
         ExperimentError: If anything about it is wrong.
     """
-    return make_plan(load_experiment(Path(path), profile, dict(map(parse_override, overrides)), unset), catalogue)
+    experiment = load_experiment(Path(path), profile, dict(map(parse_override, overrides)), unset)
+    return make_plan(experiment, catalogue, environ)
 
 
 def announce_killed() -> None:

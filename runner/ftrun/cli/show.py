@@ -18,7 +18,7 @@ def command(file: str, profile: str | None, overrides: tuple[str, ...], unset: t
     comment that tells who provides each part.
     """
     try:
-        plan = load_plan(file, load_catalogue(), profile, overrides, unset)
+        plan = load_plan(file, load_catalogue(), profile, overrides, unset, environ={})
     except ExperimentError as error:
         tell(error, file)
         return WRONG
