@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -291,19 +292,54 @@ def test_too_few_rows_for_a_batch_are_told(tiny: Path) -> None:
     assert "training.dataloader_drop_last: the 5 rows to train on make no whole batch" in result.error
 
 
-def test_weights_decay_where_trainer_has_them_decay(tiny: Path) -> None:
+SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 99}
+T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 99}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "bert": SMALL,
+    "roberta": SMALL,
+    "electra": {**SMALL, "embedding_size": 8},
+    "albert": {**SMALL, "embedding_size": 8},
+    "deberta-v2": {**SMALL, "relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]},
+    "mpnet": SMALL,
+    "modernbert": {**SMALL, "pad_token_id": 0},
+    "qwen2": {**SMALL, "num_key_value_heads": 1, "pad_token_id": 0},
+    "distilbert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "vocab_size": 99},
+    "xlnet": {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32, "vocab_size": 99},
+    "t5": T5,
+    "mt5": T5,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_decay_where_trainer_has_them_decay(tmp_path: Path, family: str) -> None:
+    import torch
     from ftrun.settings import TrainingSettings
     from ftrun_plugins.backends.optimization import build_optimizer
-    from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
+    from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
 
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    distil = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32}
-    for kind, values in {"bert": small, "roberta": small, "modernbert": small, "distilbert": distil}.items():
-        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **values))
-        optimizer = build_optimizer(model, TrainingSettings(weight_decay=0.1))
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
-        decayed = {names[id(parameter)] for parameter in optimizer.param_groups[0]["params"]}
-        assert decayed == set(Trainer.get_decay_parameter_names(None, model)), kind
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **FAMILIES[family]))
+    twin = copy.deepcopy(model)
+    arguments = TrainingArguments(str(tmp_path), weight_decay=0.1, use_cpu=True, report_to=[])
+    ours = build_optimizer(model, TrainingSettings(weight_decay=0.1))
+    theirs = Trainer(twin, arguments).create_optimizer()
+    assert type(ours) is type(theirs)
+    for mine, trainers in zip(ours.param_groups, theirs.param_groups, strict=True):
+        assert names_of(model, mine) == names_of(twin, trainers)
+        assert {**mine, "params": 0} == {**trainers, "params": 0}
+    assert all(len(group["params"]) for group in ours.param_groups)
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        one.grad = torch.randn_like(one)
+        other.grad = one.grad.clone()
+    ours.step()
+    theirs.step()
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def names_of(model: Any, group: Mapping[str, Any]) -> list[str]:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(parameter)] for parameter in group["params"]]
 
 
 def test_the_horizon_counts_steps_and_epochs() -> None:

@@ -10,6 +10,11 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import TrainingSettings, steps_of
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel, get_scheduler
+from transformers.trainer_pt_utils import get_parameter_names
+
+WITHOUT_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+"""Names of parameters that do not decay, as in `Trainer.get_decay_parameter_names`, whose module takes half a second to
+import."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,15 @@ class Horizon:
 
 
 def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW as Trainer sets it up: weight decay on all but biases and the weights of norms."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]  # biases, and the weights of norms
+    """AdamW as Trainer sets it up: weight decay by its own rule, which leaves out biases (relative ones, too) and
+    norms, by their type or by their name.
+    """
+    decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], WITHOUT_DECAY))
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
         [
-            {"params": matrices, "weight_decay": training.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": [p for name, p in trained if name in decaying], "weight_decay": training.weight_decay},
+            {"params": [p for name, p in trained if name not in decaying], "weight_decay": 0.0},
         ],
         lr=training.learning_rate,
         betas=(training.adam_beta1, training.adam_beta2),
