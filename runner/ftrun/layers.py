@@ -114,9 +114,9 @@ class Layers:
         for key, value in sorted(layer.items(), key=lambda item: _index(item[0]) or 0):
             index = _index(key)
             if index is None or index > len(entries):
-                are = "is one entry" if len(entries) == 1 else f"are {len(entries)} entries"
+                count = "one entry" if len(entries) == 1 else f"{len(entries)} entries"
                 hint = f"Say {dotted}.0 for the first, {dotted}.{len(entries)} for one more."
-                raise ExperimentError(Problem(f"there {are}, by number", f"{dotted}.{key}", hint, origin))
+                raise ExperimentError(Problem(f"{dotted} is a list of {count}", f"{dotted}.{key}", hint, origin))
             if index == len(entries):
                 entries.append(None)
             entries[index] = self._laid_over(entries[index], value, origin, (*place, key))

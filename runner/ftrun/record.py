@@ -131,7 +131,7 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
         "ftrun.backend": plan.backend.use,
         "ftrun.seed": str(plan.seed),
         **{f"ftrun.{key}": value for key, value in machine().items()},
-        "mlflow.source.name": str(plan.path),
+        "mlflow.source.name": str(plan.path.absolute()),
         "mlflow.source.type": "LOCAL",
         "mlflow.user": _user(),
         **{f"ftrun.{key}": value for key, value in environment.items()},

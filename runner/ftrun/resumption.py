@@ -189,7 +189,7 @@ def plan_resumption(
         ExperimentError: If there is no such run, or its settings have changed and may not.
         RunFinishedError: If nothing is left to do.
     """
-    folder = find_run(target, runs_folder)
+    folder = find_run(target, runs_folder, profile, overrides)
     mark_if_killed(folder)
     resumption = Resumption(folder, read_history(folder), allow_changes)
     resumption.refuse_finished()

@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.experiment import load_experiment
+from ftrun.experiment import Experiment, load_experiment
 from ftrun.feeder import deliver_later, read_state
 from ftrun.journal import History, RunFolder, mark_if_killed, read_history
 
 
-def find_run(target: str, runs_folder: Path) -> RunFolder:
+def find_run(
+    target: str, runs_folder: Path, profile: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> RunFolder:
     """The run that is meant by its name, its folder or MLflow's id, or the latest unfinished one of an experiment file.
+
+    Args:
+        target: What is said of it.
+        runs_folder: Where runs are looked for.
+        profile: With an experiment file: its profile, which may name the experiment otherwise.
+        overrides: With an experiment file: values by dotted key, which may do so, too.
 
     Raises:
         ExperimentError: If there is none.
@@ -23,7 +31,7 @@ def find_run(target: str, runs_folder: Path) -> RunFolder:
             return RunFolder(path.absolute())
     runs = _runs(runs_folder)
     if target.endswith(".toml"):
-        return _latest_unfinished(target, runs)
+        return _latest_unfinished(target, load_experiment(Path(target), profile, overrides), runs)
     for folder in runs:
         if read_state(folder).get("run_id") == target:
             return folder
@@ -76,8 +84,8 @@ def _recorded(folder: RunFolder) -> Mapping[str, Any]:
         return {}
 
 
-def _latest_unfinished(target: str, runs: Sequence[RunFolder]) -> RunFolder:
-    name = load_experiment(Path(target)).tables.get("name")
+def _latest_unfinished(target: str, experiment: Experiment, runs: Sequence[RunFolder]) -> RunFolder:
+    name = experiment.tables.get("name")
     of_this = [folder for folder in runs if _recorded(folder).get("name") == name]
     left = [folder for folder in of_this if read_history(folder).status != "FINISHED"]
     if not left:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ftrun.errors import Problem, nearest
-from ftrun.training_arguments import OTHER_SCHEDULES, Refusal
+from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SCHEDULES, Refusal
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -257,11 +257,11 @@ class TrainingSettings(Settings):
             return {**values, "eval_steps": 500}
         return values
 
-    @field_validator("lr_scheduler_type", mode="before")
+    @field_validator("lr_scheduler_type", "optim", mode="before")
     @classmethod
     def _say_why_not(cls, value: Any) -> Any:
-        if isinstance(value, str) and value in OTHER_SCHEDULES:
-            raise ValueError(f'"{value}" is not taken: {OTHER_SCHEDULES[value]}')
+        if isinstance(value, str) and (refusal := {**OTHER_SCHEDULES, **OTHER_OPTIMIZERS}.get(value)):
+            raise ValueError(f'"{value}" is not taken: {refusal.reason}')
         return value
 
     @model_validator(mode="after")

@@ -188,11 +188,26 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
 )
 """By key. A key of the installed TrainingArguments is here or in `TrainingSettings`; a test holds it to that."""
 
-OTHER_SCHEDULES: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("cosine_with_restarts", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay"),
-        "it needs lr_scheduler_kwargs, which are not there yet",
-    ),
-    **dict.fromkeys(("reduce_lr_on_plateau", "greedy"), "a schedule that follows the evaluations is not there yet"),
-}
+OTHER_SCHEDULES: Mapping[str, Refusal] = dict(
+    [
+        *_each(
+            "cosine_with_restarts cosine_with_min_lr cosine_warmup_with_min_lr warmup_stable_decay",
+            "it needs lr_scheduler_kwargs, which are not there yet",
+        ),
+        *_each("reduce_lr_on_plateau greedy", "a schedule that follows the evaluations is not there yet"),
+    ]
+)
 """The schedules of transformers that `lr_scheduler_type` does not take, and why."""
+
+OTHER_OPTIMIZERS: Mapping[str, Refusal] = dict(
+    _each(
+        "adafactor adagrad adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch_4bit adamw_torch_8bit "
+        "adamw_torch_npu_fused adamw_torch_xla ademamix ademamix_8bit apollo_adamw apollo_adamw_layerwise "
+        "galore_adafactor galore_adafactor_layerwise galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise "
+        "galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo paged_adamw_32bit paged_adamw_8bit "
+        "paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb "
+        "rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw schedule_free_radam schedule_free_sgd sgd stable_adamw",
+        "AdamW is the only optimizer so far",
+    )
+)
+"""The optimizers of transformers that `optim` does not take, and why."""

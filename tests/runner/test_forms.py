@@ -187,9 +187,9 @@ def test_unset_counts_a_list_as_it_was(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "place", "told"),
     [
-        ({"metrics.3.use": "f1"}, "metrics.3", "there is one entry, by number"),
+        ({"metrics.3.use": "f1"}, "metrics.3", "metrics is a list of one entry"),
         ({"metrics.use": "f1"}, "metrics.use", "Say metrics.0 for the first, metrics.1 for one more"),
-        ({"metrics.-1.use": "f1"}, "metrics.-1", "by number"),
+        ({"metrics.-1.use": "f1"}, "metrics.-1", "a list of one entry"),
         ({"name.x": 1}, "name.x", 'name is "tiny", and has no keys below it'),
         ({"training.max_steps.deep": 1, "training.max_steps": 2}, "training.max_steps", "whole"),
         ({"training.max_steps": 2, "training.max_steps.deep": 1}, "training.max_steps.deep", "sets whole"),

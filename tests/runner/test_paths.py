@@ -14,6 +14,7 @@ from ftrun.experiment import load_experiment
 from ftrun.plan import Plan, make_plan
 from ftrun.plugins import load_catalogue
 from ftrun.record import as_toml
+from ftrun.resumption import plan_resumption
 from ftrun.settings import HubIdOrFolder, LocalPath, Settings, validate
 from helpers import died_after, points_of, weights_of
 from pydantic import Field
@@ -123,3 +124,16 @@ def test_the_experiments_file_means_the_files_of_where_it_is_said(files: Path, t
     os.chdir("elsewhere")
     with pytest.raises(ExperimentError, match=r"dataset\.train: the run was begun with .*/data/train\.csv, and now"):
         ftrun.resume("tiny.toml", overrides=settings, runs_folder=files / "runs", progress=False)
+
+
+def test_an_experiments_file_finds_the_run_of_the_name_that_its_profile_gives(files: Path, tiny: Path) -> None:
+    tiny.write_text(tiny.read_text() + '[profile.short]\nname = "short"\ntraining = { save_strategy = "epoch" }\n')
+    undisturbed = ftrun.run(tiny, profile="short", progress=False)
+    died = died_after(undisturbed.run_folder, 6, "short-died")
+    catalogue = load_catalogue()
+    _, resumption = plan_resumption("tiny.toml", catalogue, {}, profile="short")
+    assert resumption.folder.path == died
+    with pytest.raises(ExperimentError, match="it has no run here"):
+        plan_resumption("tiny.toml", catalogue, {})
+    _, resumption = plan_resumption("tiny.toml", catalogue, {"name": "short", "training.save_strategy": "epoch"})
+    assert resumption.folder.path == died

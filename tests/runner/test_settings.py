@@ -83,9 +83,18 @@ def test_every_schedule_of_transformers_is_taken_or_refused_by_its_own_name() ->
     for schedule in SchedulerType:
         told = refused(lr_scheduler_type=schedule.value)
         if schedule.value in OTHER_SCHEDULES:
-            assert OTHER_SCHEDULES[schedule.value] in told["training.lr_scheduler_type"]
+            assert OTHER_SCHEDULES[schedule.value].reason in told["training.lr_scheduler_type"]
         else:
             assert not told
+
+
+def test_every_optimizer_of_transformers_is_taken_or_refused_by_its_own_name() -> None:
+    from transformers.training_args import OptimizerNames
+
+    taken = [optimizer.value for optimizer in OptimizerNames if not refused(optim=optimizer.value)]
+    assert sorted(taken) == ["adamw_torch", "adamw_torch_fused"]
+    told = {refused(optim=name.value).get("training.optim", "") for name in OptimizerNames if name.value not in taken}
+    assert all("AdamW is the only optimizer so far" in sentence for sentence in told)
 
 
 @given(st.floats(1e-6, 0.999999) | st.integers(1, 10**6), st.integers(1, 10**6))

@@ -81,7 +81,7 @@ def test_mlflow_has_tags_for_all_that_the_numbers_depend_on(tracked: ftrun.RunRe
     tags = client(tracked).get_run(tracked.run_id).data.tags
     for name in ("host", "device", "threads", "seed", "backend", "precision", "version.torch", "version.transformers"):
         assert tags[f"ftrun.{name}"], name
-    assert tags["mlflow.source.name"] == "tiny.toml"
+    assert tags["mlflow.source.name"] == str(tracked.run_folder.parent.parent / "tiny.toml")
 
 
 def test_mlflow_has_the_data_sets(tracked: ftrun.RunResult) -> None:
