@@ -348,7 +348,7 @@ def test_other_data_are_refused(tiny: Path) -> None:
     data.write_text("\n".join(map(json.dumps, rows[:-1])))
     result = ftrun.resume(folder, progress=False)
     assert result.status == "FAILED" and result.error
-    assert "the data's split train: the run was begun with" in result.error
+    assert "the data's split train for training: the run was begun with" in result.error
     assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
     records = [record for record in journal_of(folder) if record["type"] == "dataset"]
     assert [record["rows"] for record in records] == [30, 30, 29, 29]
