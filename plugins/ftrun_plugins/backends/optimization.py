@@ -78,7 +78,7 @@ def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch
     """AdamW as Trainer sets it up: weight decay by its own rule, which leaves out biases (relative ones, too) and
     norms, by their type or by their name.
     """
-    decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], WITHOUT_DECAY))
+    decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], WITHOUT_DECAY))  # type: ignore[no-untyped-call]
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     return torch.optim.AdamW(
         [
