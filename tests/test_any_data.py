@@ -57,7 +57,8 @@ class Table:
         if self.format == "parquet":
             return self._parquet()
         file = io.StringIO()
-        quoting = csv.QUOTE_ALL if self.quote_all else csv.QUOTE_MINIMAL
+        bare = any("\r" in str(cell) for row in self.rows for cell in row.values())  # which Python's writer leaves bare
+        quoting = csv.QUOTE_ALL if self.quote_all or bare else csv.QUOTE_MINIMAL
         writer = csv.writer(file, delimiter=self.delimiter, quoting=quoting, lineterminator=self.line_end)
         writer.writerow(self.header)
         writer.writerows([row.get(name) for name in row] for row in self.rows)

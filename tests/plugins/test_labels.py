@@ -189,6 +189,13 @@ def test_what_is_no_number_is_no_label_of_a_regression(labels: Any, words: str) 
         label(labels, [1.0, 2.0], kind="regression")
 
 
+def test_text_that_is_no_utf8_is_damage_and_no_fault_of_ours() -> None:
+    torn = pa.array([b"ok", b"\x80"], pa.binary()).view(pa.string())
+    rows = Dataset(pa.table({"text": torn, "label": ["x", "y"]}))
+    with pytest.raises(ExperimentError, match=r'train is damaged in column "text": .*UTF8'):
+        label(rows, ["x"])
+
+
 def test_classes_that_are_hardly_meant_are_said() -> None:
     assert "'ham', 'ham '" in "".join(label(["ham", "ham ", "spam"], ["ham"]).notices)
     assert 'is "label" the label column?' in "".join(label([f"id {i}" for i in range(60)], ["id 1"]).notices)

@@ -211,6 +211,8 @@ class _Split:
             elif not _fits(kind := self.table.schema.field(column).type, column == self.label):
                 hint = "Text, a number or a truth value fits; several labels a row are not there yet."
                 yield Problem(f'{self.name} has {kind} in column "{column}"', place, hint)
+            elif damage := _damage(self.table.column(column)):
+                yield Problem(f'{self.name} is damaged in column "{column}": {damage}', place)
 
     def text_problems(self) -> Iterator[Problem]:
         for name in self.settings.text_columns:
@@ -354,6 +356,15 @@ def _fits(kind: pa.DataType, label: bool) -> bool:
     fits = [pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating]
     fits += [pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null, *([] if label else [pa.types.is_temporal])]
     return any(fit(kind) for fit in fits)
+
+
+def _damage(column: pa.ChunkedArray) -> str | None:
+    """What is wrong with a column that was read, such as text that is no UTF-8; nothing before looks at every byte."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return None
 
 
 def _is_float32(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
