@@ -180,6 +180,8 @@ def test_a_regression_parses_what_is_a_number() -> None:
         (["1", "nan"], "'nan' in column .*row 2"),
         ([1.0, float("inf")], "inf in column .*row 2"),
         (["1", "1e39"], "'1e39' in column .*row 2"),
+        (["1", "-1e39"], "'-1e39' in column .*row 2"),
+        ([float("-inf"), 1.0], "-inf in column .*row 1"),
         ([True, False], "has classes in column"),
         (rows_of([0, 1], ClassLabel(names=["1 star", "2 stars"])), "has classes in column"),
     ],

@@ -151,14 +151,13 @@ class _Classes:
 
 
 def _whole(value: Any) -> int | None:
-    """The class id that a cell or a number is."""
+    """The class id that a cell or a number, which has no fraction, is."""
     if isinstance(value, bool):
         return None
     try:
-        number = int(value)
-    except (ValueError, OverflowError):
+        return int(value)
+    except ValueError:
         return None
-    return number if isinstance(value, str) or number == value else None
 
 
 def _spellings(value: Any) -> Sequence[str]:
