@@ -26,12 +26,13 @@ from ftrun_plugins.models.checkpoints import Checkpoint, open_checkpoint
 from ftrun_plugins.models.heads import Head, choose_head
 from ftrun_plugins.models.tokenizers import (
     Encoder,
-    check_vocabulary,
+    check_padding,
     first_line,
     fit_inputs,
     limit_of,
     load_tokenizer,
     tokenizer_digest,
+    unknown_to_model,
 )
 
 ENCODE_VERSION = 2
@@ -50,6 +51,7 @@ def from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
     has_head = _has_head(checkpoint, config)
     head = choose_head(checkpoint, config, task, settings) if has_head else Head(fresh=True)
     tokenizer = load_tokenizer(checkpoint, settings)
+    check_padding(config, tokenizer, checkpoint.place)
     _describe_task(config, task, settings, tokenizer, head)
     model, notices = _pretrained(checkpoint, config, head)
     told = [*checkpoint.notices, *head.notices, *notices]
@@ -66,6 +68,7 @@ def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
     checkpoint = open_checkpoint(settings.tokenizer, settings.revision, "model.tokenizer")
     tokenizer = load_tokenizer(checkpoint, settings)
     config = _fresh_config(settings, tokenizer)
+    check_padding(config, tokenizer, "model.config")
     _describe_task(config, task, settings, tokenizer, Head())
     try:
         model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
@@ -85,7 +88,7 @@ def _config(checkpoint: Checkpoint) -> PretrainedConfig:
     checkpoint.check_is_model()
     raw = checkpoint.read_json("config.json")
     kind = raw.get("model_type")
-    if kind is None:
+    if not isinstance(kind, str):
         raise checkpoint.error("its config.json names no model_type, so it is no model of transformers")
     if kind not in CONFIG_MAPPING:
         if "auto_map" in raw:
@@ -110,7 +113,11 @@ def _has_head(checkpoint: Checkpoint, config: PretrainedConfig) -> bool:
     """
     if config.architectures:
         return any(name.endswith("ForSequenceClassification") for name in config.architectures)
-    return not set(_outputs(config)).isdisjoint(checkpoint.weights)
+    try:
+        outputs = set(_outputs(config))
+    except Exception as error:  # shapes that do not fit are told by torch, each in its own way
+        raise checkpoint.error(f"its config.json makes no model: {first_line(error)}") from error
+    return not outputs.isdisjoint(checkpoint.weights)
 
 
 def _fresh_config(settings: ConfigurationSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
@@ -158,8 +165,8 @@ def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) ->
         ExperimentError: If the weights are damaged, or are not those of the configuration's model.
     """
     stored = set(checkpoint.weights)
-    dropped = set(_outputs(config)) & stored if head.fresh else set()
     try:
+        dropped = set(_outputs(config)) & stored if head.fresh else set()
         if dropped:
             loaded = _without(checkpoint, dropped, config)
         else:
@@ -172,7 +179,17 @@ def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) ->
     if fresh := sorted(info["missing_keys"]):
         heads = ", ".join(sorted({key.rpartition(".")[0] or key for key in fresh}))
         notices.append(f"freshly drawn, to be learnt: {heads} ({config.num_labels} outputs)")
+    if left := _left_over(model, info):
+        notices.append(f"its weights hold {len(left)} tensors that the model has no place for, such as {left[0]}")
     return model, notices
+
+
+def _left_over(model: PreTrainedModel, info: Mapping[str, Any]) -> list[str]:
+    """Stored tensors of the model below its head that its configuration does not ask for, such as further layers."""
+    base = model.base_model_prefix
+    parts = {name for name, _ in getattr(model, base, model).named_children()}
+    names = {key: key.removeprefix(f"{base}.").partition(".")[0] for key in info["unexpected_keys"]}
+    return sorted(key for key, part in names.items() if part in parts and "pooler" not in key)
 
 
 _LOADING: Mapping[str, Any] = {
@@ -244,7 +261,7 @@ def _built(
     notices: Sequence[str],
 ) -> BuiltModel:
     fit_inputs(tokenizer, model)
-    known_tokens = check_vocabulary(model, tokenizer, checkpoint.place)
+    known_tokens = unknown_to_model(model.config, tokenizer)
     limit = limit_of(model, tokenizer, task, settings.max_length)
     names = task.class_names or ()
     label_ids = {names.index(name): output for output, name in enumerate(head.class_names or ())}

@@ -15,8 +15,7 @@ from typing import Any
 
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
-from torch import nn
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ftrun_plugins.models import TextSettings
 from ftrun_plugins.models.checkpoints import Checkpoint
@@ -44,10 +43,20 @@ def load_tokenizer(checkpoint: Checkpoint, settings: TextSettings) -> PreTrained
     except Exception as error:  # tokenizers raises plain exceptions, and transformers all sorts
         raise _unreadable(checkpoint, error) from error
     tokenizer.name_or_path = checkpoint.source
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise checkpoint.error("it has no vocabulary, so no tokenizer comes of it", _sentencepiece_hint(checkpoint))
+    if lacking := _lacking_files(checkpoint, tokenizer):
+        message = f"it holds no tokenizer: neither tokenizer.json nor {lacking}, where its vocabulary would be"
+        raise checkpoint.error(message)
     _give_padding(tokenizer, checkpoint, settings)
     return tokenizer
+
+
+def _lacking_files(checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """The file without which transformers makes up a vocabulary of its own, and says nothing; None if none lacks."""
+    names = dict(tokenizer.vocab_files_names)
+    if checkpoint.holds(names.pop("tokenizer_file", "tokenizer.json")):
+        return None
+    wanted = [names[key] for key in ("vocab_file", "merges_file") if key in names]
+    return next((name for name in wanted if not checkpoint.holds(name)), None)
 
 
 def _unreadable(checkpoint: Checkpoint, error: Exception) -> ExperimentError:
@@ -146,28 +155,35 @@ def _positions(model: PreTrainedModel) -> int | None:
             padding = getattr(module, "padding_idx", None)
             first = getattr(module, "offset", 0) if padding is None else padding + 1
             counts.append(table.shape[0] - first)
+    if counts:  # some keep the numbers of the positions beside the table, and fewer of them
+        counts += [buffer.shape[-1] for name, buffer in model.named_buffers() if name.endswith("position_ids")]
     return min(counts, default=None)
 
 
-def check_vocabulary(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, place: str) -> int | None:
-    """How many tokens the model knows, if the tokenizer has more; None if it knows them all.
+def check_padding(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, place: str) -> None:
+    """Whether the token to pad with is one that the model knows.
 
     Raises:
-        ExperimentError: If the token to pad with is none that the model knows.
+        ExperimentError: If not.
     """
-    try:
-        embedding = model.get_input_embeddings()
-    except NotImplementedError:  # CANINE's is no table
-        return None
-    if not isinstance(embedding, nn.Embedding):
-        return None
-    known = embedding.num_embeddings
-    if tokenizer.pad_token_id >= known:
+    known = _known_tokens(config)
+    if known is not None and tokenizer.pad_token_id >= known:
         message = (
             f'the tokenizer pads with "{tokenizer.pad_token}", number {tokenizer.pad_token_id}, and the model knows'
         )
-        raise ExperimentError(Problem(f"{message} the tokens 0 to {known - 1}", place))
-    return known if max(tokenizer.get_vocab().values()) >= known else None
+        hint = "Name one that both know: [model] pad_token."
+        raise ExperimentError(Problem(f"{message} the tokens 0 to {known - 1}", place, hint))
+
+
+def unknown_to_model(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The first token, by its number, that the tokenizer has and the model has not; None if there is none."""
+    known = _known_tokens(config)
+    return known if known is not None and max(tokenizer.get_vocab().values()) >= known else None
+
+
+def _known_tokens(config: PretrainedConfig) -> int | None:
+    size = getattr(config, "vocab_size", None)  # CANINE hashes characters, and has none
+    return size if isinstance(size, int) else None
 
 
 def fit_inputs(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
