@@ -280,7 +280,7 @@ def test_rows_that_go_through_a_function_are_not_kept(bench: Bench) -> None:
     assert not bench.files
 
 
-@pytest.mark.parametrize("rows", [[1, 2], {"train": A}, iter([1]), None], ids=repr)
+@pytest.mark.parametrize("rows", [[1, 2], {"train": A}, iter([1]), None], ids=lambda rows: type(rows).__name__)
 def test_what_is_no_rows_is_refused_by_a_sentence(bench: Bench, rows: Any) -> None:
     with pytest.raises(ExperimentError, match="which is not what a data set's rows must be"):
         bench(rows)
