@@ -10,6 +10,8 @@ import torch
 from ftrun.contracts import Collate, Job, Rows
 from torch.utils.data import DataLoader, Sampler
 
+from ftrun_plugins.backends.workers import loader_options
+
 Batch = Mapping[str, torch.Tensor]
 
 
@@ -69,8 +71,8 @@ def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
         job.train,
         batch_sampler=batches,
         collate_fn=job.collate,
-        num_workers=job.training.dataloader_num_workers,
         generator=torch.Generator(),
+        **loader_options(job),
     )
 
 

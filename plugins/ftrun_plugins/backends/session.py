@@ -20,6 +20,7 @@ from ftrun.settings import TrainingSettings
 
 from ftrun_plugins.backends.checkpoints import random_states, restore_random_states
 from ftrun_plugins.backends.environment import disagreements, kept_from_libraries, recorded_variables
+from ftrun_plugins.backends.workers import child_signal_restored
 
 TALKATIVE = ("transformers", "datasets", "huggingface_hub", "accelerate", "evaluate")
 """Libraries that print on the terminal by handlers of their own."""
@@ -47,6 +48,7 @@ class TorchSession(ABC):
             kept_from_libraries(),
             _accelerate_state(),
             _quiet_libraries(),
+            child_signal_restored(),
             determinism,
         ):
             self._restore.enter_context(restored)

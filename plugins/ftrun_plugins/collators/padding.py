@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ftrun.contracts import Collate
@@ -12,8 +13,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 def dynamic(tokenizer: PreTrainedTokenizerBase, pad_to_multiple_of: int | None) -> Collate:
     """Pads to the longest row of the batch."""
-    pad = DataCollatorWithPadding(tokenizer, padding="longest", pad_to_multiple_of=pad_to_multiple_of)
-    return lambda rows: dict(pad([dict(row) for row in rows]))
+    return Padding(DataCollatorWithPadding(tokenizer, padding="longest", pad_to_multiple_of=pad_to_multiple_of))
 
 
 def fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Collate:
@@ -22,13 +22,25 @@ def fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Collate:
     Raises, when called:
         ExperimentError: If a row is longer.
     """
-    pad = DataCollatorWithPadding(tokenizer, padding="max_length", max_length=length)
+    return Padding(DataCollatorWithPadding(tokenizer, padding="max_length", max_length=length), longest=length)
 
-    def collate(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+
+@dataclass(frozen=True)
+class Padding:
+    """Pads a batch of rows; an object, which can be sent to the processes that collate.
+
+    Attributes:
+        pad: transformers' collator.
+        longest: The most tokens that a row may have; any number by default.
+    """
+
+    pad: DataCollatorWithPadding
+    longest: int | None = None
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         longest = max(len(row["input_ids"]) for row in rows)
-        if longest > length:
-            message = f"a row has {longest} tokens, more than the fixed length of {length}"
-            raise ExperimentError(Problem(message, "collator.length", f"Cut the text: [model] max_length = {length}."))
-        return dict(pad([dict(row) for row in rows]))
-
-    return collate
+        if self.longest is not None and longest > self.longest:
+            message = f"a row has {longest} tokens, more than the fixed length of {self.longest}"
+            hint = f"Cut the text: [model] max_length = {self.longest}."
+            raise ExperimentError(Problem(message, "collator.length", hint))
+        return dict(self.pad([dict(row) for row in rows]))

@@ -1,0 +1,124 @@
+"""Processes that collate batches change nothing, and outlive what stops a run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import psutil
+import pytest
+from helpers import BACKENDS, points_of, slow, weights_of
+
+SHORT = {"training.num_train_epochs": 1, "training.eval_strategy": "no", "training.learning_rate": 1e-3}
+
+
+@pytest.fixture
+def spawning() -> Iterator[None]:
+    """Processes are spawned, as on macOS; forkserver is Python 3.14's way on Linux."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+def curve(tiny: Path, **overrides: Any) -> tuple[dict[tuple[str, int], float], bytes]:
+    result = ftrun.run(tiny, overrides={**SHORT, **overrides}, progress=False)
+    assert result.status == "FINISHED", result.error
+    return points_of(result.run_folder), weights_of(result.run_folder)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_forked_workers_give_the_same_curve(tiny: Path, backend: str) -> None:
+    child_signal = signal.getsignal(signal.SIGCHLD)
+    workers = {"backend.use": backend, "training.dataloader_num_workers": 2, "training.num_train_epochs": 2}
+    assert curve(tiny, **workers) == curve(tiny, **{**workers, "training.dataloader_num_workers": 0})
+    assert signal.getsignal(signal.SIGCHLD) == child_signal
+
+
+@pytest.mark.parametrize("backend", [slow("loop"), slow("trainer"), "accelerate"])
+def test_spawned_workers_give_the_same_curve(tiny: Path, spawning: None, backend: str) -> None:
+    workers = {"backend.use": backend, "training.dataloader_num_workers": 2}
+    fixed = {"collator": {"use": "fixed-length", "length": 64}, "model.max_length": 64} if backend == "loop" else {}
+    assert curve(tiny, **workers, **fixed) == curve(tiny, **{**workers, "training.dataloader_num_workers": 0}, **fixed)
+
+
+def test_a_collator_that_cannot_be_sent_is_refused_by_a_sentence(
+    tiny: Path, spawning: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ftrun_plugins.collators.padding as padding
+
+    monkeypatch.setattr(padding, "dynamic", lambda *_: lambda rows: rows)
+    result = ftrun.run(tiny, overrides={"training.dataloader_num_workers": 1}, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "training.dataloader_num_workers: the collator's function cannot be sent to other processes" in result.error
+    assert "Set it to 0, or make it of functions and classes that a module holds" in result.error
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The children that collate, past their imports."""
+    told = {child: " ".join(child.cmdline()) for child in psutil.Process(process.pid).children()}
+    return [child for child, command in told.items() if "feeder" not in command and "resource_tracker" not in command]
+
+
+@pytest.mark.parametrize("method", ["fork", slow("spawn")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGHUP)])
+def test_what_stops_all_processes_of_a_run_leaves_a_checkpoint(tiny: Path, method: str, number: signal.Signals) -> None:
+    """Ctrl-C, `timeout`, a scheduler and a closed terminal signal the whole group."""
+    script = tiny.parent / "start.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        "if __name__ == '__main__':\n"
+        f"    multiprocessing.set_start_method('{method}')\n"
+        "    from ftrun.cli import main\n"
+        "    main()\n"
+    )
+    settings = ["training.max_steps=1000000", "training.dataloader_num_workers=2", "training.eval_strategy=no"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, str(script), str(tiny), "--json", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not any(
+            ("train/loss", 1) in points_of(folder.parent) for folder in tiny.parent.glob("runs/*/journal.jsonl")
+        ):
+            time.sleep(0.05)
+        workers = workers_of(process)
+        os.killpg(process.pid, number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number, err
+    assert number == signal.SIGHUP or "Traceback" not in err, (
+        err
+    )  # Python's resource tracker dies of SIGHUP, and says so
+    result = json.loads(out)
+    assert result["status"] == "KILLED"
+    assert Path(result["run_folder"], "checkpoints", f"checkpoint-{result['steps']}").is_dir()
+    assert workers and not any(worker.is_running() for worker in workers)
+
+
+def test_workers_of_a_killed_run_end(tiny: Path) -> None:
+    settings = ["training.max_steps=1000000", "training.dataloader_num_workers=2", "training.eval_strategy=no"]
+    options = [part for setting in settings for part in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ftrun", str(tiny), *options], stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(workers_of(process)) < 2:
+        time.sleep(0.05)
+    workers = workers_of(process)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert workers and not alive
