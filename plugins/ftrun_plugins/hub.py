@@ -5,6 +5,7 @@ The libraries' own answer to a missing network takes half a minute and names a f
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -78,14 +79,29 @@ def find(repo_id: str, kind: Kind, revision: str | None, place: str) -> Found:
     return found(tuple(sibling.rfilename for sibling in siblings or ()))
 
 
-def fetch(found: Found, patterns: Sequence[str] | None, revision: str | None = None) -> Path:
+def listing(found: Found) -> Sequence[str]:
+    """The paths of a repository's files, as the Hub says or as the cache remembers; empty if neither does."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    if not found.cached_only:
+        return found.files
+    try:
+        return [
+            file.path for file in get_cached_repo_tree(found.repo_id, repo_type=found.kind, revision=found.revision)
+        ]
+    except CachedRepoTreeNotFoundError:
+        return ()
+
+
+def fetch(found: Found, files: Sequence[str], revision: str | None = None, anew: bool = False) -> Path:
     """A folder on this disk with the files of a repository, fetched where the cache has them not.
 
     Args:
         found: The repository.
-        patterns: The files that are wanted, by path or glob; None for all. With `found.cached_only` others may be
-            there, too, and some of these may not.
+        files: The paths of those that are wanted; others may be there, too.
         revision: Another name of what `found` names: the commit, for more files of the same one.
+        anew: Whether to fetch what the cache has already, since it is damaged.
 
     Returns:
         The folder; its name is the commit.
@@ -103,7 +119,8 @@ def fetch(found: Found, patterns: Sequence[str] | None, revision: str | None = N
             repo_type=found.kind,
             revision=revision or found.revision,
             local_files_only=found.cached_only,
-            allow_patterns=None if patterns is None else list(patterns),
+            allow_patterns=[glob.escape(file) for file in files],
+            force_download=anew,
         )
     except LocalEntryNotFoundError as error:
         if found.cached_only:

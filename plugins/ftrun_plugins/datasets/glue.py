@@ -30,7 +30,7 @@ def build(settings: GlueSettings) -> Splits:
         name=f"{settings.path}/{settings.task}",
         source=opened.source,
         digest=opened.digest,
-        notices=notices,
+        notices=[*opened.notices, *notices],
     )
 
 

@@ -27,6 +27,6 @@ def build(settings: HubSettings) -> Splits:
         name=f"{settings.path}/{settings.name}" if settings.name else settings.path,
         source=opened.source,
         digest=opened.digest,
-        notices=notices,
+        notices=[*opened.notices, *notices],
         train_split=settings.train_split,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ftrun.errors import ExperimentError, Problem
 
@@ -15,6 +15,8 @@ from ftrun_plugins import hub
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+
+    from ftrun_plugins.datasets.configurations import Configuration
 
 
 @dataclass(frozen=True)
@@ -25,75 +27,96 @@ class Opened:
         splits: The rows by split.
         source: A URL, or a path.
         digest: The commit, or a checksum of the files.
+        notices: Sentences that a person should read.
     """
 
     splits: DatasetDict
     source: str
     digest: str
+    notices: Sequence[str] = ()
 
 
 def open_repository(path: str, name: str | None, revision: str | None) -> Opened:
-    """Open a data set of the Hub, or of a folder that is laid out like one.
+    """Open one configuration of a data set of the Hub, or of a folder that is laid out like one.
+
+    Args:
+        path: The folder, or the id on the Hub.
+        name: The configuration; by default the default one, or the only one.
+        revision: Branch, tag or commit on the Hub.
 
     Raises:
-        ExperimentError: If there is no such data set, configuration or revision.
+        ExperimentError: If there is no such data set, configuration or revision, or it cannot be read.
         RunError: If it is not in the cache and the Hub is out of reach.
     """
     if Path(path).is_dir():
-        files = sorted(file for file in Path(path).rglob("*") if file.is_file())
-        return Opened(_load(path, name), str(Path(path).absolute()), checksum(files))
-    found = hub.find(path, "dataset", revision, "dataset.path")
-    folder = _snapshot(found, name)
-    return Opened(_load(str(folder), name), f"https://huggingface.co/datasets/{path}", folder.name)
+        return _from_folder(Path(path).absolute(), name)
+    return _from_hub(hub.find(path, "dataset", revision, "dataset.path"), name)
 
 
-def _snapshot(found: hub.Found, name: str | None) -> Path:
-    """The repository's files of one configuration on this disk; the folder's name is the commit."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def _from_folder(folder: Path, name: str | None) -> Opened:
+    from ftrun_plugins.datasets.configurations import CARDS, choose_configuration
 
-    download = partial(
-        snapshot_download,
-        found.repo_id,
-        repo_type="dataset",
-        revision=found.revision,
-        local_files_only=found.cached_only,
-    )
-    try:
-        card = Path(download(allow_patterns="README.md"))
-        folder = Path(download(allow_patterns=_patterns(card / "README.md", name)))
-    except LocalEntryNotFoundError as error:
-        if not found.cached_only:
-            raise
-        raise hub.unreachable(found) from error
-    if not any(file.is_file() and file.name != "README.md" for file in folder.rglob("*")):
+    configuration = choose_configuration(folder, _files_in(folder), name)
+    files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
+    return Opened(_load(configuration, folder), str(folder), checksum(files))
+
+
+def _from_hub(found: hub.Found, name: str | None) -> Opened:
+    """From the files of one configuration alone; no others are fetched."""
+    from ftrun_plugins.datasets.configurations import CARDS, choose_configuration
+
+    listed = hub.listing(found)
+    folder = hub.fetch(found, [file for file in CARDS if file in listed])
+    names = listed or _files_in(folder)
+    if found.cached_only and not set(names) - set(CARDS):
         raise hub.unreachable(found)
-    return folder
+    configuration = choose_configuration(folder, names, name)
+    fetch = partial(hub.fetch, found, configuration.paths, folder.name)
+    fetch()
+    rows = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
+    source = f"https://huggingface.co/datasets/{found.repo_id}"
+    return Opened(rows, source, folder.name, hub.cache_notices(found, folder))
 
 
-def _patterns(card: Path, name: str | None) -> list[str] | None:
-    """The files of a configuration as the repository's card declares them; None for all files."""
-    from huggingface_hub import DatasetCard
-
-    configs = (DatasetCard.load(card).data.to_dict().get("configs") or []) if card.exists() else []
-    config = next((entry for entry in configs if entry.get("config_name") == name), None)
-    if not config or "data_files" not in config:
-        return None
-    files = config["data_files"]
-    paths = [entry["path"] for entry in files if isinstance(entry, dict)] if isinstance(files, list) else [files]
-    flat = [path for entry in paths for path in ([entry] if isinstance(entry, str) else entry)]
-    return ["README.md", *flat]
+def _files_in(folder: Path) -> list[str]:
+    return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
-def _load(path: str, name: str | None) -> DatasetDict:
-    from datasets import DatasetDict, load_dataset
+def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> DatasetDict:
+    """The rows, from the cache of `datasets` or prepared anew; files that cannot be read are fetched anew, once.
+
+    Raises:
+        ExperimentError: If they cannot be read.
+    """
+    from datasets import DatasetDict, DownloadMode, load_dataset_builder
+
+    from ftrun_plugins.datasets.configurations import reader
 
     try:
-        loaded = load_dataset(path, name)
-    except ValueError as error:  # "BuilderConfig ... not found", "Config name is missing": both list the names
-        raise ExperimentError(Problem(str(error).replace("\n", " "), "dataset.name" if name else "dataset")) from error
-    assert isinstance(loaded, DatasetDict)
-    return loaded
+        kind, arguments = reader(configuration, folder)
+        builder = load_dataset_builder(kind, **arguments)
+        builder.download_and_prepare()
+    except ExperimentError:
+        raise
+    except Exception as error:  # each format is read by a library with errors of its own
+        if fetch_anew is None:
+            raise _unreadable(folder, error) from error
+        fetch_anew()
+        return _load(configuration, folder)
+    try:
+        rows = builder.as_dataset()
+    except Exception:  # what was prepared before is damaged
+        builder.download_and_prepare(download_mode=DownloadMode.REUSE_CACHE_IF_EXISTS)
+        rows = builder.as_dataset()
+    assert isinstance(rows, DatasetDict)
+    return rows
+
+
+def _unreadable(folder: Path, error: BaseException) -> ExperimentError:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = " ".join(str(error).split()).replace(f"{folder}/", "") or type(error).__name__
+    return ExperimentError(Problem(f"the data set cannot be read: {said}", "dataset.path"))
 
 
 def checksum(files: Iterable[Path]) -> str:
