@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -95,6 +96,22 @@ def ftrun_command(begin_ftrun: Begin) -> Ftrun:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store of MLflow with its tables made, which takes longer than to fill it."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(workdir: Path, new_store: Path) -> Path:
+    """A new SQLite store in the working folder, where MLflow's own default is, for tests that are not about its making."""
+    return Path(shutil.copy(new_store, workdir))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -24,17 +25,19 @@ import pytest
 from ftrun.feeder import delivery
 from ftrun.journal import RunFolder
 from ftrun.tracking import deliver
-from helpers import SHARED, Ftrun, journal_of, points_of
+from helpers import SHARED, Begin, Ftrun, journal_of, points_of
+
+pytestmark = pytest.mark.xdist_group("outages")
 
 LONG = {"training.num_train_epochs": 40, "training.eval_strategy": "steps", "training.eval_steps": 60}
 
 
 class Server:
-    """A real `mlflow server` on loopback."""
+    """A real `mlflow server` on loopback, without the eight processes that would run its jobs."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
+    def __init__(self, folder: Path, new_store: Path) -> None:
         self.folder = folder
+        shutil.copy(new_store, folder / "server.db")
         self.store = f"sqlite:///{folder / 'server.db'}"
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
@@ -44,7 +47,8 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
         self.log = (self.folder / "server.log").open("a")
-        self.process = subprocess.Popen([*command, "--workers", "1"], stdout=self.log, stderr=self.log)
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self.process = subprocess.Popen([*command, "--workers", "1"], stdout=self.log, stderr=self.log, env=environment)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
@@ -152,8 +156,8 @@ def experiment(request: pytest.FixtureRequest, tiny: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
+def server(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"), new_store)
     yield server
     server.stop()
 
@@ -316,26 +320,26 @@ def test_a_run_that_was_created_too_late_is_no_second_one(
 
 
 def test_a_store_that_somebody_else_has_locked_gets_everything(
-    experiment: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
+    experiment: Path, store: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
 ) -> None:
-    store = f"sqlite:///{experiment.parent / 'mlflow.db'}"
+    uri = f"sqlite:///{store}?timeout=1"
     locks: list[sqlite3.Connection] = []
 
     def lock() -> None:
-        connection = sqlite3.connect(experiment.parent / "mlflow.db", timeout=10, check_same_thread=False)
+        connection = sqlite3.connect(store, timeout=10, check_same_thread=False)
         connection.execute("BEGIN EXCLUSIVE")
         locks.append(connection)
 
     with when(lambda: state().get("run_id"), lock):
-        result = run(experiment, store, monkeypatch)
+        result = run(experiment, uri, monkeypatch)
     assert locks and delivery(RunFolder(result.run_folder)).pending > 0
-    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": store})
+    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": uri})
     assert done.returncode == 1 and "records are still pending" in done.stderr and "locked" in done.stderr
     locks[0].rollback()
     locks[0].close()
-    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": store})
+    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": uri})
     assert done.returncode == 0 and f"{result.run}: all of it is in MLflow" in done.stdout
-    assert_delivered_once(result, store)
+    assert_delivered_once(result, uri)
     assert ftrun_command("sync").stdout == ""
 
 
@@ -359,7 +363,7 @@ def test_a_slow_artifact_store_is_told_of(
 
 @pytest.mark.parametrize("where", ["a new SQLite store", "a server"])
 def test_two_runs_at_once_do_not_disturb_each_other(
-    experiment: Path, where: str, request: pytest.FixtureRequest
+    experiment: Path, where: str, request: pytest.FixtureRequest, begin_ftrun: Begin
 ) -> None:
     import mlflow
 
@@ -367,15 +371,8 @@ def test_two_runs_at_once_do_not_disturb_each_other(
     if where == "a server":
         store = request.getfixturevalue("server").uri
     settings = [f"--set={key}={json.dumps(value)}" for key, value in tracked().items()]
-    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--json", *settings]
     both = [
-        subprocess.Popen(
-            [*command, "--set", f"seed={seed}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "MLFLOW_TRACKING_URI": store},
-        )
+        begin_ftrun("tiny.toml", "--json", *settings, f"--set=seed={seed}", env={"MLFLOW_TRACKING_URI": store})
         for seed in (1, 2)
     ]
     results = []

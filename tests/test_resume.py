@@ -19,13 +19,14 @@ from typing import Any
 
 import ftrun
 import pytest
+from filelock import FileLock
 from ftrun.checkpoints import damage_of
 from ftrun.errors import ExperimentError, RunError
 from ftrun.execution import execute
 from ftrun.plugins import load_catalogue
 from ftrun.progress import Watcher
 from ftrun.resumption import RunFinishedError, plan_resumption
-from helpers import BACKENDS, Ftrun, died_after, journal_of, points_of, slow, weights_of
+from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -354,32 +355,29 @@ def test_other_data_are_refused(tiny: Path) -> None:
     assert [record["rows"] for record in records] == [30, 30, 29, 29]
 
 
-def test_a_run_that_goes_on_is_not_gone_on_with(tiny: Path) -> None:
+def test_a_run_that_goes_on_is_not_gone_on_with(
+    tiny: Path, begin_python: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = died_after(run(tiny, {}).run_folder, 6, "held")
-    code = f"from ftrun.journal import RunFolder; from pathlib import Path; import time\nwith RunFolder(Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout and holder.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match="is going on in another process"):
-            ftrun.resume(folder, progress=False)
-    finally:
-        holder.kill()
-        holder.communicate()
+    code = f"import pathlib, time, ftrun.journal\nwith ftrun.journal.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
+    Path("holder.py").write_text(code)
+    holder = begin_python("holder")
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", lambda lock, timeout: acquire(lock, timeout=timeout / 20))
+    with pytest.raises(RunError, match="is going on in another process"):
+        ftrun.resume(folder, progress=False)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_after_kill_9_the_next_command_says_so_and_resume_goes_on(
-    tiny: Path, backend: str, ftrun_command: Ftrun
+    tiny: Path, backend: str, begin_ftrun: Begin, ftrun_command: Ftrun
 ) -> None:
     longer = {"training.num_train_epochs": 10}
     undisturbed = run(tiny, {**longer, "backend.use": backend})
     settings = [f"--set={key}={value}" for key, value in {**SAVING, **longer}.items()]
     tiny.with_name("killed.toml").write_text('extends = "tiny.toml"\nname = "killed"\n')
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ftrun", "killed.toml", "--backend", backend, *settings],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = begin_ftrun("killed.toml", "--backend", backend, *settings)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(tiny.parent.glob("runs/killed-*/checkpoints/checkpoint-1*")):
         time.sleep(0.01)
@@ -395,30 +393,19 @@ def test_after_kill_9_the_next_command_says_so_and_resume_goes_on(
     assert_same_end(folder, undisturbed)
 
 
-def test_an_interrupted_run_names_the_command_that_goes_on(tiny: Path, ftrun_command: Ftrun) -> None:
+def test_an_interrupted_run_names_the_command_that_goes_on(
+    tiny: Path, begin_ftrun: Begin, ftrun_command: Ftrun
+) -> None:
     undisturbed = run(tiny, {"training.num_train_epochs": 30, "training.save_strategy": "epoch"})
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "ftrun",
-            "tiny.toml",
-            "--set",
-            "training.num_train_epochs=30",
-            "--set",
-            "training.save_strategy=epoch",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    longer = ("--set", "training.num_train_epochs=30", "--set", "training.save_strategy=epoch")
+    process = begin_ftrun("tiny.toml", *longer)
     folder = await_step(tiny.parent, undisturbed.run_folder)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     (command,) = [line for line in out.splitlines() if line.startswith("next")]
     assert "ftrun resume runs/" in command
-    done = ftrun_command(*command.split()[2:], env=dict(os.environ))
+    done = ftrun_command(*command.split()[2:])
     assert done.returncode == 0, done.stderr
     assert_same_end(folder, undisturbed)
 
@@ -467,15 +454,12 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("delay", [slow(0.0), 0.02, slow(0.05)])
-def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(tiny: Path, delay: float) -> None:
+def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(
+    tiny: Path, delay: float, begin_ftrun: Begin
+) -> None:
     undisturbed = run(tiny, {"training.num_train_epochs": 5})
     settings = [f"--set={key}={value}" for key, value in {**SAVING, "training.num_train_epochs": 5}.items()]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ftrun", "tiny.toml", "--json", *settings],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begin_ftrun("tiny.toml", "--json", *settings)
     folder = await_step(tiny.parent, undisturbed.run_folder, undisturbed.steps)
     time.sleep(delay)
     process.send_signal(signal.SIGTERM)
@@ -500,7 +484,7 @@ def await_step(workdir: Path, other_than: Path, step: int = 1) -> Path:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str) -> None:
+def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str, begin_python: Begin) -> None:
     code = (
         "import ftrun, os, signal, threading\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
@@ -514,10 +498,12 @@ def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, na
         "except KeyboardInterrupt:\n"
         "    print('interrupted')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    Path("program.py").write_text(code)
+    process = begin_python("program")
+    out, err = process.communicate(timeout=120)
     if name == "SIGINT":
-        assert done.stdout == "interrupted\n", done.stderr
+        assert out == "interrupted\n", err
     else:
-        assert done.returncode == -signal.SIGTERM
+        assert process.returncode == -signal.SIGTERM
     (folder,) = tiny.parent.glob("runs/*")
     assert journal_of(folder)[-1]["status"] == "KILLED"

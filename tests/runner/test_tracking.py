@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,9 @@ import pytest
 from ftrun.feeder import delivery
 from ftrun.journal import RunFolder
 from ftrun.tracking import deliver
-from helpers import journal_of, points_of, slow
+from helpers import Begin, Ftrun, journal_of, points_of, slow
+
+pytestmark = pytest.mark.xdist_group("tracking")
 
 TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}
 
@@ -124,6 +125,7 @@ def test_delivering_everything_again_makes_no_doubles(
     assert len(client(tracked).get_run(tracked.run_id).inputs.dataset_inputs) == 2
 
 
+@pytest.mark.usefixtures("store")
 def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +147,7 @@ def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
     assert stored(found) == points_of(result.run_folder)
 
 
+@pytest.mark.usefixtures("store")
 def test_a_failed_run_is_failed_in_mlflow_with_its_reason(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={**TRACKED, "training.learning_rate": 1e30}, progress=False)
     run = client(result).get_run(result.run_id)
@@ -158,18 +161,17 @@ def test_what_fails_before_training_is_no_run_in_mlflow(tiny: Path) -> None:
     assert not Path("mlflow.db").exists()
 
 
-def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path) -> None:
+@pytest.mark.usefixtures("store")
+def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path, begin_python: Begin) -> None:
     code = (
-        "import ftrun, sys; ftrun.run('tiny.toml', overrides={'tracking.enabled': True}, progress=False); "
-        "print('mlflow' in sys.modules)"
+        "import ftrun, sys; print(ftrun.run('tiny.toml', overrides={}, progress=False).run_id, 'mlflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    Path("program.py").write_text(code.format(TRACKED))
+    out, err = begin_python("program").communicate(timeout=120)
+    assert len(out.split()[0]) == 32 and out.split()[1] == "False", err
 
 
-def begin(tiny: Path, *settings: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "ftrun", "tiny.toml", "--json", "--set", "tracking.enabled=true"]
-    return subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+TRACKED_COMMAND = ("tiny.toml", "--json", "--set", "tracking.enabled=true")
 
 
 def await_step(tiny: Path, step: int) -> Path:
@@ -199,10 +201,13 @@ def await_end(folder: Path) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("with_feeder", [False, True])
-def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(tiny: Path, with_feeder: bool) -> None:
+def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(
+    tiny: Path, with_feeder: bool, begin_ftrun: Begin, ftrun_command: Ftrun
+) -> None:
     saving = ("--set", "training.save_strategy=steps", "--set", "training.save_steps=5")
-    process = begin(tiny, *saving, "--set", "training.num_train_epochs=20")
+    process = begin_ftrun(*TRACKED_COMMAND, *saving, "--set", "training.num_train_epochs=20")
     folder = await_step(tiny, 11)
     feeders = psutil.Process(process.pid).children() if with_feeder else []
     for victim in (psutil.Process(process.pid), *feeders):
@@ -210,7 +215,7 @@ def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(tin
     process.communicate()
     if with_feeder:
         assert journal_of(folder)[-1]["type"] != "end"
-        subprocess.run([sys.executable, "-m", "ftrun", "sync"], check=True, capture_output=True)
+        assert ftrun_command("sync").returncode == 0
     await_end(folder)
     status, error = status_in_mlflow(tiny, folder)
     assert status == "KILLED" and error.startswith("killed outright, after step ")
@@ -224,8 +229,10 @@ def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(tin
     assert points_of(undisturbed.run_folder) == points_of(folder)
 
 
-def test_a_second_ctrl_c_leaves_at_once(tiny: Path) -> None:
-    process = begin(tiny, "--set", "dataset.max_eval_samples=220", "--set", "training.num_train_epochs=10000")
+@pytest.mark.usefixtures("store")
+def test_a_second_ctrl_c_leaves_at_once(tiny: Path, begin_ftrun: Begin) -> None:
+    longer = ("--set", "dataset.max_eval_samples=220", "--set", "training.num_train_epochs=10000")
+    process = begin_ftrun(*TRACKED_COMMAND, *longer)
     folder = await_step(tiny, 3)
     process.send_signal(signal.SIGSTOP)  # both signals are there before the step can end
     process.send_signal(signal.SIGINT)
@@ -239,6 +246,7 @@ def test_a_second_ctrl_c_leaves_at_once(tiny: Path) -> None:
     assert status_in_mlflow(tiny, folder) == ("KILLED", "interrupted")
 
 
+@pytest.mark.usefixtures("store")
 def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,8 +262,9 @@ def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     assert run.info.status == "FAILED" and "this metric is broken" in run.data.tags["ftrun.error"]
 
 
+@pytest.mark.usefixtures("store")
 def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
 ) -> None:
     import ftrun_plugins.models.sequence_classification as models
 
@@ -263,21 +272,21 @@ def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
         patch.setattr(models, "from_config", lambda *_: 1 / 0)
         failed = ftrun.run(tiny, overrides=TRACKED, progress=False)
     assert failed.status == "FAILED" and failed.run_id is None
-    done = subprocess.run([sys.executable, "-m", "ftrun", "sync", failed.run], capture_output=True, text=True)
+    done = ftrun_command("sync", failed.run)
     assert done.returncode == 0 and "it ended before there was anything for MLflow" in done.stdout
     result = ftrun.resume(failed.run, progress=False)
     assert result.status == "FINISHED" and result.run_id
     assert stored(result) == points_of(result.run_folder)
 
 
-def test_sync_delivers_where_the_file_says(tiny: Path) -> None:
+def test_sync_delivers_where_the_file_says(tiny: Path, ftrun_command: Ftrun) -> None:
     other = tiny.parent / "a folder that is not there" / "other.db"
     result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": f"sqlite:///{other}"}, progress=False)
     assert result.run_id
     other.unlink()
     (result.run_folder / "mlflow.json").unlink()  # as if it had been killed before the first connection
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tiny.parent / 'mlflow.db'}"}
-    subprocess.run([sys.executable, "-m", "ftrun", "sync"], check=True, capture_output=True, env=environment)
+    done = ftrun_command("sync", env={"MLFLOW_TRACKING_URI": f"sqlite:///{tiny.parent / 'mlflow.db'}"})
+    assert done.returncode == 0, done.stderr
     assert other.exists() and not (tiny.parent / "mlflow.db").exists()
     assert json.loads((result.run_folder / "mlflow.json").read_text())["uri"] == f"sqlite:///{other}"
 
@@ -295,14 +304,8 @@ def test_the_journal_is_sent_again_if_it_has_become_shorter(
     assert stored(tracked) == before
 
 
-def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path) -> None:
-    command = [sys.executable, "-m", "ftrun", "tiny.toml", "tiny.toml", "--json", "--set", "tracking.enabled=true"]
-    process = subprocess.Popen(
-        [*command, "--set", "tracking.uri=http://127.0.0.1:9"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path, begin_ftrun: Begin) -> None:
+    process = begin_ftrun("tiny.toml", *TRACKED_COMMAND, "--set", "tracking.uri=http://127.0.0.1:9")
     folder = await_step(tiny, 12)
     while journal_of(folder)[-1]["type"] != "end":
         time.sleep(0.02)
