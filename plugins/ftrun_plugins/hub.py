@@ -125,7 +125,8 @@ def fetch(found: Found, files: Sequence[str], revision: str | None = None, anew:
     except LocalEntryNotFoundError as error:
         if found.cached_only:
             raise unreachable(found) from error
-        raise _broken_off(found, error.__cause__ or error) from error
+        cause = error.__cause__ or error
+        raise _refusal(cause, found) or _broken_off(found, cause) from error
     except Exception as error:  # the network may go, and the disk may fill, at any moment
         raise _refusal(error, found) or _broken_off(found, error) from error
     return Path(folder)
