@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ftrun.redaction import redacted
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -40,13 +42,17 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 class FtrunError(Exception):
-    """Base of everything that ftrun raises for a person to read; it never needs a traceback."""
+    """Base of everything that ftrun raises for a person to read; it never needs a traceback, and tells no secret."""
 
     def __init__(self, *problems: Problem | str) -> None:
         self.problems: Sequence[Problem] = tuple(
-            problem if isinstance(problem, Problem) else Problem(problem) for problem in problems
+            _without_secrets(problem if isinstance(problem, Problem) else Problem(problem)) for problem in problems
         )
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _without_secrets(problem: Problem) -> Problem:
+    return replace(problem, message=redacted(problem.message), hint=problem.hint and redacted(problem.hint))
 
 
 class ExperimentError(FtrunError):

@@ -23,7 +23,7 @@ from ftrun.contracts import (
 from ftrun.encoded_cache import EncodedCache
 from ftrun.encoding import Encoding
 from ftrun.errors import ExperimentError, FtrunError, RunError
-from ftrun.feeder import Delivery, Feeder, delivery
+from ftrun.feeder import Delivery, Feeder, delivery, missing_credentials
 from ftrun.journal import ERROR_TAG, RUNS_FOLDER, Journal, RunFolder
 from ftrun.plan import Plan
 from ftrun.plugins import Catalogue
@@ -40,6 +40,7 @@ from ftrun.record import (
     record_start,
     run_tags,
 )
+from ftrun.redaction import redacted
 from ftrun.reporter import RunReporter
 from ftrun.results import RunResult, Status
 from ftrun.resumption import Resumption
@@ -137,6 +138,8 @@ class _Execution:
         self.watcher.run_started(self.plan, self.folder.path)
         if self.resumption:
             self._tell_resumption(self.resumption)
+        if self.feeder and (missing := missing_credentials(self.folder, self.plan.tracking.uri)):
+            self.watcher.notice(f"MLflow is not told: {missing}")
         fit: FitResult | None = None
         status: Status = "FAILED"
         problem: FtrunError | None = None
@@ -155,7 +158,7 @@ class _Execution:
                 exit_status = 2 if isinstance(told, ExperimentError) else 1
             except (Exception, SystemExit) as fault:
                 log.exception("the run failed")
-                error = f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})"
+                error = redacted(f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})")
             return Outcome(self._end(status, error, fit), exit_status, problem, interruption.signal)
 
     def _asked_to_stop(self) -> None:

@@ -8,22 +8,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.layers import Layers, Table
 from ftrun.settings import NonNegativeInt, Settings, is_folder, shown
-
-
-def without_credentials(text: str) -> str:
-    """The text with user name and password taken out of every URI in it.
-
-    >>> without_credentials("https://me:secret@mlflow.example")
-    'https://mlflow.example'
-    """
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -43,10 +35,20 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def absolute_store(uri: str) -> str:
+    """A tracking URI as it holds from everywhere: that of a SQLite file in the working folder with the whole path.
+
+    >>> absolute_store("sqlite:////data/mlflow.db")
+    'sqlite:////data/mlflow.db'
+    """
+    found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(\?.*)?", uri)
+    return f"{found[1]}{quote(os.path.normpath(Path.cwd() / unquote(found[2])))}{found[3] or ''}" if found else uri
+
+
 class TrackingSettings(Settings):
     """The `[tracking]` table."""
 
-    uri: str | None = Field(
+    uri: Annotated[str, AfterValidator(absolute_store)] | None = Field(
         None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
     )
     experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")

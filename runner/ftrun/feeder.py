@@ -17,14 +17,22 @@ from typing import Any
 
 from filelock import FileLock
 
-from ftrun.experiment import without_credentials
+from ftrun.errors import RunError
+from ftrun.experiment import absolute_store
 from ftrun.journal import RunFolder, read_journal, write_whole
+from ftrun.redaction import HIDDEN, address, is_redacted, redacted_uri, redacted_values
 
 TELL_SECONDS = 0.5
+DEFAULT_STORE = "sqlite:///mlflow.db"
+"""MLflow's own, in the working folder."""
 TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 """Unless the user says otherwise: the feeder itself tries again, after a look at what has arrived. The client's own
 retries would create a run anew whose first creation was only answered too late."""
+
+
+class MissingCredentialsError(RunError):
+    """The credentials of a tracking URI are not on record, and not in the environment."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Delivery:
     """How far MLflow has a run.
 
     Attributes:
-        uri: Where, without credentials; None until MLflow was reached.
+        uri: Where, without credentials; None until that is known.
         run_id: MLflow's id of the run.
         pending: Records of the journal that MLflow has not got.
         error: Why the last attempt failed.
@@ -96,21 +104,85 @@ def _start(folder: RunFolder, uri: str | None, stdin: int) -> subprocess.Popen[b
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": meant_uri(uri)} if uri else {})},
+            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": _meant(uri)} if uri else {})},
         )
 
 
-def meant_uri(uri: str) -> str:
+def missing_credentials(folder: RunFolder, uri: str | None) -> str | None:
+    """What to do about credentials that a run needs to be delivered, as far as that is known without asking MLflow.
+
+    Args:
+        folder: The run's.
+        uri: Where its file says it is to go.
+    """
+    try:
+        target_uri(read_state(folder), uri, _meant(uri) if uri else _around())
+    except MissingCredentialsError as error:
+        return str(error)
+    return None
+
+
+def target_uri(state: Mapping[str, Any], uri: str | None, around: str) -> str | None:
+    """The whole URI that a run goes to: where it is already; else where its file says; else where the environment says.
+
+    Args:
+        state: What is remembered of its delivery.
+        uri: Where its file says it is to go.
+        around: Where the environment says.
+
+    Returns:
+        The URI; None for MLflow's own default.
+
+    Raises:
+        MissingCredentialsError: If its credentials are not on record, and the environment does not have them.
+    """
+    known = state.get("uri")
+    if known is None:
+        wanted = uri or around
+    else:
+        may_move = "run_id" not in state
+        wanted = around if around and (may_move or _is_same_store(around, known)) else known
+    return _completed(wanted, around) if wanted else None
+
+
+def _around() -> str:
+    return absolute_store(os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
+def _meant(uri: str) -> str:
     """The URI of the file; with the environment's credentials, if it is the environment's but for them."""
-    around = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return around if without_credentials(around) == uri else uri
+    try:
+        return _completed(uri, _around())
+    except MissingCredentialsError:
+        return uri
+
+
+def _is_same_store(uri: str, other: str) -> bool:
+    """Whether two URIs differ in their credentials alone."""
+    return address(redacted_uri(uri)) == address(redacted_uri(other))
+
+
+def _completed(uri: str, around: str) -> str:
+    """A URI, perhaps from a record, with the environment's credentials."""
+    if around and not is_redacted(around) and address(redacted_uri(around)) == address(uri):
+        return around
+    if not is_redacted(uri):
+        return uri
+    ways = "MLFLOW_TRACKING_URI to the whole URI"
+    if uri.startswith("http") and not is_redacted(plain := address(uri)):
+        if os.environ.get("MLFLOW_TRACKING_TOKEN") or os.environ.get("MLFLOW_TRACKING_USERNAME"):
+            return plain
+        ways += f", or to {plain} with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD beside it"
+    message = f"what {HIDDEN} stands for in {uri} is not on record; to have the run delivered, set {ways}"
+    raise MissingCredentialsError(message)
 
 
 def delivery(folder: RunFolder) -> Delivery:
     """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
     state = read_state(folder)
     pending = sum(1 for _ in read_journal(folder.journal, delivered_offset(folder, state)))
-    return Delivery(state.get("uri"), state.get("run_id"), pending, state.get("error"), state.get("doing"))
+    uri = state.get("uri")
+    return Delivery(uri and address(uri), state.get("run_id"), pending, state.get("error"), state.get("doing"))
 
 
 def read_state(folder: RunFolder) -> dict[str, Any]:
@@ -136,8 +208,9 @@ def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
 
 
 def write_state(folder: RunFolder, **changes: Any) -> None:
-    """Remember changes; for whoever holds `delivery_lock`."""
-    write_whole(folder.delivery, json.dumps({**read_state(folder), **changes}, indent=2) + "\n")
+    """Remember changes, without secrets; for whoever holds `delivery_lock`."""
+    state = redacted_values({**read_state(folder), **changes})
+    write_whole(folder.delivery, json.dumps(state, indent=2) + "\n")
 
 
 def delivery_lock(folder: RunFolder, timeout: float) -> FileLock:

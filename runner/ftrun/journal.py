@@ -28,6 +28,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ftrun.errors import RunError
+from ftrun.redaction import redacted_values
 
 Record = dict[str, Any]
 
@@ -142,11 +143,14 @@ class Journal:
         self._file = path.open("a", encoding="utf-8")
 
     def append(self, kind: str, **facts: Any) -> None:
-        """Add one record of this kind, stamped with the time in milliseconds.
+        """Add one record of this kind, stamped with the time in milliseconds, and without the secrets in its texts.
 
         Raises:
             RunError: If it cannot be written.
         """
+        self._write(kind, redacted_values(facts))
+
+    def _write(self, kind: str, facts: Record) -> None:
         record = {"type": kind, "time": int(time.time() * 1000), **facts}
         with self._lock, self._told():
             self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -158,10 +162,10 @@ class Journal:
         fresh = {key: value for key, value in told.items() if (key, step) not in self._points}
         if fresh:
             self._points.update({(key, step): value for key, value in fresh.items()})
-            self.append("metrics", step=step, values=fresh)
+            self._write("metrics", {"step": step, "values": fresh})
         if differing := {key: value for key, value in told.items() if self._points[key, step] != value}:
             self.differing += [(key, step) for key in differing]
-            self.append("differing", step=step, values=differing)
+            self._write("differing", {"step": step, "values": differing})
 
     def sync(self) -> None:
         """Return when everything is on disk."""

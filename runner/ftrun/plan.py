@@ -11,10 +11,11 @@ from typing import Any, TypeVar, cast
 
 from ftrun.contracts import Backend, Dataset, Kind, Model, Task
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, without_credentials
+from ftrun.experiment import Experiment, ExperimentSettings, TrackingSettings, flat
 from ftrun.measures import best_by, metric_directions
 from ftrun.parts import METRIC_NAME, Part
 from ftrun.plugins import Catalogue
+from ftrun.redaction import is_redacted, redacted_uri, redacted_values
 from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, shown, validate
 from ftrun.training_arguments import NOT_TAKEN, Refusal
 
@@ -56,7 +57,13 @@ class Plan:
         return {**named, **metrics}
 
     def resolved(self) -> dict[str, Any]:
-        """The whole experiment as a file would have it, every default filled in; it runs as it stands."""
+        """The whole experiment as a file would have it, every default filled in, and without secrets: it is recorded,
+        and shown. It runs as it stands, but for what needed a secret.
+        """
+        tables: dict[str, Any] = redacted_values(self._tables())
+        return tables
+
+    def _tables(self) -> dict[str, Any]:
         return {
             "format": 1,
             "name": self.name,
@@ -71,24 +78,29 @@ class Plan:
         }
 
     def _public_tracking(self) -> dict[str, Any]:
-        """The `[tracking]` table without credentials: it is recorded, and shown."""
-        uri = without_credentials(self.tracking.uri) if self.tracking.uri else None
+        uri = redacted_uri(self.tracking.uri) if self.tracking.uri else None
         public = self.tracking.model_copy(update={"experiment_name": self.experiment_name, "uri": uri})
         return public.model_dump(exclude_none=True)
 
 
-def make_plan(experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> Plan:
+def make_plan(
+    experiment: Experiment,
+    catalogue: Catalogue,
+    environ: Mapping[str, str] = os.environ,
+    needs_secrets: bool = True,
+) -> Plan:
     """Find every part of an experiment and validate every setting.
 
     Args:
         experiment: What a file declares.
         catalogue: Where its parts are found.
         environ: The environment variables that it would run under.
+        needs_secrets: Whether a setting that a record holds without its secret is refused, as it is of no use.
 
     Raises:
         ExperimentError: With all that is wrong at once.
     """
-    planner = _Planner(experiment, catalogue, environ)
+    planner = _Planner(experiment, catalogue, environ, needs_secrets)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
@@ -103,8 +115,11 @@ def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
 class _Planner:
     """Gathers problems instead of stopping at the first."""
 
-    def __init__(self, experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str], needs_secrets: bool
+    ) -> None:
         self.experiment = experiment
+        self.needs_secrets = needs_secrets
         self.catalogue = catalogue
         self.environ = environ
         self.problems: list[Problem] = []
@@ -171,6 +186,8 @@ class _Planner:
             return None
         values = {key: value for key, value in table.items() if key != "use"}
         name = self.metric_name(values, place) if kind == "metric" else None
+        if self.needs_secrets:
+            self.refuse_redacted(values, place)
         settings = self.settings(offer.component.settings, values, place)
         if settings is None:
             return None
@@ -203,6 +220,12 @@ class _Planner:
                 close = nearest(dotted if table in tables else table, known)
                 hint = f"Did you mean {close}?" if close else f"The keys there: {', '.join(known)}."
                 self.problems.append(Problem(f"there is no such key as {dotted}", "--unset", hint, "--unset"))
+
+    def refuse_redacted(self, values: Mapping[str, Any], place: str) -> None:
+        for key, value in flat(values, f"{place}."):
+            if is_redacted(value):
+                hint = f"Give it anew, with --set {key}=VALUE, or run or resume by the file that it came from."
+                self.problems.append(Problem("is recorded without its secret", key, hint))
 
     def task(self, dataset: Part) -> Task | None:
         component = dataset.component(Dataset)

@@ -15,6 +15,7 @@ from ftrun import hookspecs
 from ftrun.contracts import COMPONENTS, KINDS, Component, Kind
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.hookspecs import ENTRY_POINT_GROUP
+from ftrun.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +141,8 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
         plugin.components = _components_of(module, manager)
         plugin.observes = [hook for hook in _hooks_of(module, manager) if hook not in _OFFERING]
     except Exception as error:  # whatever somebody else's package does, it is that plugin's failure and no other's
-        plugin.failure = f"{type(error).__name__}: {error}"
-        plugin.trace = traceback.format_exc()
+        plugin.failure = redacted(f"{type(error).__name__}: {error}")
+        plugin.trace = redacted(traceback.format_exc())
         if manager.has_plugin(name):
             manager.unregister(name=name)
     return plugin

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TextIO
 
 from ftrun.errors import RunError
+from ftrun.redaction import redacted
 
 STACK = ("ftrun", "torch", "transformers", "datasets", "accelerate", "evaluate", "mlflow", "tokenizers", "numpy")
 """The packages whose versions a run records, beside those of its plugins."""
@@ -36,6 +40,18 @@ def environment_restored() -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextlib.contextmanager
+def output_redacted() -> Iterator[None]:
+    """Take the secrets out of what libraries print."""
+    out, err = RedactedStream(sys.stdout), RedactedStream(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            yield
+        finally:
+            out.finish()
+            err.finish()
+
+
 class _QuietHandler(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         pass  # a disk that is full is told once, where it ends the run
@@ -45,11 +61,41 @@ class _QuietHandler(logging.FileHandler):
             super().emit(record)
 
 
+class _RedactedFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+class RedactedStream(io.TextIOBase):
+    """Passes text on without the secrets in it, line by line; `finish` passes on what is left of a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Pass on the lines that are whole."""
+        lines, end, self._line = (self._line + text).rpartition("\n")
+        if end:
+            self._stream.write(redacted(lines) + end)
+        return len(text)
+
+    def flush(self) -> None:
+        """Have what was passed on written."""
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Pass on the last line, that has no end."""
+        line, self._line = self._line, ""
+        self._stream.write(redacted(line))
+        self._stream.flush()
+
+
 @contextlib.contextmanager
 def output_logged(path: Path) -> Iterator[None]:
     """Send what libraries log and warn of to a file, not to the terminal."""
     handler = _QuietHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_RedactedFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, ours = logging.getLogger(), logging.getLogger("ftrun")
     level = ours.level
     root.addHandler(handler)

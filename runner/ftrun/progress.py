@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -28,9 +29,11 @@ from rich.progress import (
 from rich.text import Text
 
 from ftrun.contracts import EvaluationReport, Splits
-from ftrun.feeder import Delivery
+from ftrun.experiment import absolute_store
+from ftrun.feeder import DEFAULT_STORE, Delivery
 from ftrun.parts import Part
 from ftrun.plan import Plan
+from ftrun.redaction import address, redacted, redacted_uri
 from ftrun.results import RunResult
 
 LINE_SECONDS = 10.0
@@ -132,7 +135,7 @@ class PlainWatcher(Watcher):
         self._rate = _Rate()
 
     def say(self, text: str | Text) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self.console.print(_public(text), highlight=False, soft_wrap=True, markup=False)
 
     def run_started(self, plan: Plan, run_folder: Path) -> None:
         self.say(_heading(plan, run_folder))
@@ -202,7 +205,7 @@ class LiveWatcher(PlainWatcher):
         self._live.stop()
 
     def say(self, text: str | Text) -> None:
-        self.console.print(text, highlight=False, markup=False)  # a terminal's lines break between words
+        self.console.print(_public(text), highlight=False, markup=False)  # a terminal's lines break between words
 
     def working(self, what: str) -> None:
         if what in self._passing:
@@ -273,6 +276,12 @@ class _Rate:
         return (step - self._first) / max(time.monotonic() - self._began, 1e-9)
 
 
+def _public(text: str | Text) -> str | Text:
+    """The text without secrets; it loses its colours only where it has some."""
+    plain = str(text)
+    return text if redacted(plain) == plain else redacted(plain)
+
+
 def _delivering(delivery: Delivery) -> str:
     doing = f", now {delivery.doing}" if delivery.doing else ""
     trouble = f" ({delivery.error})" if delivery.error else ""
@@ -338,11 +347,16 @@ def _next_command(result: RunResult) -> str:
 
 def open_mlflow(result: RunResult) -> str:
     """The command that shows a run in MLflow's pages."""
-    uri = result.tracking_uri or ""
+    uri = result.tracking_uri or absolute_store(DEFAULT_STORE)
+    command = f"{_command('mlflow')} ui"
     if uri.startswith("http"):
-        return f"open {uri}"
-    is_default = uri in ("", f"sqlite:///{Path.cwd() / 'mlflow.db'}")
-    return f"{_command('mlflow')} ui" if is_default else f"{_command('mlflow')} ui --backend-store-uri {uri}"
+        return f"open {uri.partition('?')[0]}"
+    if uri == absolute_store(DEFAULT_STORE):
+        return command
+    around = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if redacted_uri(around) != around and address(redacted_uri(around)) == uri:
+        return f'MLFLOW_BACKEND_STORE_URI="$MLFLOW_TRACKING_URI" {command}'
+    return f"{command} --backend-store-uri {shlex.quote(uri)}"
 
 
 def _command(name: str) -> str:

@@ -193,7 +193,8 @@ def plan_resumption(
     mark_if_killed(folder)
     resumption = Resumption(folder, read_history(folder), allow_changes)
     resumption.refuse_finished()
-    recorded = make_plan(load_experiment(recorded_experiment(folder, resumption.history)), catalogue)
+    begun = load_experiment(recorded_experiment(folder, resumption.history))
+    recorded = make_plan(begun, catalogue, needs_secrets=False)
     hint = ""
     if target.endswith(".toml"):
         hint = f"To go on with what was begun: ftrun resume {folder.name}. "

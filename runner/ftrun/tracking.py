@@ -8,6 +8,7 @@ its tag before it is created.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -24,19 +25,23 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from ftrun.experiment import without_credentials
+from ftrun.errors import FtrunError
+from ftrun.experiment import absolute_store
 from ftrun.feeder import (
     HTTP,
     TELEMETRY_OFF,
     Delivery,
+    MissingCredentialsError,
     delivered_offset,
     delivery,
     delivery_lock,
-    meant_uri,
     read_state,
+    target_uri,
     write_state,
 )
 from ftrun.journal import ERROR_TAG, RUN_TAG, Record, RunFolder, mark_if_killed, read_journal
+from ftrun.process import RedactedStream
+from ftrun.redaction import redacted, redacted_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,10 +79,11 @@ def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
 
 
 def _remember_failure(folder: RunFolder, error: Exception) -> None:
+    expected = isinstance(error, FtrunError)
     with folder.log.open("a", encoding="utf-8") as log:
-        log.write(without_credentials(traceback.format_exc()))
+        log.write(f"{error}\n" if expected else redacted(traceback.format_exc()))
     with contextlib.suppress(Timeout), delivery_lock(folder, timeout=1.0):
-        write_state(folder, error=without_credentials(f"{type(error).__name__}: {error}"))
+        write_state(folder, error=str(error) if expected else f"{type(error).__name__}: {error}")
 
 
 class _Delivery:
@@ -131,16 +137,29 @@ class _Delivery:
         may fail before there is anything to track. What cannot be opened now is told when there is.
         """
         with contextlib.suppress(Exception):
+            self._remember_target()
             file = _sqlite_file(self.target)
             if self.target.startswith("http") or (file and file.stat().st_size):
                 self.client.search_experiments(max_results=1)
 
+    def _remember_target(self) -> None:
+        """Where the run goes, before MLflow is asked: so it goes there, too, when gone on with in another folder."""
+        with delivery_lock(self.folder, timeout=LONGEST_WAIT):
+            self.state = read_state(self.folder)
+            if "uri" not in self.state:
+                self._remember(uri=redacted_uri(self.target), working_folder=str(Path.cwd()))
+
     @property
     def client(self) -> MlflowClient:
         if self._client is None:
-            with _first_opening(self.target):
+            with _first_opening(self.target), self._in_working_folder():
                 self._client = _opened(self.target)
         return self._client
+
+    def _in_working_folder(self) -> contextlib.AbstractContextManager[None]:
+        """MLflow puts the artifacts of a new SQLite store's experiments below the working folder."""
+        folder = Path(self.state.get("working_folder", "."))
+        return contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext()
 
     @property
     def target(self) -> str:
@@ -150,17 +169,11 @@ class _Delivery:
         return self._target
 
     def _choose(self) -> str:
-        """Where the run is already; else where the environment says; else where it was meant to go."""
         os.environ.update(TELEMETRY_OFF)
         import mlflow
 
-        current = mlflow.get_tracking_uri()
-        known = self.state.get("uri")
-        if known is None and self.uri is not None:
-            return meant_uri(self.uri)
-        is_meant = known is None or without_credentials(current) == known
-        may_move = "run_id" not in self.state and "MLFLOW_TRACKING_URI" in os.environ
-        return current if is_meant or may_move else str(known)
+        around = absolute_store(os.environ.get("MLFLOW_TRACKING_URI", ""))
+        return target_uri(self.state, self.uri, around) or mlflow.get_tracking_uri()
 
     @property
     def run_id(self) -> str:
@@ -187,7 +200,7 @@ class _Delivery:
 
     def _run(self, record: Record) -> None:
         if "run_id" not in self.state:
-            self._remember(uri=without_credentials(self.target))
+            self._remember(uri=redacted_uri(self.target))
             experiment_id = self._experiment(record["experiment_name"])
             run_ids = self._found(experiment_id)
             run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
@@ -304,7 +317,7 @@ def _first_opening(uri: str) -> Iterator[None]:
         yield
         return
     file = _sqlite_file(uri)
-    store = str(file.resolve()) if file else uri
+    store = str(file.resolve()) if file else redacted_uri(uri)
     name = f"ftrun-{os.getuid()}-{hashlib.sha256(store.encode()).hexdigest()[:16]}.lock"
     with FileLock(Path(tempfile.gettempdir()) / name):
         if file and not file.exists():
@@ -384,9 +397,13 @@ def _follow(folder: RunFolder) -> None:
             if not folder.journal.exists():  # the run folder was removed
                 return
             _remember_failure(folder, error)
+            if deadline is not None and isinstance(error, MissingCredentialsError):
+                return  # which no waiting brings
             connection = _Delivery(folder)
             wait, retry = retry, min(retry * 2, LONGEST_WAIT)
 
 
 if __name__ == "__main__":
+    sys.stdout = sys.stderr = output = RedactedStream(sys.stderr)
+    atexit.register(output.finish)
     _follow(RunFolder(Path(sys.argv[1])))

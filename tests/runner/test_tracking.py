@@ -131,14 +131,14 @@ def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
 ) -> None:
     monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 6.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:hunter2@127.0.0.1:9")
     result = ftrun.run(tiny, overrides=TRACKED, progress=False)
     assert result.status == "FINISHED" and result.run_id is None
     folder = RunFolder(result.run_folder)
     assert delivery(folder).pending == len(journal_of(result.run_folder))
     texts = {file.name: file.read_text() for file in result.run_folder.glob("*.*")}
     assert {"log.txt", "mlflow.json", "journal.jsonl"} <= set(texts)
-    assert not [name for name, text in texts.items() if "secret" in text]
+    assert not [name for name, text in texts.items() if "hunter2" in text]
     assert delivery(folder).uri == "http://127.0.0.1:9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tiny.parent / 'mlflow.db'}")
     later = deliver(folder)

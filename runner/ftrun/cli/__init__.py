@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 
 import click
 
 from ftrun.errors import nearest
+from ftrun.redaction import redacted
 
 COMMANDS = {
     "run": "Run experiments; `ftrun FILE` is short for it.",
@@ -76,8 +79,14 @@ def group() -> None:
     """
 
 
+def _tell_fault(kind: type[BaseException], fault: BaseException, trace: TracebackType | None) -> None:
+    """A fault of ours, as Python tells it but for the secrets in it."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, fault, trace))))
+
+
 def main() -> None:
     """The command's entry point; errors become exit codes here and in the commands, nowhere else."""
+    sys.excepthook = _tell_fault
     try:
         sys.exit(group.main(standalone_mode=False, prog_name="ftrun") or 0)
     except click.ClickException as error:

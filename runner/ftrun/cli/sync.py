@@ -34,6 +34,7 @@ def command(runs: tuple[str, ...]) -> int:
 
 def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.feeder import delivery
+    from ftrun.process import output_redacted
     from ftrun.runs import tracking_of
     from ftrun.tracking import deliver
 
@@ -44,7 +45,8 @@ def _sync(folder: RunFolder, quiet: bool) -> int:
         if not quiet:
             click.echo(f"{name}: it ended before there was anything for MLflow")
         return 0
-    after = deliver(folder, tracking_of(folder).get("uri"))
+    with output_redacted():
+        after = deliver(folder, tracking_of(folder).get("uri"))
     if after.pending:
         click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
         return 1
