@@ -186,12 +186,14 @@ def delivery(folder: RunFolder) -> Delivery:
 
 
 def read_state(folder: RunFolder) -> dict[str, Any]:
-    """What is remembered of the delivery of a run."""
+    """What is remembered of the delivery of a run; nothing where that cannot be read, so that it is delivered again,
+    which does no harm.
+    """
     try:
-        state: dict[str, Any] = json.loads(folder.delivery.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        state = json.loads(folder.delivery.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return state
+    return state if isinstance(state, dict) else {}
 
 
 def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
@@ -199,8 +201,8 @@ def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
 
     After a loss of power the journal may be shorter than it was. To send all of it again does no harm.
     """
-    offset = int(state.get("delivered", 0))
-    if offset == 0:
+    offset = state.get("delivered", 0)
+    if not isinstance(offset, int) or offset <= 0:
         return 0
     with folder.journal.open("rb") as journal:
         journal.seek(offset - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def record_predictions(
     for split, predicted in predictions.items():
         path = folder.predictions(split)
         table = _prediction_table(splits, split, predicted)
-        write_whole(path, json.dumps(table, ensure_ascii=False))
+        write_whole(path, json.dumps(table, ensure_ascii=False, default=str))  # such as a date in idx
         paths.append(path.relative_to(folder.path).as_posix())
         journal.append("artifact", path=paths[-1])
     shown = json.dumps([{"path": path, "type": "table"} for path in paths])
@@ -117,7 +118,7 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
         judged = [[names[label], names[value], label == value] for label, value in zip(labels, values, strict=True)]
     else:
         columns += ["label", "prediction"]
-        judged = [[label, value] for label, value in zip(labels, values, strict=True)]
+        judged = [[label, value if math.isfinite(value) else None] for label, value in zip(labels, values, strict=True)]
     data = [[*cells, *verdict] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
 

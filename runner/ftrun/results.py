@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,5 +42,6 @@ class RunResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The result as plain JSON values."""
-        return {**asdict(self), "run_folder": str(self.run_folder), "metrics": dict(self.metrics)}
+        """The result as plain JSON values; a number that is not finite, which JSON has not, is null."""
+        metrics = {key: value if math.isfinite(value) else None for key, value in self.metrics.items()}
+        return {**asdict(self), "run_folder": str(self.run_folder), "metrics": metrics}

@@ -212,3 +212,13 @@ def test_a_gradient_that_is_not_finite_is_known_before_a_checkpoint(workdir: Pat
     with pytest.raises(RunError, match="the gradient norm is inf at step 1"), reporter.checkpoint(1):
         raise AssertionError
     journal.close()
+
+
+def test_a_number_that_json_has_not_is_null_in_json_and_itself_in_python(workdir: Path) -> None:
+    metrics = {"eval/loss": float("nan"), "eval/mse": float("inf"), "eval/f1": 0.5}
+    result = ftrun.RunResult("tiny", "loop", "tiny-1", workdir, "FINISHED", metrics=metrics)
+    assert json.loads(json.dumps(result.as_json(), allow_nan=False))["metrics"] == {
+        **dict.fromkeys(("eval/loss", "eval/mse")),
+        "eval/f1": 0.5,
+    }
+    assert result.metrics["eval/mse"] == float("inf")

@@ -348,3 +348,22 @@ def sizes(paths: Iterable[Path]) -> list[int]:
         with contextlib.suppress(FileNotFoundError):
             found.append(path.stat().st_size)
     return [size for size in found if size]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"delivered": "all"}', "\0\0"])
+def test_what_is_remembered_of_a_delivery_and_cannot_be_read_counts_as_nothing(workdir: Path, content: str) -> None:
+    folder = RunFolder.create(workdir / "runs", "torn")
+    folder.journal.write_text('{"type": "run", "time": 1}\n')
+    folder.delivery.write_text(content)
+    assert delivery(folder).pending == 1 and delivery(folder).run_id is None
+
+
+def test_runs_are_synced_beside_one_whose_delivery_cannot_be_read(tiny: Path, ftrun_command: Ftrun) -> None:
+    torn = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
+    sound = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
+    for result in (torn, sound):
+        (result.run_folder / "mlflow.json").write_bytes(b"\xff{" if result is torn else b"{}")
+    done = ftrun_command("sync")
+    assert done.returncode == 0, done.stderr
+    for result in (torn, sound):
+        assert f"{result.run}: all of it is in MLflow, as {result.run_id}" in done.stdout
