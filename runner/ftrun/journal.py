@@ -19,7 +19,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,12 +133,7 @@ class Journal:
         self.path = path
         self.differing: list[tuple[str, int]] = []
         _remove_torn_end(path)
-        self._points: dict[tuple[str, int], float | str] = {
-            (key, record["step"]): value
-            for record, _ in read_journal(path)
-            if record["type"] == "metrics"
-            for key, value in record["values"].items()
-        }
+        self._points = _Points(path)
         self._lock = threading.Lock()
         self._file = path.open("a", encoding="utf-8")
 
@@ -159,11 +154,12 @@ class Journal:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add the points that are new; those that an earlier attempt of the run reported stand, and are compared."""
         told = {key: _json_number(value) for key, value in values.items()}
-        fresh = {key: value for key, value in told.items() if (key, step) not in self._points}
+        before = self._points.told(step, told)
+        fresh = {key: value for key, value in told.items() if key not in before}
         if fresh:
-            self._points.update({(key, step): value for key, value in fresh.items()})
             self._write("metrics", {"step": step, "values": fresh})
-        if differing := {key: value for key, value in told.items() if self._points[key, step] != value}:
+            self._points.add(step, fresh)
+        if differing := {key: value for key, value in told.items() if before.get(key, value) != value}:
             self.differing += [(key, step) for key in differing]
             self._write("differing", {"step": step, "values": differing})
 
@@ -187,6 +183,65 @@ class Journal:
             yield
         except OSError as error:
             raise RunError(f"the journal {self.path} cannot be written: {error.strerror}") from error
+
+
+class _Points:
+    """The points of a journal, looked up where they are on disk: what is kept in memory does not grow with the steps.
+
+    Points come in the order of steps, so one beyond the last of its metric is new. A resumed run repeats points in
+    the journal's order, so the journal is read along. Anything else is looked for in the whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: dict[str, int] = {}
+        size = 0
+        for record, offset in read_journal(path):
+            size = offset
+            if record["type"] == "metrics":
+                self._remember(record["step"], record["values"])
+        self._records = _metrics_up_to(path, size)
+        self._ahead = next(self._records, None)
+        self._near: dict[tuple[str, int], float | str] = {}
+
+    def told(self, step: int, keys: Iterable[str]) -> dict[str, float | str]:
+        """The values that these metrics have at a step already."""
+        known = [key for key in keys if step <= self._last.get(key, -1)]
+        if not known:
+            return {}
+        self._read_along(step)
+        if any((key, step) not in self._near for key in known):
+            self._near |= {
+                (key, step): value
+                for record in _metrics_up_to(self._path)
+                if record["step"] == step
+                for key, value in record["values"].items()
+            }
+        return {key: self._near[key, step] for key in known if (key, step) in self._near}
+
+    def add(self, step: int, values: Mapping[str, float | str]) -> None:
+        """New points, which stand in the journal now."""
+        self._remember(step, values)
+
+    def _remember(self, step: int, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._last[key] = max(step, self._last.get(key, step))
+
+    def _read_along(self, step: int) -> None:
+        self._near = {point: value for point, value in self._near.items() if point[1] == step}
+        while self._ahead and self._ahead["step"] <= step:
+            if self._ahead["step"] == step:
+                self._near |= {(key, step): value for key, value in self._ahead["values"].items()}
+            self._ahead = next(self._records, None)
+
+
+def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[Record]:
+    """The records of metrics that end before a byte offset."""
+    for record, offset in read_journal(path):
+        if offset > size:
+            return
+        if record["type"] == "metrics":
+            yield record
 
 
 def _remove_torn_end(path: Path) -> None:

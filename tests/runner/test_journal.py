@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 from ftrun.journal import Journal, RunFolder, mark_if_killed, read_history, read_journal, write_whole
@@ -98,3 +99,40 @@ def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
     assert mark_if_killed(RunFolder(workdir))
     assert read_history(RunFolder(workdir)).status == "KILLED"
     assert not mark_if_killed(RunFolder(workdir))
+
+
+def test_a_long_journal_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    def peak(steps: int, again: int = 0) -> int:
+        """Bytes at most for so many steps, and for the last of them once more as a resumed run tells them."""
+        path = tmp_path / f"{steps}.jsonl"
+        tracemalloc.start()
+        try:
+            for first in (1, steps - again + 1) if again else (1,):
+                journal = Journal(path)
+                for step in range(first, steps + 1):
+                    journal.metrics(step, {"train/loss": step / 7, "epoch": step / 9})
+                journal.close()
+                assert journal.differing == []
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)
+    assert peak(8000) < 2 * peak(500)
+    assert peak(8001, again=8001) < 2 * peak(501, again=501)
+
+
+def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for _ in range(2):
+        journal = Journal(path)
+        for step, value in ((5, 1.0), (3, 2.0), (4, 3.0), (3, 2.0), (5, 9.0), (6, 4.0)):
+            journal.metrics(step, {"loss": value})
+        journal.metrics(3, {"late": 1.0})
+        journal.close()
+    points = [(r["step"], r["values"]) for r, _ in read_journal(path) if r["type"] == "metrics"]
+    assert points == [
+        *((step, {"loss": value}) for step, value in ((5, 1.0), (3, 2.0), (4, 3.0), (6, 4.0))),
+        (3, {"late": 1.0}),
+    ]
+    assert journal.differing == [("loss", 5)]

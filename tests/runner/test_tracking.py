@@ -367,3 +367,16 @@ def test_runs_are_synced_beside_one_whose_delivery_cannot_be_read(tiny: Path, ft
     assert done.returncode == 0, done.stderr
     for result in (torn, sound):
         assert f"{result.run}: all of it is in MLflow, as {result.run_id}" in done.stdout
+
+
+def test_a_second_run_of_the_same_name_is_deleted_in_mlflow(
+    tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tracked.run_folder.parent.parent)
+    experiment = client(tracked).get_run(tracked.run_id).info.experiment_id
+    twin = client(tracked).create_run(experiment, tags={"ftrun.run": tracked.run}).info.run_id
+    state = json.loads((tracked.run_folder / "mlflow.json").read_text())
+    (tracked.run_folder / "mlflow.json").write_text(json.dumps({**state, "delivered": 0}))
+    assert deliver(RunFolder(tracked.run_folder)).pending == 0
+    stages = [client(tracked).get_run(run_id).info.lifecycle_stage for run_id in (tracked.run_id, twin)]
+    assert stages == ["active", "deleted"]
