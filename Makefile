@@ -7,7 +7,7 @@ SET_UP := $(VENV)/.set-up
 KILLS ?= 30
 SEED ?= 1
 
-.PHONY: demo test test-slow crash-test lint format clean
+.PHONY: demo test test-slow test-all crash-test lint format clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
@@ -17,6 +17,8 @@ test: $(SET_UP)
 
 test-slow: $(SET_UP)
 	$(BIN)/pytest -m slow -n 0
+
+test-all: test test-slow
 
 crash-test: $(SET_UP)
 	$(BIN)/python tests/crash.py --kills $(KILLS) --seed $(SEED)
