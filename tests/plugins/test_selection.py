@@ -47,8 +47,11 @@ def test_a_random_choice_has_every_class_and_is_the_same_every_time() -> None:
 
 
 def test_without_a_limit_a_seed_changes_nothing() -> None:
-    used, _ = use(shuffle_seed=3, max_train_samples=100)
-    assert list(used.train["text"]) == [f"text {number}" for number in range(100)]
+    for limits in ({}, {"max_train_samples": 100}, {"max_train_samples": 1000, "max_eval_samples": 1000}):
+        for seed in ({}, {"shuffle_seed": 3}):
+            used, _ = use(**seed, **limits)
+            assert list(used.train["text"]) == [f"text {number}" for number in range(100)]
+            assert len(used.evaluation["validation"]) == 100
 
 
 def test_a_class_that_no_row_is_of_is_said() -> None:
