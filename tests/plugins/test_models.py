@@ -100,7 +100,13 @@ def test_an_empty_folder_is_told(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"model_type": "no-such-thing"}, "no-such-thing"),
-        ({"model_type": "sam", "config": {}}, "makes no sequence-classification model"),
+        ({"model_type": "sam", "config": {}}, r"model_type: transformers gives .sam. no head to classify texts"),
+        ({"model_type": "brt"}, "Did you mean bert"),
+        ({"config": {**SMALL, "hidden_size": "wide"}}, "no configuration of bert: .*hidden_size.* expected int"),
+        ({"config": {**SMALL, "num_attention_heads": 3}}, r"model.config: .* multiple of the number of attention"),
+        ({"config": {**SMALL, "num_labels": 3}}, r"model\.config\.num_labels: this is decided by the data set"),
+        ({"config": {**SMALL, "pad_token_id": 3}}, r"model\.config\.pad_token_id: .* the tokenizer"),
+        ({"config": {**SMALL, "max_position_embeddings": 8}, "max_length": 9}, "8 positions, and not 9"),
         ({"config": {"hiden_size": 3}}, "BertConfig has no hiden_size"),
     ],
 )

@@ -27,14 +27,19 @@ from ftrun_plugins.models.heads import Head, choose_head
 from ftrun_plugins.models.tokenizers import (
     Encoder,
     check_padding,
-    first_line,
     fit_inputs,
     limit_of,
     load_tokenizer,
+    said,
     tokenizer_digest,
     unknown_to_model,
 )
 
+DECIDED = {
+    **dict.fromkeys(("id2label", "label2id", "num_labels", "problem_type"), "the data set"),
+    "pad_token_id": "the tokenizer: [model] pad_token",
+}
+"""Values of a configuration that are not for the file to set, and who sets them."""
 ENCODE_VERSION = 2
 """Goes up with every change of what `Encoder` does, so that no encoded split of before is taken from the cache."""
 
@@ -74,7 +79,7 @@ def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
         model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
     except Exception as error:  # shapes that do not fit are told by torch, each in its own way
         message = f"{settings.model_type} makes no sequence-classification model with this configuration: "
-        raise ExperimentError(Problem(message + first_line(error), "model.config")) from error
+        raise ExperimentError(Problem(message + said(error), "model.config")) from error
     origin = f"{settings.model_type} from a configuration", checkpoint.digest(with_weights=False)
     return _built(model, tokenizer, task, settings, checkpoint, origin, Head(), checkpoint.notices)
 
@@ -99,7 +104,7 @@ def _config(checkpoint: Checkpoint) -> PretrainedConfig:
             checkpoint.folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # each configuration checks its values in its own way
-        raise checkpoint.error(f"its config.json makes no configuration of {kind}: {first_line(error)}") from error
+        raise checkpoint.error(f"its config.json makes no configuration of {kind}: {said(error)}") from error
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise checkpoint.error(f'it is of the type "{kind}", which transformers gives no head to classify texts')
     return config
@@ -116,11 +121,14 @@ def _has_head(checkpoint: Checkpoint, config: PretrainedConfig) -> bool:
     try:
         outputs = set(_outputs(config))
     except Exception as error:  # shapes that do not fit are told by torch, each in its own way
-        raise checkpoint.error(f"its config.json makes no model: {first_line(error)}") from error
+        raise checkpoint.error(f"its config.json makes no model: {said(error)}") from error
     return not outputs.isdisjoint(checkpoint.weights)
 
 
 def _fresh_config(settings: ConfigurationSettings, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+    if decided := sorted(DECIDED.keys() & settings.config.keys()):
+        problems = [Problem(f"this is decided by {DECIDED[key]}", f"model.config.{key}") for key in decided]
+        raise ExperimentError(*problems)
     given = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **settings.config}
     if settings.model_type not in CONFIG_MAPPING:
         known = nearest(settings.model_type, CONFIG_MAPPING)
@@ -129,8 +137,11 @@ def _fresh_config(settings: ConfigurationSettings, tokenizer: PreTrainedTokenize
     try:
         config = AutoConfig.for_model(settings.model_type, **given)
     except Exception as error:  # each configuration checks its values in its own way
-        message = f"these values make no configuration of {settings.model_type}: {first_line(error)}"
+        message = f"these values make no configuration of {settings.model_type}: {said(error)}"
         raise ExperimentError(Problem(message, "model.config")) from error
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        message = f'transformers gives "{settings.model_type}" no head to classify texts'
+        raise ExperimentError(Problem(message, "model.model_type"))
     unknown = sorted(set(settings.config) - set(type(config)().to_dict()))
     if unknown:
         message = f"{type(config).__name__} has no {', '.join(unknown)}"
@@ -172,7 +183,7 @@ def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) ->
         else:
             loaded = AutoModelForSequenceClassification.from_pretrained(checkpoint.folder, config=config, **_LOADING)
     except Exception as error:  # what safetensors, torch and transformers raise has no common base
-        raise checkpoint.error(f"its weights cannot be loaded: {first_line(error)}") from error
+        raise checkpoint.error(f"its weights cannot be loaded: {said(error)}") from error
     model, info = loaded
     _check_loaded(checkpoint, model, info)
     notices = []

@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -26,6 +27,7 @@ UNLIMITED = 1_000_000
 """Tokenizers without a limit give `model_max_length` as a huge number."""
 LENGTH_WITHOUT_LIMIT = 512
 """Where text is cut if neither tokenizer nor model has a limit."""
+LONGEST_SAYING = 300
 POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
 """transformers' names of embeddings with a row for each position."""
 
@@ -67,7 +69,7 @@ def _unreadable(checkpoint: Checkpoint, error: Exception) -> ExperimentError:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         if checkpoint.holds(name):
             checkpoint.read_json(name)
-    return checkpoint.error(f"it holds no tokenizer that can be read: {first_line(error)}")
+    return checkpoint.error(f"it holds no tokenizer that can be read: {said(error)}")
 
 
 def _sentencepiece_hint(checkpoint: Checkpoint) -> str | None:
@@ -248,6 +250,7 @@ class Encoder:
             raise ExperimentError(Problem(message, "model", hint))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind."""
-    return str(error).strip().split("\n")[0] or type(error).__name__
+def said(error: BaseException) -> str:
+    """What a library's error says, in one line of a bearable length; its kind if it says nothing."""
+    text = " ".join(str(error).split())
+    return textwrap.shorten(text, LONGEST_SAYING, placeholder=" ...") or type(error).__name__
