@@ -144,3 +144,17 @@ def test_encoding_leaves_no_mark_on_the_tokenizer_that_is_saved(tmp_path: Path) 
     built.encode({"sentence1": ["a b c d e f g h i"], "sentence2": ["j k"], "label": [0]})
     built.tokenizer.save_pretrained(tmp_path / "after")
     assert (tmp_path / "before" / "tokenizer.json").read_bytes() == (tmp_path / "after" / "tokenizer.json").read_bytes()
+
+
+def test_a_row_that_gives_no_token_is_refused() -> None:
+    from ftrun_plugins.models.tokenizers import Encoder
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]")
+    encode = Encoder(tokenizer, Task("classification", ("text",), "label", ("x", "y")), 8)
+    assert encode({"text": ["one two", "three"], "label": [0, 1]})["input_ids"] == [[1, 1], [1]]
+    with pytest.raises(ExperimentError, match='some rows give no token: "text" is empty there'):
+        encode({"text": ["one two", ""], "label": [0, 1]})

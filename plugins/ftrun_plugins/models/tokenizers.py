@@ -226,6 +226,10 @@ class Encoder:
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
         texts = [list(batch[column]) for column in self.task.text_columns]
         encoded = dict(self.tokenizer(*texts, truncation=True, max_length=self.max_length))
+        if not all(encoded["input_ids"]):
+            columns = " and ".join(f'"{column}"' for column in self.task.text_columns)
+            message = f"some rows give no token: {columns} is empty there, and the tokenizer marks no beginning or end"
+            raise ExperimentError(Problem(message, "dataset.text_columns", "Leave such rows out, or write something."))
         if self.known_tokens is not None:
             self._check_tokens(encoded["input_ids"], self.known_tokens)
         encoded["labels"] = [self._label(label) for label in batch[self.task.label_column]]
