@@ -164,21 +164,20 @@ def course(way: str, hub: Hub, out: Path, *arguments: str) -> Any:
 
 
 def test_the_loss_is_the_courses_at_every_step(hub: Hub, ftrun_command: Ftrun, tmp_path: Path) -> None:
-    """Ten steps of the whole schedule's first; the slow test goes to the end."""
-    rows, steps = 80, 20
+    """The first steps, on one backend: all three are held to one curve elsewhere, and by the slow test to the end."""
+    rows, steps = 32, 8
     reference = course("loop", hub, tmp_path / "course.json", "--rows", str(rows), "--epochs", "2")
     assert reference["steps"] == steps
     shorter = ("--set", f"dataset.max_train_samples={rows}", "--set", "training.num_train_epochs=2")
-    for end in ("trainer", "loop", "accel"):
-        file = PROJECT / "experiments" / f"mrpc_{end}.toml"
-        options = (*shorter, "--set", "tracking.enabled=false", "--set", "training.device=cpu")
-        done = ftrun_command(file, "--json", *options, env=hub.env)
-        assert done.returncode == 0, done.stderr
-        points = points_of(Path(json.loads(done.stdout)["run_folder"]))
-        assert [points["train/loss", step] for step in range(1, steps + 1)] == reference["losses"]
-        for epoch, evaluation in enumerate(reference["evals"], 1):
-            assert points["eval/accuracy", epoch * steps // 2] == evaluation["accuracy"]
-            assert points["eval/f1", epoch * steps // 2] == evaluation["f1"]
+    file = PROJECT / "experiments" / "mrpc_accel.toml"
+    options = (*shorter, "--set", "tracking.enabled=false", "--set", "training.device=cpu")
+    done = ftrun_command(file, "--json", *options, env=hub.env)
+    assert done.returncode == 0, done.stderr
+    points = points_of(Path(json.loads(done.stdout)["run_folder"]))
+    assert [points["train/loss", step] for step in range(1, steps + 1)] == reference["losses"]
+    for epoch, evaluation in enumerate(reference["evals"], 1):
+        assert points["eval/accuracy", epoch * steps // 2] == evaluation["accuracy"]
+        assert points["eval/f1", epoch * steps // 2] == evaluation["f1"]
 
 
 @pytest.mark.slow
