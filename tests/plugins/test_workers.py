@@ -98,7 +98,8 @@ def test_what_stops_all_processes_of_a_run_leaves_a_checkpoint(tiny: Path, metho
             ("train/loss", 1) in points_of(folder.parent) for folder in tiny.parent.glob("runs/*/journal.jsonl")
         ):
             time.sleep(0.05)
-        workers = workers_of(process)
+        while time.monotonic() < deadline and not (workers := workers_of(process)):  # between two epochs
+            time.sleep(0.01)
         os.killpg(process.pid, number)
         out, err = process.communicate(timeout=60)
     finally:
