@@ -201,7 +201,7 @@ def _seconds_to_wait(error: BaseException) -> int | None:
 
 
 def _broken_off(found: Found, error: BaseException) -> RunError:
-    why = _why(error) if _is_of_the_network(error) else str(error).splitlines()[0] or type(error).__name__
+    why = _why(error) if _is_of_the_network(error) else next(iter(str(error).splitlines()), "") or type(error).__name__
     message = f"the {found.kind} {found.repo_id} could not be fetched: {why}"
     return RunError(Problem(message, found.place, "Run it again later: what has been fetched is kept."))
 

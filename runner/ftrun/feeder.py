@@ -31,6 +31,10 @@ HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "
 retries would create a run anew whose first creation was only answered too late."""
 
 
+_STATE = {"delivered": int}
+"""Types of what is remembered of a delivery; all else is text."""
+
+
 class MissingCredentialsError(RunError):
     """The credentials of a tracking URI are not on record, and not in the environment."""
 
@@ -191,9 +195,11 @@ def read_state(folder: RunFolder) -> dict[str, Any]:
     """
     try:
         state = json.loads(folder.delivery.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return state if isinstance(state, dict) else {}
+    if not isinstance(state, dict):
+        return {}
+    return {key: value for key, value in state.items() if value is None or isinstance(value, _STATE.get(key, str))}
 
 
 def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
@@ -202,7 +208,7 @@ def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
     After a loss of power the journal may be shorter than it was. To send all of it again does no harm.
     """
     offset = state.get("delivered", 0)
-    if not isinstance(offset, int) or offset <= 0:
+    if offset is None or not 0 < offset <= folder.journal.stat().st_size:
         return 0
     with folder.journal.open("rb") as journal:
         journal.seek(offset - 1)

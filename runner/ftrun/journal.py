@@ -19,6 +19,7 @@ import os
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -189,28 +190,34 @@ class _Points:
     """The points of a journal, looked up where they are on disk: what is kept in memory does not grow with the steps.
 
     Points come in the order of steps, so one beyond the last of its metric is new. A resumed run repeats points in
-    the journal's order, so the journal is read along. Anything else is looked for in the whole file.
+    the journal's order, so the journal is read along. What comes out of order is looked for in the whole file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._last: dict[str, int] = {}
-        size = 0
+        self._in_order = True
+        size, newest = 0, 0
         for record, offset in read_journal(path):
             size = offset
             if record["type"] == "metrics":
-                self._remember(record["step"], record["values"])
+                self._in_order &= record["step"] >= newest
+                newest = record["step"]
+                self._remember(newest, record["values"])
+        self._asked = 0
         self._records = _metrics_up_to(path, size)
         self._ahead = next(self._records, None)
         self._near: dict[tuple[str, int], float | str] = {}
 
     def told(self, step: int, keys: Iterable[str]) -> dict[str, float | str]:
         """The values that these metrics have at a step already."""
+        self._in_order &= step >= self._asked
+        self._asked = step
         known = [key for key in keys if step <= self._last.get(key, -1)]
         if not known:
             return {}
         self._read_along(step)
-        if any((key, step) not in self._near for key in known):
+        if not self._in_order:
             self._near |= {
                 (key, step): value
                 for record in _metrics_up_to(self._path)
@@ -222,6 +229,8 @@ class _Points:
     def add(self, step: int, values: Mapping[str, float | str]) -> None:
         """New points, which stand in the journal now."""
         self._remember(step, values)
+        self._near = {point: value for point, value in self._near.items() if point[1] == step}
+        self._near |= {(key, step): value for key, value in values.items()}
 
     def _remember(self, step: int, keys: Iterable[str]) -> None:
         for key in keys:
@@ -245,10 +254,22 @@ def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[Record]:
 
 
 def _remove_torn_end(path: Path) -> None:
-    """Cut off what a machine that died wrote only a part of."""
+    """Cut off what a machine that died wrote only a part of.
+
+    Raises:
+        RunError: If it is damaged elsewhere: what stands behind the damage must not be lost.
+    """
     if not path.exists():
         return
-    whole = max((offset for _, offset in read_journal(path)), default=0)
+    last = deque(enumerate((offset for _, offset in read_journal(path)), 1), maxlen=1)
+    lines, whole = last[0] if last else (0, 0)
+    with path.open("rb") as file:
+        file.seek(whole)
+        file.readline()
+        behind = file.read().strip(b"\0")  # a loss of power may leave zeros
+    if behind:
+        message = f"the journal {path} is damaged in line {lines + 1}; mend or remove that line by hand"
+        raise RunError(f"{message}: what stands behind it is kept as it is")
     if path.stat().st_size > whole:
         os.truncate(path, whole)
 

@@ -94,7 +94,7 @@ def record_predictions(
     for split, predicted in predictions.items():
         path = folder.predictions(split)
         table = _prediction_table(splits, split, predicted)
-        write_whole(path, json.dumps(table, ensure_ascii=False, default=str))  # such as a date in idx
+        write_whole(path, json.dumps(table, ensure_ascii=False, default=str, allow_nan=False))  # such as a date in idx
         paths.append(path.relative_to(folder.path).as_posix())
         journal.append("artifact", path=paths[-1])
     shown = json.dumps([{"path": path, "type": "table"} for path in paths])
@@ -118,9 +118,13 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
         judged = [[names[label], names[value], label == value] for label, value in zip(labels, values, strict=True)]
     else:
         columns += ["label", "prediction"]
-        judged = [[label, value if math.isfinite(value) else None] for label, value in zip(labels, values, strict=True)]
-    data = [[*cells, *verdict] for *cells, verdict in zip(*raw, judged, strict=True)]
+        judged = [[label, value] for label, value in zip(labels, values, strict=True)]
+    data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
+
+
+def _json_cell(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> dict[str, str]:

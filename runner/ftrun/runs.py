@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,23 @@ def mark_killed_runs(runs_folder: Path) -> list[RunFolder]:
     """Write down the end of every run whose process is gone, and have MLflow told; returns those that were found."""
     killed = [folder for folder in _runs(runs_folder) if mark_if_killed(folder)]
     for folder in killed:
-        tracking = tracking_of(folder)
-        if tracking.get("enabled", True):
-            deliver_later(folder, tracking.get("uri"))
+        with contextlib.suppress(ExperimentError):  # nobody knows where to; `ftrun sync` says so
+            tracking = tracking_of(folder)
+            if tracking.get("enabled", True):
+                deliver_later(folder, tracking.get("uri"))
     return killed
 
 
 def tracked_runs(runs_folder: Path) -> list[RunFolder]:
-    """The runs in a folder that MLflow is to have."""
-    return [folder for folder in _runs(runs_folder) if tracking_of(folder).get("enabled", True)]
+    """The runs in a folder that MLflow is to have, and those of which that cannot be told."""
+
+    def is_tracked(folder: RunFolder) -> bool:
+        try:
+            return bool(tracking_of(folder).get("enabled", True))
+        except ExperimentError:
+            return True
+
+    return [folder for folder in _runs(runs_folder) if is_tracked(folder)]
 
 
 def _runs(runs_folder: Path) -> list[RunFolder]:
@@ -71,8 +80,12 @@ def _runs(runs_folder: Path) -> list[RunFolder]:
 
 
 def tracking_of(folder: RunFolder) -> Mapping[str, Any]:
-    """The `[tracking]` table that a run was begun with."""
-    tracking: Mapping[str, Any] = _recorded(folder).get("tracking", {})
+    """The `[tracking]` table that a run was begun with.
+
+    Raises:
+        ExperimentError: If the experiment in its folder cannot be read: it must not go anywhere then.
+    """
+    tracking: Mapping[str, Any] = load_experiment(folder.experiment).tables.get("tracking", {})
     return tracking
 
 

@@ -169,3 +169,33 @@ def test_several_evaluation_splits_have_metrics_of_their_own(tiny: Path) -> None
     assert set(result.metrics) == {
         *("eval/validation/loss", "eval/validation/accuracy", "eval/test/loss", "eval/test/accuracy"),
     }
+
+
+def test_a_repository_of_csv_has_its_cells_as_they_are_written(workdir: Path) -> None:
+    for suffix, mark in ((".csv", ","), (".tsv", "\t")):
+        folder = workdir / f"repository{suffix}"
+        folder.mkdir()
+        rows = [("001", "None"), ("", "NA"), ("null", "007"), ("1.0", "None")]
+        for split in ("train", "validation"):
+            write_csv(folder / f"{split}{suffix}", list(rows), mark)
+        splits = build_hub(HubSettings(path=str(folder), text_columns=["text"]))
+        assert list(splits.train["text"]) == ["001", "", "null", "1.0"]
+        assert splits.task.class_names is not None
+        assert [splits.task.class_names[label] for label in splits.train["label"]] == ["None", "NA", "007", "None"]
+
+
+@pytest.mark.parametrize("labels", [("0", "1"), ("not_equivalent", "equivalent")])
+def test_glue_in_files_of_csv_has_ids_or_names(workdir: Path, labels: tuple[str, str]) -> None:
+    from ftrun_plugins.datasets import GlueSettings
+    from ftrun_plugins.datasets.glue import build as build_glue
+
+    folder = workdir / "glue" / "mrpc"
+    folder.mkdir(parents=True)
+    card = "configs:\n- config_name: mrpc\n  data_files:\n"
+    for split in ("train", "validation"):
+        lines = ["sentence1,sentence2,label", *(f"a {split},b,{label}" for label in labels)]
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+        card += f"  - split: {split}\n    path: mrpc/{split}.csv\n"
+    (workdir / "glue" / "README.md").write_text(f"---\n{card}---\n")
+    splits = build_glue(GlueSettings(task="mrpc", path=str(workdir / "glue")))
+    assert list(splits.train["label"]) == [0, 1] and splits.train.features["label"].names[1] == "equivalent"

@@ -222,3 +222,27 @@ def test_a_number_that_json_has_not_is_null_in_json_and_itself_in_python(workdir
         "eval/f1": 0.5,
     }
     assert result.metrics["eval/mse"] == float("inf")
+
+
+def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
+    from datetime import date
+
+    import numpy as np
+    from datasets import Dataset
+    from ftrun.contracts import Predictions, Splits, Task
+    from ftrun.journal import Journal, RunFolder
+    from ftrun.record import record_predictions
+
+    rows = Dataset.from_dict({"idx": [date(2026, 1, 2), None], "text": ["a", "b"], "label": [1.0, float("nan")]})
+    splits = Splits(Task("regression", ("text",)), rows, {"validation": rows}, "mine", "here", "1")
+    predicted = Predictions(np.array([[0.5], [np.nan]], np.float32), np.array([1.0, np.nan], np.float32), 0.0)
+    folder = RunFolder.create(workdir / "runs", "odd")
+    journal = Journal(folder.journal)
+    record_predictions(journal, folder, splits, {"validation": predicted})
+    journal.close()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    table = json.loads(folder.predictions("validation").read_text(), parse_constant=refuse)
+    assert table["data"] == [["2026-01-02", "a", 1.0, 0.5], [None, "b", None, None]]

@@ -7,6 +7,8 @@ import tempfile
 import tracemalloc
 from pathlib import Path
 
+import pytest
+from ftrun.errors import RunError
 from ftrun.journal import Journal, RunFolder, mark_if_killed, read_history, read_journal, write_whole
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +138,39 @@ def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
         (3, {"late": 1.0}),
     ]
     assert journal.differing == [("loss", 5)]
+
+
+def test_a_journal_that_is_damaged_in_its_midst_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for damage in (b"{torn\n", b"\0\0\n", b"\xff\n"):
+        content = b'{"type": "run", "time": 1}\n' + damage + b'{"type": "end", "time": 2}\n'
+        path.write_bytes(content)
+        with pytest.raises(RunError, match="damaged in line 2"):
+            Journal(path)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("end", [b'{"type": "met', b'{"type": "met\n', b"\0\0\0\0", b'{"a\n\0\0'])
+def test_an_end_that_was_being_written_is_cut_off(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    whole = b'{"type": "run", "time": 1}\n'
+    path.write_bytes(whole + end)
+    Journal(path).close()
+    assert path.read_bytes() == whole
+
+
+def test_points_that_an_earlier_attempt_did_not_tell_are_new_without_a_look_at_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for step in range(10, 1001, 10):
+        journal.metrics(step, {"loss": step / 7})
+    journal.close()
+    again = Journal(path)
+    monkeypatch.setattr("ftrun.journal._metrics_up_to", lambda *_: pytest.fail("it read the whole file"))
+    for step in range(1, 1001):
+        again.metrics(step, {"loss": step / 7})
+        again.metrics(step, {"loss": step / 7})
+    again.close()
+    assert again.differing == [] and len(points(path)) == 1000

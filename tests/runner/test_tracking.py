@@ -350,7 +350,9 @@ def sizes(paths: Iterable[Path]) -> list[int]:
     return [size for size in found if size]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"delivered": "all"}', "\0\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"delivered": "all"}', "\0\0", '{"uri": 5}', '{"delivered": 1e30}', "[" * 99999]
+)
 def test_what_is_remembered_of_a_delivery_and_cannot_be_read_counts_as_nothing(workdir: Path, content: str) -> None:
     folder = RunFolder.create(workdir / "runs", "torn")
     folder.journal.write_text('{"type": "run", "time": 1}\n')
@@ -380,3 +382,16 @@ def test_a_second_run_of_the_same_name_is_deleted_in_mlflow(
     assert deliver(RunFolder(tracked.run_folder)).pending == 0
     stages = [client(tracked).get_run(run_id).info.lifecycle_stage for run_id in (tracked.run_id, twin)]
     assert stages == ["active", "deleted"]
+
+
+def test_a_run_whose_experiment_cannot_be_read_goes_nowhere_and_the_others_are_synced(
+    tiny: Path, ftrun_command: Ftrun
+) -> None:
+    torn = ftrun.run(tiny, overrides={"training.max_steps": 1}, progress=False)
+    sound = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
+    (torn.run_folder / "experiment.toml").write_text("[[[")
+    (sound.run_folder / "mlflow.json").unlink()
+    done = ftrun_command("sync")
+    assert done.returncode == 1 and f"{torn.run} cannot be delivered" in done.stderr
+    assert f"{sound.run}: all of it is in MLflow" in done.stdout
+    assert not (torn.run_folder / "mlflow.json").exists()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
+from datasets import Features, Value
 from datasets.data_files import DataFilesDict, get_data_patterns, sanitize_patterns
 from datasets.info import DatasetInfosDict
 from datasets.load import import_main_class, infer_module_for_data_files
@@ -164,7 +166,7 @@ def reader(configuration: Configuration, folder: Path) -> tuple[str, dict[str, A
         found = DataFilesDict.from_patterns(paths, base_path=folder.as_posix())
         module, defaults = infer_module_for_data_files(found)
     except (ValueError, FileNotFoundError) as error:
-        raise ExperimentError(Problem(f"the data set cannot be read: {error}", "dataset.path")) from error
+        raise _unreadable(str(error)) from error
     assert module
     extensions = _MODULE_TO_EXTENSIONS[module] + _MODULE_TO_METADATA_EXTENSIONS[module]
     wanted = found.filter(extensions=extensions, file_names=_MODULE_TO_METADATA_FILE_NAMES[module])
@@ -172,4 +174,31 @@ def reader(configuration: Configuration, folder: Path) -> tuple[str, dict[str, A
     known = {field.name for field in dataclasses.fields(config_class)} - {"name", "version", "data_dir", "data_files"}
     parameters = {**defaults, **configuration.parameters, "features": configuration.features}
     arguments = {key: value for key, value in parameters.items() if key in known and value is not None}
+    if module == "csv" and "features" not in arguments:
+        arguments |= _cells_as_written(config_class, arguments, [file for some in wanted.values() for file in some])
     return module, {"data_files": {split: list(map(glob.escape, some)) for split, some in wanted.items()}, **arguments}
+
+
+def _cells_as_written(config_class: Any, arguments: Mapping[str, Any], files: Sequence[str]) -> dict[str, Any]:
+    """What has pandas leave the cells of CSV files as they are: else None, NA and null are missing, and 001 is 1.
+
+    Raises:
+        ExperimentError: If a file has no header that can be read, or not the columns of the first.
+    """
+    as_written = {"keep_default_na": False, "na_filter": False}
+    options = {**config_class(**{**arguments, **as_written}).pd_read_csv_kwargs, "nrows": 0}
+    options.pop("chunksize")
+    columns: list[str] = []
+    for file in files:
+        try:
+            header = [str(name) for name in pd.read_csv(file, **options).columns]
+        except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+            raise _unreadable(f"{Path(file).name} has no header: {' '.join(str(error).split())}") from error
+        columns = columns or header
+        if missing := [name for name in columns if name not in header]:
+            raise _unreadable(f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has")
+    return {**as_written, "features": Features({name: Value("string") for name in columns})}
+
+
+def _unreadable(why: str) -> ExperimentError:
+    return ExperimentError(Problem(f"the data set cannot be read: {why}", "dataset.path"))

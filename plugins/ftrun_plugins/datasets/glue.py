@@ -35,10 +35,11 @@ def build(settings: GlueSettings) -> Splits:
 
 
 def _columns(task: Task, train: Dataset) -> LabelledText:
-    """The task's columns; labels are names where the data has names, else GLUE's ids."""
+    """The task's columns; labels are names where the data has GLUE's names, else GLUE's ids."""
     if task.class_names is None:
         return LabelledText(text_columns=list(task.text_columns), kind="regression")
     feature = train.features.get(task.label_column)
-    has_names = isinstance(feature, ClassLabel) or getattr(feature, "dtype", None) == "string"
     names = list(task.class_names)
+    is_text = getattr(feature, "dtype", None) == "string"
+    has_names = isinstance(feature, ClassLabel) or (is_text and not set(names).isdisjoint(train.unique("label")))
     return LabelledText(text_columns=list(task.text_columns), class_names=names, label_ids=not has_names)

@@ -106,8 +106,11 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
     try:
         rows = builder.as_dataset()
     except Exception:  # what was prepared before is damaged
-        builder.download_and_prepare(download_mode=DownloadMode.REUSE_CACHE_IF_EXISTS)
-        rows = builder.as_dataset()
+        try:
+            builder.download_and_prepare(download_mode=DownloadMode.REUSE_CACHE_IF_EXISTS)
+            rows = builder.as_dataset()
+        except Exception as error:
+            raise _unreadable(folder, error) from error
     assert isinstance(rows, DatasetDict)
     return rows
 

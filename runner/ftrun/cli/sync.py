@@ -45,8 +45,13 @@ def _sync(folder: RunFolder, quiet: bool) -> int:
         if not quiet:
             click.echo(f"{name}: it ended before there was anything for MLflow")
         return 0
+    try:
+        tracking = tracking_of(folder)
+    except ExperimentError as error:
+        tell(error, f"{name} cannot be delivered")
+        return 1
     with output_redacted():
-        after = deliver(folder, tracking_of(folder).get("uri"))
+        after = deliver(folder, tracking.get("uri"))
     if after.pending:
         click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
         return 1
