@@ -63,7 +63,8 @@ def plain(train: Path, validation: Path) -> Callable[[], None]:
 
 def ours(train: Path, validation: Path) -> Callable[[], None]:
     """What a run of ftrun does up to the encoded rows: its imports now, its work when called."""
-    from ftrun.encoding import encode_split
+    from ftrun.encoded_cache import EncodedCache
+    from ftrun.encoding import Encoding
     from ftrun_plugins.datasets import FilesSettings
     from ftrun_plugins.datasets.files import build as open_files
     from ftrun_plugins.models import ConfigurationSettings
@@ -76,8 +77,10 @@ def ours(train: Path, validation: Path) -> Callable[[], None]:
     def work() -> None:
         splits = open_files(settings)
         built = from_config(model, splits.task)
-        for split, rows in {"train": splits.train, **splits.evaluation}.items():
-            encode_split(splits, split, rows, built, lambda *_: None)
+        with EncodedCache() as cache:
+            encoding = Encoding(splits, built, "ftrun", cache, lambda *_: None, print)
+            for (_, split), rows in splits.used.items():
+                encoding.encode(split, rows)
 
     return work
 
