@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from ftrun.journal import read_journal
+from ftrun.runs.journal import read_journal
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -85,7 +85,7 @@ def _seconds_beside(pid: int) -> float:
     """The processor time of the process that feeds MLflow."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
-            if "ftrun.tracking" in child.cmdline():
+            if "ftrun.tracking.sender" in child.cmdline():
                 return float(sum(child.cpu_times()[:2]))
     return 0.0
 

@@ -63,8 +63,8 @@ def plain(train: Path, validation: Path) -> Callable[[], None]:
 
 def ours(train: Path, validation: Path) -> Callable[[], None]:
     """What a run of ftrun does up to the encoded rows: its imports now, its work when called."""
-    from ftrun.encoded_cache import EncodedCache
-    from ftrun.encoding import Encoding
+    from ftrun.execution.encoded_cache import EncodedCache
+    from ftrun.execution.encoding import Encoding
     from ftrun_plugins.datasets import FilesSettings
     from ftrun_plugins.datasets.files import build as open_files
     from ftrun_plugins.models import ConfigurationSettings

@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from ftrun.checkpoints import damage_of
-from ftrun.feeder import delivery
-from ftrun.journal import RunFolder, read_journal
+from ftrun.runs.checkpoints import damage_of
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import read_journal
+from ftrun.tracking.feeder import delivery
 from helpers import BACKENDS, TINY
 from rich import box
 from rich.console import Console

@@ -20,12 +20,12 @@ import ftrun
 import pyarrow as pa
 import pytest
 from ftrun.errors import ExperimentError
-from ftrun.experiment import load_experiment
-from ftrun.facts import Numbers
-from ftrun.inspection import inspect
-from ftrun.plan import make_plan
-from ftrun.plugins import Catalogue, load_catalogue
-from ftrun.progress import Watcher
+from ftrun.execution.facts import Numbers
+from ftrun.execution.inspection import inspect
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import make_plan
 from helpers import TINY, TOKENIZER
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ftrun
 import pytest
-from ftrun.checkpoints import newest_whole
+from ftrun.runs.checkpoints import newest_whole
 from helpers import BACKENDS, Ftrun, died_after, journal_of
 
 AS_A_USER = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
@@ -84,13 +84,13 @@ def test_the_checkpoint_before_a_failing_one_stays_whole(
 def test_a_checkpoint_that_fails_as_a_run_is_stopped_is_not_said_to_be_there(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ftrun.reporter import RunReporter
+    from ftrun.execution.reporter import RunReporter
 
     def full_disk(file: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(RunReporter, "stop_requested", property(lambda reporter: reporter.steps >= 3))
-    monkeypatch.setattr("ftrun.checkpoints._sealed", full_disk)
+    monkeypatch.setattr("ftrun.runs.checkpoints._sealed", full_disk)
     result = ftrun.run(tiny, progress=False)
     assert result.status == "FAILED" and result.error
     assert "checkpoint-3 cannot be written: No space left on device; there is none before it" in result.error

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import ftrun
 import pytest
-from ftrun.experiment import load_experiment
-from ftrun.plan import make_plan
-from ftrun.plugins import load_catalogue
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import make_plan
 from helpers import PROJECT, points_of
 
 FILES = sorted((PROJECT / "experiments").glob("*.toml"))

@@ -63,7 +63,7 @@ def test_the_facts_that_the_chapter_prints(hub: Hub) -> None:
 
 def test_mrpc_is_1377_steps() -> None:
     from ftrun.settings import TrainingSettings
-    from ftrun_plugins.backends.optimization import Horizon
+    from ftrun.training.optimization import Horizon
 
     assert Horizon(3668, TrainingSettings()).total_steps == 1377
 
@@ -137,7 +137,7 @@ def test_a_hub_that_is_down_or_silent_is_told_as_such(
     own_hub: OwnHub, workdir: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     own_hub.use_here(monkeypatch)
-    monkeypatch.setattr("ftrun_plugins.hub.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("ftrun.hub.ANSWER_SECONDS", 0.5)
     if how == "down":
         own_hub.refuses = lambda path: UNAVAILABLE
     else:

@@ -22,9 +22,9 @@ from typing import Any
 import ftrun
 import psutil
 import pytest
-from ftrun.feeder import delivery
-from ftrun.journal import RunFolder
-from ftrun.tracking import deliver
+from ftrun.runs.folder import RunFolder
+from ftrun.tracking.feeder import delivery
+from ftrun.tracking.sender import deliver
 from helpers import SHARED, Begin, Ftrun, journal_of, points_of
 
 pytestmark = pytest.mark.xdist_group("outages")
@@ -208,7 +208,7 @@ def tracked() -> dict[str, Any]:
 
 
 def run(tiny: Path, uri: str, monkeypatch: pytest.MonkeyPatch, patience: float = 4.0) -> ftrun.RunResult:
-    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", patience)
+    monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", patience)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     result = ftrun.run(tiny, overrides={**tracked(), **LONG}, progress=False)
@@ -352,8 +352,8 @@ def test_a_slow_artifact_store_is_told_of(
         return "forward"
 
     proxy.answer = slow
-    monkeypatch.setattr("ftrun.progress.LINE_SECONDS", 1.0)
-    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 6.0)
+    monkeypatch.setattr("ftrun.screen.watchers.LINE_SECONDS", 1.0)
+    monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 6.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", proxy.uri)
     result = ftrun.run(experiment, overrides=tracked())
     told = capsys.readouterr().out

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ftrun.cli import COMMANDS
-from ftrun.plugins import load_catalogue
+from ftrun.planning.catalogue import load_catalogue
 from helpers import PROJECT, Ftrun
 
 README = (PROJECT / "README.md").read_text()

@@ -20,12 +20,12 @@ from typing import Any
 import ftrun
 import pytest
 from filelock import FileLock
-from ftrun.checkpoints import damage_of
 from ftrun.errors import ExperimentError, RunError
-from ftrun.execution import execute
-from ftrun.plugins import load_catalogue
-from ftrun.progress import Watcher
-from ftrun.resumption import RunFinishedError, plan_resumption
+from ftrun.execution.resumption import RunFinishedError, plan_resumption
+from ftrun.execution.story import execute
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.runs.checkpoints import damage_of
 from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -359,7 +359,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with(
     tiny: Path, begin_python: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = died_after(run(tiny, {}).run_folder, 6, "held")
-    code = f"import pathlib, time, ftrun.journal\nwith ftrun.journal.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
+    code = f"import pathlib, time, ftrun.runs.journal\nwith ftrun.runs.journal.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
     Path("holder.py").write_text(code)
     holder = begin_python("holder")
     assert holder.stdout and holder.stdout.readline() == "held\n"

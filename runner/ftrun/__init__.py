@@ -10,7 +10,7 @@ from ftrun.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ftrun.api import resume as resume
     from ftrun.api import run as run
-    from ftrun.results import RunResult as RunResult
+    from ftrun.runs.results import RunResult as RunResult
 
 __all__ = ["RunResult", "__version__", "hookimpl", "resume", "run"]
 __version__ = version("ftrun")
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> object:
 
         return vars(api)[name]
     if name == "RunResult":
-        from ftrun.results import RunResult
+        from ftrun.runs.results import RunResult
 
         return RunResult
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftrun.execution import Outcome, execute
-from ftrun.experiment import load_experiment
-from ftrun.journal import RUNS_FOLDER
-from ftrun.plan import make_plan
-from ftrun.plugins import load_catalogue
-from ftrun.progress import Watcher, make_console, make_watcher
-from ftrun.results import RunResult
-from ftrun.resumption import plan_resumption
+from ftrun.execution.resumption import plan_resumption
+from ftrun.execution.story import Outcome, execute
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import make_plan
+from ftrun.runs.folder import RUNS_FOLDER
+from ftrun.runs.results import RunResult
+from ftrun.screen.console import make_console
+from ftrun.screen.watchers import make_watcher
 
 
 def run(

@@ -6,11 +6,12 @@ the fragment become `***`. What could be read in two ways shows its scheme, and 
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import unquote
 
 HIDDEN = "***"
@@ -224,3 +225,28 @@ def _parts_of(uri: str) -> Iterator[tuple[str, str]]:
     for cut in re.finditer(r"[@/?#]", user):
         if rest := user[cut.end() :]:
             yield f"{rest}@{name}", f"{HIDDEN}@{name}"
+
+
+class RedactedStream(io.TextIOBase):
+    """Passes text on without the secrets in it, line by line; `finish` passes on what is left of a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Pass on the lines that are whole."""
+        lines, end, self._line = (self._line + text).rpartition("\n")
+        if end:
+            self._stream.write(redacted(lines) + end)
+        return len(text)
+
+    def flush(self) -> None:
+        """Have what was passed on written."""
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Pass on the last line, that has no end."""
+        line, self._line = self._line, ""
+        self._stream.write(redacted(line))
+        self._stream.flush()

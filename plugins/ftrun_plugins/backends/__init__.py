@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from ftrun import hookimpl
 from ftrun.contracts import Backend, BackendSession
 from ftrun.settings import Settings, TrainingSettings
-
-from ftrun_plugins.backends.environment import disagreements
+from ftrun.training.environment import disagreements
 
 PRECISIONS = frozenset({"float32", "bfloat16"})
 DEVICES = frozenset({"cpu", "cuda", "mps"})

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from ftrun.contracts import FitResult, Job, Reporter
-
-from ftrun_plugins.backends.batches import Batch, rows_in, to_device
-from ftrun_plugins.backends.fitting import Fitting
-from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
-from ftrun_plugins.backends.session import TorchSession
+from ftrun.training.batches import Batch, rows_in, to_device
+from ftrun.training.fitting import Fitting
+from ftrun.training.optimization import build_optimizer, build_scheduler, largest_norm, learning_rate_of
+from ftrun.training.session import TorchSession
 
 
 class LoopSession(TorchSession):

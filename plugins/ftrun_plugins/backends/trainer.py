@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.training.batches import Batch, rows_in, to_device
+from ftrun.training.fitting import Fitting
+from ftrun.training.optimization import build_optimizer, build_scheduler
+from ftrun.training.session import TorchSession
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
-
-from ftrun_plugins.backends.batches import Batch, rows_in, to_device
-from ftrun_plugins.backends.fitting import Fitting
-from ftrun_plugins.backends.optimization import build_optimizer, build_scheduler
-from ftrun_plugins.backends.session import TorchSession
 
 
 class TrainerSession(TorchSession):

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftrun import hub
 from ftrun.errors import ExperimentError, Problem
-
-from ftrun_plugins import hub
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

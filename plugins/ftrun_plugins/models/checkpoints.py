@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ftrun import hub
 from ftrun.errors import ExperimentError, Problem
 from safetensors import SafetensorError, safe_open
 
-from ftrun_plugins import hub
 from ftrun_plugins.models.references import PACKAGE, package_folder
 
 CONFIG = "config.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ftrun.encoded_cache import LIMIT_BYTES, Entry, clear, encoded_cache_folder, entries
+from ftrun.execution.encoded_cache import LIMIT_BYTES, Entry, clear, encoded_cache_folder, entries
 
 SHOWN = 10
 """Entries that are listed; the rest are counted."""

@@ -6,8 +6,8 @@ import click
 
 from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
 from ftrun.errors import ExperimentError, FtrunError
-from ftrun.plan import Plan
-from ftrun.plugins import load_catalogue
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.plan import Plan
 
 
 @click.command("check")
@@ -39,9 +39,10 @@ def command(
 
 
 def _look_inside(plan: Plan) -> None:
-    from ftrun.inspection import inspect
-    from ftrun.progress import make_console, make_watcher
-    from ftrun.tables import inspection_tables
+    from ftrun.execution.inspection import inspect
+    from ftrun.screen.console import make_console
+    from ftrun.screen.tables import inspection_tables
+    from ftrun.screen.watchers import make_watcher
 
     inspection = inspect(plan, make_watcher(make_console(stderr=True)))
     make_console().print(inspection_tables(inspection))

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import click
 
 from ftrun.errors import FtrunError, Problem
-from ftrun.experiment import load_experiment
-from ftrun.layers import parse_override
-from ftrun.plan import Plan, make_plan
-from ftrun.plugins import Catalogue
+from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.layers import parse_override
+from ftrun.planning.plan import Plan, make_plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,8 +54,8 @@ def load_plan(
 
 def announce_killed() -> None:
     """Say of every run here whose process is gone that it was killed, and have MLflow know."""
-    from ftrun.journal import RUNS_FOLDER
-    from ftrun.runs import mark_killed_runs
+    from ftrun.execution.finding import mark_killed_runs
+    from ftrun.runs.folder import RUNS_FOLDER
 
     for folder in mark_killed_runs(RUNS_FOLDER):
         name = folder.name

@@ -7,7 +7,7 @@ import json
 import click
 
 from ftrun.contracts import KINDS
-from ftrun.plugins import Catalogue, Plugin, load_catalogue
+from ftrun.planning.catalogue import Catalogue, Plugin, load_catalogue
 
 
 @click.command("plugins")

@@ -7,8 +7,8 @@ import click
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.cli.run import run_all
 from ftrun.errors import ExperimentError
-from ftrun.layers import parse_override
-from ftrun.plugins import load_catalogue
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.layers import parse_override
 
 
 @click.command("resume")
@@ -29,7 +29,7 @@ def command(
     is the same in MLflow, and ends with the weights, metrics and history of one that was never disturbed; so what its
     numbers depend on must be as it was. Exit status as that of `ftrun run`; 0, too, if the run is finished already.
     """
-    from ftrun.resumption import RunFinishedError, plan_resumption
+    from ftrun.execution.resumption import RunFinishedError, plan_resumption
 
     announce_killed()
     catalogue = load_catalogue()

@@ -10,11 +10,11 @@ import click
 
 from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, tell
 from ftrun.errors import ExperimentError, FtrunError
-from ftrun.plan import Plan
-from ftrun.plugins import Catalogue, load_catalogue
+from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from ftrun.resumption import Resumption
+    from ftrun.execution.resumption import Resumption
 
 
 @click.command("run")
@@ -58,10 +58,12 @@ def command(
 
 def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogue, as_json: bool) -> int:
     """Execute plans in order, show how each ended and all side by side, and give the worst exit status."""
-    from ftrun.comparison import compare
-    from ftrun.execution import execute
-    from ftrun.progress import make_console, make_watcher, open_mlflow
-    from ftrun.resumption import RunFinishedError
+    from ftrun.execution.resumption import RunFinishedError
+    from ftrun.execution.story import execute
+    from ftrun.screen.console import make_console
+    from ftrun.screen.tables import comparison_table
+    from ftrun.screen.watchers import make_watcher
+    from ftrun.screen.wording import open_mlflow
 
     console = make_console(stderr=as_json)
     worst = 0
@@ -85,6 +87,6 @@ def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogu
         results.append(outcome.result)
         worst = max(worst, outcome.exit_status)
     if len(results) > 1:
-        console.print(compare(results))
+        console.print(comparison_table(results))
         console.print(f"see the curves: {open_mlflow(results[-1])}", highlight=False, soft_wrap=True)
     return worst

@@ -6,8 +6,8 @@ import click
 
 from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
 from ftrun.errors import ExperimentError
-from ftrun.plan import Plan
-from ftrun.plugins import load_catalogue
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.plan import Plan
 
 
 @click.command("show")

@@ -6,7 +6,8 @@ import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.errors import ExperimentError
-from ftrun.journal import RUNS_FOLDER, RunFolder, read_history
+from ftrun.runs.folder import RUNS_FOLDER, RunFolder
+from ftrun.runs.history import read_history
 
 
 @click.command("sync")
@@ -16,7 +17,7 @@ def command(runs: tuple[str, ...]) -> int:
 
     RUN is a run's name, its folder or MLflow's id of it. Exit status 1 if something is still pending.
     """
-    from ftrun.runs import find_run, tracked_runs
+    from ftrun.execution.finding import find_run, tracked_runs
 
     announce_killed()
     status = 0
@@ -33,10 +34,10 @@ def command(runs: tuple[str, ...]) -> int:
 
 
 def _sync(folder: RunFolder, quiet: bool) -> int:
-    from ftrun.feeder import delivery
-    from ftrun.process import output_redacted
-    from ftrun.runs import tracking_of
-    from ftrun.tracking import deliver
+    from ftrun.execution.finding import tracking_of
+    from ftrun.execution.process import output_redacted
+    from ftrun.tracking.feeder import delivery
+    from ftrun.tracking.sender import deliver
 
     name = folder.name
     if quiet and not delivery(folder).pending:

@@ -1,0 +1,191 @@
+"""Tokenizing a split once: batched, with a bar, and kept under what decides its content."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftrun.contracts import BuiltModel, Rows, Splits
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.encoded_cache import EncodedCache
+from ftrun.execution.provenance import versions
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 1000
+"""Rows that `encode` takes at once, as many as `Dataset.map` by default."""
+
+KEY_VERSION = 1
+"""Goes up with every change of what a key is made of or of how rows are kept."""
+
+ENCODING_PACKAGES = ("python", "datasets", "numpy", "sentencepiece", "tiktoken", "tokenizers", "transformers")
+"""Packages whose next version may encode the same text otherwise."""
+
+READ_ROWS = 10_000
+"""Rows that are read at once for the key: some megabytes of text."""
+
+COMPARED_ROWS = 32
+"""Rows, or some more, that are encoded again and compared with the cached ones."""
+
+MANY = 4
+"""How many times the rows that were picked out a table may have to be read as a whole for the key."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the splits of a run are encoded.
+
+    Attributes:
+        splits: The data set.
+        built: The model with its `encode`.
+        provider: The distribution that the model component comes from, with its version.
+        cache: Where encoded splits are kept.
+        progress: Called with the split's name, the rows done and all rows.
+        notice: Called with a sentence for a person.
+    """
+
+    splits: Splits
+    built: BuiltModel
+    provider: str
+    cache: EncodedCache
+    progress: Callable[[str, int, int], None]
+    notice: Callable[[str], None]
+
+    def encode(self, split: str, rows: Rows) -> Rows:
+        """The rows with the columns that the collator takes, from the cache where they are there.
+
+        Raises:
+            ExperimentError: If the rows are not what the contract says, or `encode` gives another number of them.
+        """
+        _check_rows(split, rows)
+        key = self.key(rows) if len(rows) else None
+        encoded = self._cached(key, rows) if key else self._in_memory(split, rows)
+        if encoded is None:
+            assert key
+            encoded = self._into_cache(key, split, rows)
+        if len(encoded) != len(rows):
+            message = f"encode gives {len(encoded):,} rows for the {len(rows):,} of {split}, and must give one for each"
+            raise ExperimentError(Problem(message, "model.use"))
+        return encoded
+
+    def key(self, rows: Rows) -> str | None:
+        """What tells one encoded split from another: every value in its rows, and all that decides how they are
+        encoded; None where that cannot be told.
+
+        The digest of the data set is a part of it, for what stands in files that the rows only name.
+        """
+        content = _content(rows)
+        if content is None:
+            return None
+        task, built = self.splits.task, self.built
+        installed = versions(frozenset(ENCODING_PACKAGES))
+        libraries = [installed.get(name) for name in ENCODING_PACKAGES]
+        encoding = (KEY_VERSION, BATCH_ROWS, repr(task), built.encode_key, self.provider, libraries)
+        identity = repr((content, self.splits.digest, encoding))
+        return hashlib.sha256(identity.encode()).hexdigest()[:40]
+
+    def _cached(self, key: str, rows: Rows) -> Rows | None:
+        file = self.cache.find(key)
+        if file is None:
+            return None
+        encoded = rows.from_file(str(file))
+        if not self._still_encodes_so(rows, encoded):
+            log.warning("the model encodes otherwise than it did under the same encode_key; %s is made anew", file)
+            self.cache.discard(key)
+            return None
+        return encoded
+
+    def _still_encodes_so(self, rows: Rows, encoded: Rows) -> bool:
+        """Whether `encode` gives what it gave, on a few rows from everywhere."""
+        some = range(0, len(rows), max(1, len(rows) // COMPARED_ROWS))
+        options = {"keep_in_memory": True, "features": encoded.features, "new_fingerprint": "compared"}
+        try:
+            again = rows.select(some).map(self.built.encode, batched=True, remove_columns=rows.column_names, **options)
+        except Exception:  # other columns, other types, or a fault that will be met again
+            log.info("some rows could not be encoded for a comparison with the cache", exc_info=True)
+            return False
+        return repr(again.with_format(None)[:]) == repr(encoded.select(some)[:])
+
+    def _into_cache(self, key: str, split: str, rows: Rows) -> Rows:
+        about = {"data": self.splits.name, "split": split, "rows": len(rows), "model": self.built.source}
+        try:
+            with self.cache.writing(key, about) as file:
+                self._map(split, rows, cache_file_name=str(file), load_from_cache_file=False, new_fingerprint=key)
+            found = self.cache.find(key)
+            if found is None:
+                raise OSError(f"{self.cache.folder} does not keep what is written")
+            self.cache.prune()
+            return rows.from_file(str(found))
+        except OSError as error:
+            log.warning("the encoded rows cannot be kept", exc_info=True)
+            reason = error.strerror or str(error)
+            self.notice(f"{split} is tokenized in memory: the cache {self.cache.folder} cannot be written ({reason})")
+            return self._in_memory(split, rows)
+
+    def _in_memory(self, split: str, rows: Rows) -> Rows:
+        if not _is_dataset(rows):
+            return self._map(split, rows)
+        encoded = self._map(split, rows, keep_in_memory=True, new_fingerprint="in-memory")
+        return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
+
+    def _map(self, split: str, rows: Rows, **options: Any) -> Rows:
+        done = 0
+
+        def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+            nonlocal done
+            columns = self.built.encode(batch)
+            done += len(next(iter(batch.values())))
+            self.progress(split, done, len(rows))
+            return columns
+
+        return rows.map(encode, batched=True, batch_size=BATCH_ROWS, remove_columns=rows.column_names, **options)
+
+
+def _check_rows(split: str, rows: Rows) -> None:
+    """Whether rows are what the contract says.
+
+    Raises:
+        ExperimentError: If they are not.
+    """
+    lacking = [name for name in ("__len__", "__getitem__", "column_names", "map") if not hasattr(rows, name)]
+    if not lacking and not isinstance(rows.column_names, (list, tuple)):
+        lacking = ["column_names as a list"]
+    if lacking:
+        message = f"{split} is a {type(rows).__name__}, which is not what a data set's rows must be"
+        hint = f"It must be a datasets.Dataset, or behave as one; this has no {', '.join(lacking)}."
+        raise ExperimentError(Problem(message, "dataset.use", hint))
+
+
+def _is_dataset(rows: Rows) -> bool:
+    """Whether rows are a `datasets.Dataset`, which the runner does not import."""
+    return all(hasattr(rows, name) for name in ("features", "format", "with_format", "select", "from_file"))
+
+
+def _content(rows: Rows) -> str | None:
+    """A checksum of all values of the rows with their names and types; None if the rows are no `datasets.Dataset`, or
+    what they give goes through a function on its way.
+
+    Read batch by batch. Where rows were picked out one by one, it is that of the whole table and of the choice, which
+    is quicker, unless few were picked out of many.
+    """
+    if not _is_dataset(rows) or rows.format["type"] == "custom":
+        return None
+    digest = hashlib.sha256(repr((rows.features, rows.format, len(rows))).encode())
+    for table in _tables(rows):
+        for batch in table.combine_chunks().to_batches():
+            digest.update(batch.serialize())
+    return digest.hexdigest()
+
+
+def _tables(rows: Rows) -> Iterator[Any]:
+    """The rows as Arrow tables."""
+    chosen = getattr(rows, "_indices", None)
+    if chosen is None or len(rows.data) > MANY * len(rows):
+        yield from rows.with_format("arrow").iter(batch_size=READ_ROWS)
+        return
+    for table in (rows.data, chosen):
+        for start in range(0, len(table), READ_ROWS):
+            yield table.slice(start, READ_ROWS)

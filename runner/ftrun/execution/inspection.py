@@ -1,0 +1,151 @@
+"""A look at data and model before any training: what can be known then is known."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import Backend, BuiltModel, Collate, Collator, Predictions, Rows, Splits, Task
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.execution.encoding import BATCH_ROWS
+from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
+from ftrun.execution.preparation import build_model, evaluators_of, open_data
+from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+MOST_ROWS = 10_000
+"""Rows of a split whose lengths are taken; all of a million would take as long as encoding them."""
+
+
+def inspect(plan: Plan, watcher: Watcher) -> Inspection:
+    """Open data and model, encode a batch of every split, and put it through the model and the metrics.
+
+    The batch is made of the longest rows that were looked at: what is too long for a model fails there.
+
+    Raises:
+        ExperimentError: If something about the experiment is wrong that the data or the model tells.
+        RunError: If something cannot be had, or a part fails in a way that it does not explain.
+    """
+    refuse_several_processes()
+    watcher.working("importing")
+    backend = plan.backend
+    with _faults_logged(), environment_restored(), watcher:
+        session = backend.component(Backend).build(backend.settings, plan.training)
+        with session:
+            splits, _ = open_data(plan, watcher)
+            session.seed(plan.seed)
+            built = build_model(plan, splits, watcher)
+            return _look(plan, splits, built, watcher)
+
+
+@contextlib.contextmanager
+def _faults_logged() -> Iterator[None]:
+    """What libraries say goes to a file that is kept only where it holds the traceback of a fault."""
+    folder = Path(tempfile.mkdtemp(prefix="ftrun-check-"))
+    path = folder / "log.txt"
+    keep = False
+    try:
+        with output_logged(path):
+            try:
+                yield
+            except FtrunError:
+                raise
+            except Exception as fault:
+                log.exception("the check failed")
+                keep = True
+                raise RunError(f"{type(fault).__name__}: {fault} (the traceback is in {path})") from fault
+    finally:
+        if not keep:
+            path.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
+    watcher.working("one batch of every split through the model")
+    collator = plan.collator
+    collate = collator.component(Collator).build(collator.settings, built.tokenizer)
+    evaluators = evaluators_of(plan, splits.task, built)
+    facts = []
+    for (context, split), rows in splits.used.items():
+        some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
+        lengths = _lengths(some, built)
+        predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), built, collate)
+        _check(split, predictions, splits.task)
+        for evaluator in evaluators:
+            evaluator(predictions)
+        told = _summary(lengths, built.max_length)
+        facts.append(SplitFacts(split, context, len(rows), _labels(rows, splits.task), told, predictions.loss))
+    parameters = list(built.model.parameters())
+    return Inspection(
+        splits=facts,
+        max_length=built.max_length,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+    )
+
+
+def _labels(rows: Rows, task: Task) -> Mapping[str, int] | Numbers:
+    labels = list(rows[task.label_column])
+    if task.class_names is None:
+        return Numbers(min(labels), math.fsum(labels) / len(labels), max(labels))
+    counts = Counter(labels)
+    return {name: counts[index] for index, name in enumerate(task.class_names)}
+
+
+def _lengths(rows: Rows, built: BuiltModel) -> list[int]:
+    """Tokens of each row before any is cut; empty where the model does not tell."""
+    if built.lengths is None:
+        return []
+    lengths: list[int] = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        lengths += built.lengths(rows[start : start + BATCH_ROWS])
+    return lengths
+
+
+def _summary(lengths: Sequence[int], max_length: int | None) -> Lengths | None:
+    if not lengths:
+        return None
+    ordered = sorted(lengths)
+    cut = None if max_length is None else sum(length > max_length for length in lengths)
+    return Lengths(
+        rows=len(ordered),
+        median=ordered[len(ordered) // 2],
+        most=ordered[math.ceil(0.95 * len(ordered)) - 1],
+        longest=ordered[-1],
+        cut=cut,
+    )
+
+
+def _longest(rows: Rows, lengths: Sequence[int], count: int) -> Mapping[str, Sequence[Any]]:
+    """The longest rows, or where lengths are not known the first ones, column by column."""
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row]) if lengths else range(len(rows))
+    batch: Mapping[str, Sequence[Any]] = rows.select(order[:count])[:]
+    return batch
+
+
+def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate) -> Predictions:
+    """What the untrained model says of a batch of raw rows."""
+    columns = built.encode(batch)
+    encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    inputs = collate(encoded)
+    output = built.model(**inputs)
+    logits, labels = (tensor.detach().cpu() for tensor in (output.logits, inputs["labels"]))
+    return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss.detach()))
+
+
+def _check(split: str, predictions: Predictions, task: Task) -> None:
+    if not math.isfinite(predictions.loss):
+        raise ExperimentError(Problem(f"the loss of a batch of {split} is {predictions.loss} before any training"))
+    shape, rows = tuple(predictions.logits.shape), len(predictions.labels)
+    if shape != (rows, task.num_labels):
+        message = f"the model gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes"
+        raise ExperimentError(Problem(message, "model.use"))

@@ -1,0 +1,169 @@
+"""What a run writes down of itself, beside the points that the reporter journals."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from ftrun.contracts import BuiltModel, Predictions, Splits
+from ftrun.execution.finding import recorded_experiment
+from ftrun.execution.provenance import git_state, machine, versions
+from ftrun.execution.resumption import MODEL_CLASSES_TAG, MODEL_DIGEST_TAG, MODEL_SOURCE_TAG, Resumption
+from ftrun.planning.experiment import flat
+from ftrun.planning.plan import Plan
+from ftrun.runs.checkpoints import sync_folder
+from ftrun.runs.folder import RunFolder, write_whole
+from ftrun.runs.journal import Journal
+from ftrun.runs.records import RUN_TAG
+
+MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
+"""Tags that follow a run to where it goes on."""
+LONGEST_TAG = 5000
+
+
+def as_toml(table: Mapping[str, Any]) -> str:
+    """A resolved experiment as TOML."""
+    return tomlkit.dumps(table)
+
+
+def record_experiment(folder: RunFolder, plan: Plan) -> None:
+    """The resolved experiment: the first thing that a run folder holds."""
+    write_whole(folder.experiment, as_toml(plan.resolved()))
+
+
+def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[str, str]) -> None:
+    """What runs, and on what: the first record of a run, from which MLflow's is made."""
+    resolved = plan.resolved()
+    params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
+    journal.append("run", experiment_name=plan.experiment_name, params=params, tags=tags)
+    journal.append("artifact", path=folder.experiment.name)
+
+
+def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags: Mapping[str, str]) -> None:
+    """That a run goes on, from where, and what has changed since it was begun."""
+    folder, history = resumption.folder, resumption.history
+    step = resumption.checkpoint.step if resumption.checkpoint else 0
+    experiment, resolved = history.experiment, as_toml(plan.resolved())
+    count = history.resumed + 1
+    changed = resolved != recorded_experiment(folder, history).read_text(encoding="utf-8")
+    if changed:
+        experiment = f"experiment-resumed-{count}.toml"  # never over one that an earlier record names
+        write_whole(folder.path / experiment, resolved)
+    told = {f"ftrun.resumed.{count}": f"from step {step} on {plan.backend.use}"}
+    if resumption.changes:
+        told[f"ftrun.changed.{count}"] = "; ".join(map(str, resumption.changes))[:LONGEST_TAG]
+    new = {key: value for key, value in tags.items() if key in MAY_CHANGE and history.tags.get(key) != value}
+    if resumption.changes:
+        new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}
+    facts = {"step": step, "experiment": experiment, "best_counts": resumption.best_counts}
+    journal.append("resumed", **facts, tags={**new, **told})
+    journal.append("artifact", path=experiment)  # that of the beginning, too: a kill may have come before it was told
+
+
+def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = ()) -> None:
+    """The data set as MLflow's datasets: one record a split, but for those that are recorded already.
+
+    Args:
+        recorded: These, by context and split.
+    """
+    for (context, split), rows in splits.used.items():
+        if (context, split) in recorded:
+            continue
+        journal.append(
+            "dataset",
+            name=f"{splits.name}/{split}",
+            source=splits.source,
+            digest=splits.digest,
+            split=split,
+            rows=len(rows),
+            columns=list(rows.column_names),
+            context=context,
+        )
+
+
+def record_predictions(
+    journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
+) -> None:
+    """The predictions on each evaluation split as a table, in the form that MLflow shows as one."""
+    paths = []
+    folder.predictions_folder.mkdir(exist_ok=True)
+    for split, predicted in predictions.items():
+        path = folder.predictions(split)
+        table = _prediction_table(splits, split, predicted)
+        write_whole(path, json.dumps(table, ensure_ascii=False, default=str, allow_nan=False))  # such as a date in idx
+        paths.append(path.relative_to(folder.path).as_posix())
+        journal.append("artifact", path=paths[-1])
+    shown = json.dumps([{"path": path, "type": "table"} for path in paths])
+    journal.append("tags", tags={"mlflow.loggedArtifacts": shown})
+
+
+def record_model(journal: Journal, folder: RunFolder, model_folder: Path) -> None:
+    """The trained model's folder; it is on disk before the journal says so."""
+    sync_folder(model_folder)
+    journal.append("artifact", path=model_folder.relative_to(folder.path).as_posix())
+
+
+def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:
+    rows, task = splits.evaluation[split], splits.task
+    columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
+    raw = [rows[name] for name in columns]
+    values, labels = predicted.values.tolist(), predicted.labels.tolist()
+    if task.class_names:
+        columns += ["label", "prediction", "correct"]
+        names = task.class_names
+        judged = [[names[label], names[value], label == value] for label, value in zip(labels, values, strict=True)]
+    else:
+        columns += ["label", "prediction"]
+        judged = [[label, value] for label, value in zip(labels, values, strict=True)]
+    data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
+    return {"columns": columns, "data": data}
+
+
+def _json_cell(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the numbers depend on besides the settings, and where the run comes from, by the names of MLflow's tags."""
+    distributions = {part.offer.distribution: part.offer.version for part in plan.parts.values()}
+    git = git_state(plan.path.parent)
+    tags = {
+        RUN_TAG: folder.name,
+        "ftrun.backend": plan.backend.use,
+        "ftrun.seed": str(plan.seed),
+        **{f"ftrun.{key}": value for key, value in machine().items()},
+        "mlflow.source.name": str(plan.path.absolute()),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+        **{f"ftrun.{key}": value for key, value in environment.items()},
+        **{f"ftrun.version.{name}": number for name, number in versions(frozenset(distributions)).items()},
+        **{f"ftrun.git.{key}": value for key, value in git.items()},
+    }
+    if plan.profile:
+        tags["ftrun.profile"] = plan.profile
+    if git:
+        tags["mlflow.source.git.commit"] = git["commit"]
+    return tags
+
+
+def model_tags(built: BuiltModel) -> dict[str, str]:
+    """Where the weights come from, what tells them apart, and the order of their classes where it is their own."""
+    tags = {MODEL_SOURCE_TAG: built.source}
+    if built.digest is not None:
+        tags[MODEL_DIGEST_TAG] = built.digest
+    if built.class_names is not None:
+        tags[MODEL_CLASSES_TAG] = json.dumps(built.class_names, ensure_ascii=False)[:LONGEST_TAG]
+    return tags
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,150 @@
+"""The one reporter of a run: fans what a backend reports out to the journal, the person watching and the observers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import EvaluationReport, StepReport
+from ftrun.errors import RunError
+from ftrun.execution.watcher import Watcher
+from ftrun.runs.checkpoints import Checkpoint, Checkpoints, damage_of
+from ftrun.runs.journal import Journal
+
+
+class RunReporter:
+    """Implements `contracts.Reporter`.
+
+    Numbers that are still on a device are read by a thread, in order, so that the training thread never waits for them;
+    numbers at hand are recorded at once.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        watcher: Watcher,
+        checkpoints_folder: Path,
+        save_total_limit: int | None,
+        on_evaluated: Callable[[EvaluationReport], None],
+        resumed_from: int = 0,
+    ) -> None:
+        self._journal = journal
+        self._watcher = watcher
+        self._checkpoints = Checkpoints(checkpoints_folder, save_total_limit, self._checkpoint_published, resumed_from)
+        self._on_evaluated = on_evaluated
+        self._reader: ThreadPoolExecutor | None = None
+        self._unread: list[Future[None]] = []
+        self._mark = time.perf_counter()
+        self._stop_requested = False
+        self._not_finite: str | None = None
+        self.is_training = False
+        self.steps = 0
+        self.examples = 0
+        self.training_seconds = 0.0
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stop_requested or self._not_finite is not None
+
+    def request_stop(self) -> None:
+        """Ask the backend to stop after the step that it is in."""
+        self._stop_requested = True
+
+    def training_started(self, total_steps: int, first_step: int = 1) -> None:
+        self.is_training = True
+        self.steps = first_step - 1
+        self._watcher.training_started(total_steps, first_step)
+        self._mark = time.perf_counter()
+
+    def stepped(self, report: StepReport) -> None:
+        now = time.perf_counter()
+        self.training_seconds += now - self._mark
+        self._mark = now
+        self.steps = report.step
+        self.examples += report.examples
+        if self._reader is None and not _on_device(report.loss):
+            self._record(report)
+        else:
+            self._reader = self._reader or ThreadPoolExecutor(1, "ftrun-reporter")
+            self._unread = [future for future in self._unread if not future.done() or future.exception()]
+            self._unread.append(self._reader.submit(self._record, report))
+
+    def _record(self, report: StepReport) -> None:
+        loss, grad_norm = float(report.loss), float(report.grad_norm)
+        values = {
+            "train/loss": loss,
+            "train/learning_rate": report.learning_rate,
+            "train/grad_norm": grad_norm,
+            "epoch": report.epoch,
+        }
+        self._journal.metrics(report.step, values)
+        self._watcher.stepped(report.step, report.epoch, loss)
+        if self._not_finite is None and not math.isfinite(loss):
+            self._not_finite = f"the loss is {loss} at step {report.step}"
+        elif self._not_finite is None and not math.isfinite(grad_norm):
+            self._not_finite = f"the gradient norm is {grad_norm} at step {report.step}"
+
+    def evaluating(self, split: str, done: int, total: int) -> None:
+        self._watcher.evaluating(split, done, total)
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        self._read_all()
+        self._journal.metrics(report.step, report.metrics)
+        self._watcher.evaluated(report)
+        self._on_evaluated(report)
+        self._mark = time.perf_counter()
+
+    def settle(self) -> None:
+        self._read_all()
+        self._checkpoints.wait()
+        self._journal.sync()
+        if not self._journal.path.exists():
+            raise RunError(f"the run folder {self._journal.path.parent} is gone: nothing can be written there")
+        if self._not_finite:
+            raise RunError(f"{self._not_finite}: try a smaller learning rate, or max_grad_norm to clip gradients")
+
+    @contextlib.contextmanager
+    def checkpoint(self, step: int, best_step: int | None = None) -> Iterator[Path]:
+        self.settle()
+        with self._checkpoints.writing(step, best_step) as folder:
+            yield folder
+        self._mark = time.perf_counter()
+
+    def checkpoint_folder(self, step: int) -> Path:
+        return self._checkpoints.folder_of(step)
+
+    def whole_checkpoint(self, step: int) -> Path:
+        folder = self._checkpoints.folder_of(step)
+        if damage := damage_of(folder):
+            raise RunError(f"{folder.name} is needed, and is not whole: {damage}")
+        return folder
+
+    def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
+        self._journal.append("checkpoint", step=checkpoint.step, folder=checkpoint.folder.name)
+        self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
+
+    def close(self) -> None:
+        """Read what is still unread, see the last checkpoint published and let the threads go."""
+        self.is_training = False
+        try:
+            self._read_all()
+            self._checkpoints.close()
+        finally:
+            if self._reader:
+                self._reader.shutdown()
+
+    def _read_all(self) -> None:
+        unread, self._unread = self._unread, []
+        for future in unread:
+            future.result()
+
+
+def _on_device(value: Any) -> bool:
+    """Whether reading a number would wait for an accelerator."""
+    device = getattr(value, "device", None)
+    return device is not None and getattr(device, "type", "cpu") != "cpu"

@@ -1,0 +1,221 @@
+"""Going on with a run that stopped: which run is meant, and whether what is asked now is what was begun."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import Splits
+from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.execution.finding import find_run, recorded_experiment
+from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.experiment import flat, load_experiment
+from ftrun.planning.plan import Plan, make_plan
+from ftrun.runs.checkpoints import Checkpoint, newest_whole
+from ftrun.runs.folder import RUNS_FOLDER, RunFolder
+from ftrun.runs.history import History, mark_if_killed, read_history
+
+HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
+HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
+"""Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
+
+The device is compared as what it turned out to be.
+"""
+ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
+"""What the numbers depend on beside settings, data and packages, by its tags."""
+MODEL_SOURCE_TAG = "ftrun.model.source"
+MODEL_DIGEST_TAG = "ftrun.model.digest"
+MODEL_CLASSES_TAG = "ftrun.model.classes"
+"""Which weights, and the order of their classes where it is not the task's."""
+BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
+"""Settings that say which evaluation is the best, and whether its checkpoint is kept."""
+ALLOW = "To go on all the same, say --allow-changes; it is recorded."
+
+
+class RunFinishedError(RunError):
+    """The run that is to be gone on with is finished."""
+
+
+@dataclass
+class Resumption:
+    """A run to go on with.
+
+    Attributes:
+        folder: Its folder; history: what its journal tells.
+        checkpoint: The newest whole checkpoint, once `look_again` has been called; None to begin at the beginning.
+        skipped: A sentence about every newer checkpoint that is damaged.
+        allow_changes: Whether to go on though something has changed.
+        changes: What has changed, as it comes to be known, for the record.
+    """
+
+    folder: RunFolder
+    history: History
+    allow_changes: bool = False
+    checkpoint: Checkpoint | None = None
+    skipped: Sequence[str] = ()
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def best_counts(self) -> bool:
+        """Whether the best evaluation that the checkpoint knows of is the best by the settings of now, too, and its
+        checkpoint was kept.
+        """
+        return self.checkpoint is None or self.checkpoint.step > self._best_counts_after
+
+    @property
+    def _best_counts_after(self) -> float:
+        changed = any(change.name in BEST for change in self.changes)
+        return math.inf if changed else self.history.best_counts_after
+
+    def look_again(self, plan: Plan) -> None:
+        """What there is to go on with, once nobody else has the run: another process may just have stopped it.
+
+        Raises:
+            RunFinishedError: If nothing is left to do.
+            RunError: If it went on meanwhile, perhaps with other settings.
+        """
+        planned_with, self.history = self.history, read_history(self.folder)
+        self.refuse_finished()
+        if self.history.resumed != planned_with.resumed:
+            raise RunError(f"the run {self.folder.name} was resumed by another process meanwhile; resume it again")
+        best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
+        self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
+
+    def refuse_finished(self) -> None:
+        """Refuse a run of which nothing is left to do.
+
+        Raises:
+            RunFinishedError: If it is one.
+        """
+        if self.history.status == "FINISHED":
+            raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
+
+    def compare_settings(self, plan: Plan, recorded: Mapping[str, Any], hint: str = "") -> None:
+        """Compare the experiment that is asked for with the one that was begun.
+
+        Args:
+            plan: What is asked for.
+            recorded: What was begun, as it is recorded.
+            hint: What else to do than to allow changes.
+
+        Raises:
+            ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
+        """
+        before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
+        now = dict(flat({key: value for key, value in plan.resolved().items() if key != "format"}))
+        changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        self._allow([Change(key, before.get(key), now.get(key)) for key in changed if not _is_harmless(key)], hint)
+
+    def compare_environment(self, now: Mapping[str, str]) -> None:
+        """Compare packages, thread count, device, precision and processor with those that the run was begun with.
+
+        Raises:
+            ExperimentError: Naming every one that differs, unless changes are allowed.
+        """
+        if not self.history.recorded:
+            return
+        before = self.history.tags
+        packages = {key for key in before.keys() | now.keys() if key.startswith("ftrun.version.")}
+        matter = [*ENVIRONMENT, *sorted(packages - {"ftrun.version.mlflow"})]
+        changed = [key for key in matter if before.get(key) != now.get(key)]
+        self._allow([Change(_spoken(key), before.get(key), now.get(key)) for key in changed])
+
+    def compare_data(self, splits: Splits) -> None:
+        """Compare the opened data with that of the run's beginning.
+
+        Raises:
+            ExperimentError: If it differs, unless changes are allowed.
+        """
+        now = splits.used
+        changes = []
+        for record in self.history.datasets:
+            context, split = record["context"], record["split"]
+            before = f"{record['digest'][:12]}, {record['rows']:,} rows"
+            after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
+            if before != after:
+                changes.append(Change(f"the data's split {split} for {context}", before, after))
+        self._allow(changes)
+
+    def compare_model(self, now: Mapping[str, str]) -> None:
+        """Compare the weights that training begins from, and their order of classes, with those of the run's beginning.
+
+        Raises:
+            ExperimentError: If they differ, unless changes are allowed.
+        """
+        before = self.history.tags
+        matter = {MODEL_CLASSES_TAG: "the order of the model's classes"} if self.history.recorded else {}
+        if MODEL_DIGEST_TAG in before:  # runs of before had none
+            matter[MODEL_DIGEST_TAG] = "the model's weights"
+        changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
+        self._allow([Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()])
+
+    def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
+        if changes and not self.allow_changes:
+            raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
+        self.changes += changes
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not as it was when the run was begun."""
+
+    name: str
+    before: str | None
+    now: str | None
+
+    @property
+    def sentence(self) -> str:
+        """What it was, and what it is."""
+        before, now = (value if value is not None else "nothing" for value in (self.before, self.now))
+        return f"the run was begun with {before}, and now it is {now}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+
+def plan_resumption(
+    target: str,
+    catalogue: Catalogue,
+    overrides: Mapping[str, Any],
+    runs_folder: Path = RUNS_FOLDER,
+    allow_changes: bool = False,
+    profile: str | None = None,
+) -> tuple[Plan, Resumption]:
+    """What is to be gone on with, and how, for `resume` and its command; nothing heavy is imported.
+
+    Raises:
+        ExperimentError: If there is no such run, or its settings have changed and may not.
+        RunFinishedError: If nothing is left to do.
+    """
+    folder = find_run(target, runs_folder, profile, overrides)
+    mark_if_killed(folder)
+    resumption = Resumption(folder, read_history(folder), allow_changes)
+    resumption.refuse_finished()
+    begun = load_experiment(recorded_experiment(folder, resumption.history))
+    recorded = make_plan(begun, catalogue, needs_secrets=False)
+    hint = ""
+    if target.endswith(".toml"):
+        hint = f"To go on with what was begun: ftrun resume {folder.name}. "
+        profile = profile or resumption.history.tags.get("ftrun.profile")
+        source = load_experiment(Path(target), profile, overrides)
+    else:
+        source = load_experiment(recorded.path, None, overrides)
+    plan = make_plan(source, catalogue)
+    resumption.compare_settings(plan, recorded.resolved(), hint)
+    return plan, resumption
+
+
+def _is_harmless(key: str) -> bool:
+    return key in HARMLESS or key.startswith(HARMLESS_PREFIXES)
+
+
+def _short(value: str | None) -> str | None:
+    """A commit or checksum by its beginning, and all else as it is."""
+    return value[:12] if value and len(value) >= 40 and value.isalnum() else value
+
+
+def _spoken(key: str) -> str:
+    return key.removeprefix("ftrun.").removeprefix("version.")

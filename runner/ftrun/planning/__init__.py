@@ -1,0 +1,1 @@
+"""From TOML files to a plan whose every part is there and every setting sound; nothing heavy is imported."""

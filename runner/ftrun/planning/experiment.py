@@ -1,0 +1,200 @@
+"""From TOML files to one merged experiment: extends, profiles, --set and --unset, and where each value came from."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
+
+from pydantic import AfterValidator, Field
+
+from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.planning.layers import Layers, Table
+from ftrun.settings import NonNegativeInt, Settings, is_folder, shown
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A nested table's values under their dotted names, as text.
+
+    >>> dict(flat({"training": {"learning_rate": 5e-05}, "metrics": [{"use": "glue"}]}))
+    {'training.learning_rate': '5e-05', 'metrics.0.use': 'glue'}
+    """
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for index, item in enumerate(value):
+                yield from flat(item, f"{name}.{index}.")
+        else:
+            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def absolute_store(uri: str) -> str:
+    """A tracking URI as it holds from everywhere: that of a SQLite file in the working folder with the whole path.
+
+    >>> absolute_store("sqlite:////data/mlflow.db")
+    'sqlite:////data/mlflow.db'
+    """
+    found = re.fullmatch(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(\?.*)?", uri)
+    return f"{found[1]}{quote(os.path.normpath(Path.cwd() / unquote(found[2])))}{found[3] or ''}" if found else uri
+
+
+class TrackingSettings(Settings):
+    """The `[tracking]` table."""
+
+    uri: Annotated[str, AfterValidator(absolute_store)] | None = Field(
+        None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
+    )
+    experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
+    enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
+
+
+class ExperimentSettings(Settings):
+    """The top level of an experiment file; the tables of components are validated by what they `use`."""
+
+    format: Literal[1] = Field(1, description="The format of this file.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=128,
+        description="The experiment's name, of which its runs' folders are named; the file's if absent.",
+    )
+    seed: NonNegativeInt = Field(
+        42, lt=2**32, description="Seed of the model's head, dropout and the order of the rows."
+    )
+    dataset: Table = Field(description='What to learn from: a table with `use = "NAME"`.')
+    model: Table = Field(description='What to train: a table with `use = "NAME"`.')
+    collator: Table = Field({"use": "dynamic-padding"}, description="How rows become batches.")
+    backend: Table = Field(description='Who drives the training loop: a table with `use = "NAME"`.')
+    training: Table = Field({}, description="Settings that all backends share.")
+    metrics: list[Table] = Field([], description="What to measure at every evaluation, beside the loss.")
+    tracking: Table = Field({}, description="How MLflow is told.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file declares, merged from its layers but not yet validated.
+
+    Attributes:
+        path: The file; profile: the profile that was asked for.
+        tables: The merged top-level table.
+        origins: The layer that each dotted place was last set by.
+        missed: What `--unset` was to take out and was not there.
+    """
+
+    path: Path
+    tables: Table
+    profile: str | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    missed: Sequence[str] = ()
+
+    def origin(self, place: str | None) -> str | None:
+        """The file, profile or option that a value at `place` came from, as near as is known."""
+        place = re.sub(r"\[(\d+)\]", r".\1", place or "")
+        while place:
+            if place in self.origins:
+                return self.origins[place]
+            place = place.rpartition(".")[0]
+        return None
+
+
+def load_experiment(
+    path: str | Path,
+    profile: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    unset: Sequence[str] = (),
+) -> Experiment:
+    """Read an experiment file with all its layers: the file it extends, itself, a profile, and overrides.
+
+    Args:
+        path: The TOML file.
+        profile: The `[profile.NAME]` to lay over it.
+        overrides: Values by dotted key, such as `{"training.learning_rate": 3e-5}`, laid over everything.
+        unset: Dotted keys to take out at the end.
+
+    Raises:
+        ExperimentError: If a file is missing or no TOML, extends itself, or has no such profile.
+    """
+    path = Path(path)
+    layers = Layers()
+    for file in reversed(_extended(path)):
+        layers.add(_read(file), file.name if file != path else str(path))
+    layers.tables.pop("extends", None)
+    profiles = _profiles(layers)
+    if profile is not None:
+        layers.add(_chosen(profiles, profile, path), f"profile {profile}")
+    if overrides:
+        layers.override(overrides)
+    missed = layers.remove(unset)
+    if "name" not in layers.tables:
+        layers.add({"name": path.stem}, "the file's own name")
+    return Experiment(path, layers.tables, profile, layers.origins, missed)
+
+
+def _extended(path: Path) -> list[Path]:
+    """The file, the one that it extends, and so on."""
+    chain = [path]
+    while (above := _read(chain[-1]).get("extends")) is not None:
+        if not isinstance(above, str) or not above:
+            raise ExperimentError(Problem("must be the name of one file", "extends", origin=str(chain[-1])))
+        file = chain[-1].parent / above
+        if not os.path.isfile(file):  # noqa: PTH113 - Path's own raises for what cannot be a path
+            raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), str(chain[-1])))
+        if os.path.realpath(file) in [os.path.realpath(known) for known in chain]:
+            loop = " -> ".join(known.name for known in [*chain, file])
+            raise ExperimentError(
+                Problem(f"the files extend each other in a circle: {loop}", "extends", origin=str(path))
+            )
+        chain.append(file)
+    return chain
+
+
+def _read(path: Path) -> Table:
+    if is_folder(path):
+        raise ExperimentError(Problem(f"{path} is a folder, not an experiment file"))
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ExperimentError(Problem(f"there is no file {path}", hint=_sibling(path))) from None
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise ExperimentError(Problem(message, hint="Save it as UTF-8.")) from None
+    except OSError as error:
+        raise ExperimentError(Problem(f"{path} cannot be read: {error.strerror}")) from None
+    except RecursionError:
+        raise ExperimentError(Problem("its values are nested too deeply to be read", str(path))) from None
+    except ValueError as error:  # tomllib's own is one, with a line; a number of too many digits is one without
+        raise ExperimentError(Problem(f"this is not TOML: {error}", str(path))) from None
+
+
+def _sibling(path: Path) -> str | None:
+    folder = path.parent
+    close = nearest(path.name, [file.name for file in folder.glob("*.toml")]) if is_folder(folder) else None
+    return f"Did you mean {folder / close}?" if close else None
+
+
+def _profiles(layers: Layers) -> Mapping[str, Table]:
+    """Takes the profiles out of what the files say; each must be a table, whether it is asked for or not."""
+    profiles = layers.tables.pop("profile", {})
+    hint = "Write [profile.NAME], and below it what the profile changes."
+    if not isinstance(profiles, dict):
+        message = f"must be a table of profiles, not {shown(profiles)}"
+        raise ExperimentError(Problem(message, "profile", hint, layers.origins["profile"]))
+    for name, table in profiles.items():
+        if not isinstance(table, dict):
+            place = f"profile.{name}"
+            raise ExperimentError(Problem(f"must be a table, not {shown(table)}", place, hint, layers.origins[place]))
+    return profiles
+
+
+def _chosen(profiles: Mapping[str, Table], profile: str, path: Path) -> Table:
+    if profile in profiles:
+        return profiles[profile]
+    close = nearest(profile, profiles)
+    hint = f'Did you mean "{close}"?' if close else f"Its profiles: {', '.join(sorted(profiles)) or 'none'}."
+    raise ExperimentError(Problem(f'{path} has no profile "{profile}"', "--profile", hint))

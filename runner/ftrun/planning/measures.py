@@ -1,0 +1,107 @@
+"""The numbers of an evaluation: what they are called, which way is better, which of them tells the best."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
+from ftrun.errors import ExperimentError, Problem, RunError, nearest
+from ftrun.planning.parts import Part
+from ftrun.settings import TrainingSettings
+
+
+def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Direction]:
+    """The numbers that an evaluation yields on `task`, `loss` among them, and their better directions.
+
+    Raises:
+        ExperimentError: If a metric does not suit the task, or two yield the same number.
+    """
+    directions: dict[str, Direction] = {"loss": "min"}
+    problems: list[Problem] = []
+    for index, part in enumerate(metrics):
+        place = f"metrics[{index}]"
+        try:
+            yields = part.component(Metric).yields(part.settings, task)
+        except ExperimentError as error:
+            problems += [problem.inside(place) for problem in error.problems]
+            continue
+        names = names_of(part, yields)
+        if refused := [name for name in names.values() if not _suits_mlflow(name)]:
+            problems.append(Problem(f"MLflow takes no metric with the name {refused[0]!r}", place))
+        if twice := sorted(set(names.values()) & set(directions)):
+            other = re.sub(r"[^A-Za-z0-9_]", "_", part.use.rpartition(":")[2])
+            hint = f'Leave one out, or give this one a name of its own: name = "{other}_{index + 1}".'
+            problems.append(Problem(f"{', '.join(twice)} is already measured", place, hint))
+        directions.update({names[number]: direction for number, direction in yields.items()})
+    if problems:
+        raise ExperimentError(*problems)
+    return directions
+
+
+def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
+    """What a metric's numbers are called in this experiment: as the metric calls them, unless its table has a `name`,
+    which takes the place of an only number's and goes before several.
+    """
+    if part.name is None:
+        return {number: number for number in numbers}
+    return {number: part.name if len(numbers) == 1 else f"{part.name}_{number}" for number in numbers}
+
+
+def build_evaluator(part: Part, task: Task) -> Evaluator:
+    """A metric's evaluator; it gives the numbers that the metric promised, under their names in this experiment.
+
+    Raises:
+        RunError: From the evaluator, if it gives other numbers than were promised.
+    """
+    metric = part.component(Metric)
+    evaluator = metric.build(part.settings, task)
+    names = names_of(part, metric.yields(part.settings, task))
+
+    def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        numbers = evaluator(predictions)
+        if set(numbers) != set(names):
+            promised, given = (", ".join(sorted(some)) or "nothing" for some in (names, numbers))
+            who = f'the metric "{part.use}" of {part.offer.provider}'
+            raise RunError(f"{who} promised {promised}, and gave {given}")
+        return {names[number]: value for number, value in numbers.items()}
+
+    return evaluate
+
+
+def _suits_mlflow(name: str) -> bool:
+    """Whether MLflow takes it for a metric's key: words in its letters, with no way out of a folder among them."""
+    return all(re.fullmatch(r"[\w .:-]+", word) and word.strip(".") for word in name.split("/"))
+
+
+def best_by(training: TrainingSettings, directions: Mapping[str, Direction], splits: Sequence[str]) -> BestBy | None:
+    """What makes one evaluation better than another, where anybody asks.
+
+    Args:
+        training: Says the metric as transformers does: "f1" or "eval_f1"; with several splits, that of the first, or of
+            the one that is named ("validation_mismatched/f1").
+        directions: The numbers that an evaluation yields, and their better directions.
+        splits: The evaluation splits, the main one first.
+
+    Raises:
+        ExperimentError: If no metric yields that number.
+    """
+    if not training.looks_for_best and training.metric_for_best_model is None:
+        return None
+    told = training.metric_for_best_model or "loss"
+    plain = told.removeprefix("eval_").removeprefix("eval/")
+    split, _, name = plain.rpartition("/")
+    if found := [number for number in (told, plain) if number in directions]:
+        split, name = "", found[0]
+    place = "training.metric_for_best_model"
+    if name not in directions:
+        close = nearest(name, directions)
+        hint = f"Did you mean {close}? " if close else ""
+        raise ExperimentError(
+            Problem(f'no metric here yields "{name}"', place, f"{hint}There are: {', '.join(directions)}.")
+        )
+    if split and split not in splits:
+        raise ExperimentError(Problem(f'there is no split "{split}"', place, f"There are: {', '.join(splits)}."))
+    prefix = "eval/" if len(splits) == 1 else f"eval/{split or splits[0]}/"
+    greater = directions[name] == "max" if training.greater_is_better is None else training.greater_is_better
+    return BestBy(f"{prefix}{name}", greater)

@@ -1,0 +1,296 @@
+"""From an experiment and the catalogue to a plan: every part found, every setting validated, nothing heavy imported."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ftrun.contracts import Backend, Dataset, Kind, Model, Task
+from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSettings, flat
+from ftrun.planning.measures import best_by, metric_directions
+from ftrun.planning.parts import METRIC_NAME, Part
+from ftrun.redaction import is_redacted, redacted_uri, redacted_values
+from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, shown, validate
+from ftrun.training_arguments import NOT_TAKEN, Refusal
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment that can be run: all its parts are there and all its settings are sound.
+
+    Attributes:
+        task: What is to be learnt, where that is known without opening the data.
+        metrics: With `yields`, their numbers and better directions by key, as far as they are known.
+    """
+
+    name: str
+    seed: int
+    dataset: Part
+    model: Part
+    collator: Part
+    backend: Part
+    training: TrainingSettings
+    metrics: tuple[Part, ...]
+    tracking: TrackingSettings
+    path: Path
+    profile: str | None
+    task: Task | None
+
+    @property
+    def experiment_name(self) -> str:
+        """What MLflow calls the experiment."""
+        return self.tracking.experiment_name or self.name
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Every part by its place in the file."""
+        metrics = {f"metrics[{index}]": part for index, part in enumerate(self.metrics)}
+        named = {"dataset": self.dataset, "model": self.model, "collator": self.collator, "backend": self.backend}
+        return {**named, **metrics}
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole experiment as a file would have it, every default filled in, and without secrets: it is recorded,
+        and shown. It runs as it stands, but for what needed a secret.
+        """
+        tables: dict[str, Any] = redacted_values(self._tables())
+        return tables
+
+    def _tables(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "name": self.name,
+            "seed": self.seed,
+            "dataset": self.dataset.table(),
+            "model": self.model.table(),
+            "collator": self.collator.table(),
+            "backend": self.backend.table(),
+            "training": self.training.model_dump(exclude_none=True),
+            "metrics": [part.table() for part in self.metrics],
+            "tracking": self._public_tracking(),
+        }
+
+    def _public_tracking(self) -> dict[str, Any]:
+        uri = redacted_uri(self.tracking.uri) if self.tracking.uri else None
+        public = self.tracking.model_copy(update={"experiment_name": self.experiment_name, "uri": uri})
+        return public.model_dump(exclude_none=True)
+
+
+def make_plan(
+    experiment: Experiment,
+    catalogue: Catalogue,
+    environ: Mapping[str, str] = os.environ,
+    needs_secrets: bool = True,
+) -> Plan:
+    """Find every part of an experiment and validate every setting.
+
+    Args:
+        experiment: What a file declares.
+        catalogue: Where its parts are found.
+        environ: The environment variables that it would run under.
+        needs_secrets: Whether a setting that a record holds without its secret is refused, as it is of no use.
+
+    Raises:
+        ExperimentError: With all that is wrong at once.
+    """
+    planner = _Planner(experiment, catalogue, environ, needs_secrets)
+    plan = planner.plan()
+    if planner.problems or plan is None:
+        raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
+    return plan
+
+
+def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
+    origin = problem.origin or experiment.origin(problem.place)
+    return Problem(problem.message, problem.place, problem.hint, origin or str(experiment.path))
+
+
+class _Planner:
+    """Gathers problems instead of stopping at the first."""
+
+    def __init__(
+        self, experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str], needs_secrets: bool
+    ) -> None:
+        self.experiment = experiment
+        self.needs_secrets = needs_secrets
+        self.catalogue = catalogue
+        self.environ = environ
+        self.problems: list[Problem] = []
+
+    def plan(self) -> Plan | None:
+        tables = self.experiment.tables
+        settings = self.settings(ExperimentSettings, tables, "", TOP_SPELLINGS, NOT_AT_TOP)
+        self.problems = [_as_to_write(problem, tables) for problem in self.problems]
+        if settings is None:  # still say what is wrong inside the tables that are there
+            settings = ExperimentSettings.model_construct(
+                **{"name": "", "seed": 0, "metrics": [], **self.sound(tables)}
+            )
+        training = self.settings(TrainingSettings, settings.training, "training", OTHER_SPELLINGS, NOT_TAKEN)
+        tracking = self.settings(TrackingSettings, settings.tracking, "tracking")
+        parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
+        metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
+        self.check_unset(parts)
+        if self.problems or training is None or tracking is None:
+            return None
+        dataset, model, collator, backend = (cast(Part, parts[kind]) for kind in _SINGLE)
+        task = self.task(dataset)
+        plan = Plan(
+            settings.name, settings.seed, dataset, model, collator, backend, training,
+            tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile, task,
+        )  # fmt: skip
+        self.cross_check(plan)
+        return plan
+
+    def settings(
+        self,
+        model: type[S],
+        values: Mapping[str, Any],
+        place: str = "",
+        spellings: Mapping[str, str] | None = None,
+        not_taken: Mapping[str, Refusal] | None = None,
+    ) -> S | None:
+        settings, problems = validate(model, values, place, spellings, not_taken)
+        self.problems += problems
+        return settings
+
+    def sound(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+        """The top-level values that are of the right form, for a look inside them."""
+        kept: dict[str, Any] = {
+            key: value for key, value in tables.items() if isinstance(value, dict) and key != "metrics"
+        }
+        metrics = tables.get("metrics")
+        if isinstance(metrics, list) and all(isinstance(metric, dict) for metric in metrics):
+            kept["metrics"] = metrics
+        return {key: value for key, value in kept.items() if key in ExperimentSettings.model_fields}
+
+    def part(self, kind: Kind, table: Mapping[str, Any] | None, place: str) -> Part | None:
+        if table is None:  # said already: a required table that is missing
+            return None
+        use = table.get("use")
+        if not isinstance(use, str):
+            names = ", ".join(sorted(self.catalogue.offers(kind)))
+            message = "this key is required" if use is None else f"must be the name of a {kind}, not {shown(use)}"
+            self.problems.append(Problem(message, f"{place}.use", f"Installed: {names or 'none'}."))
+            return None
+        try:
+            offer = self.catalogue.find(kind, use, f"{place}.use")
+        except ExperimentError as error:
+            self.problems += error.problems
+            return None
+        values = {key: value for key, value in table.items() if key != "use"}
+        name = self.metric_name(values, place) if kind == "metric" else None
+        if self.needs_secrets:
+            self.refuse_redacted(values, place)
+        settings = self.settings(offer.component.settings, values, place)
+        if settings is None:
+            return None
+        if offer.component.check:
+            self.problems += [problem.inside(place) for problem in offer.component.check(settings)]
+        return Part(use, offer, settings, name)
+
+    def metric_name(self, values: dict[str, Any], place: str) -> str | None:
+        """Takes `name` out of a metric's table: it is the runner's, and no setting of the metric's."""
+        name = values.pop("name", None)
+        if name is None or (isinstance(name, str) and re.fullmatch(METRIC_NAME, name)):
+            return name
+        message = f"must be at most 100 letters, digits, _, . and -, not {shown(name)}"
+        self.problems.append(Problem(message, f"{place}.name", 'Such as name = "f1_macro".'))
+        return None
+
+    def check_unset(self, parts: Mapping[Kind, Part | None]) -> None:
+        """Keys that were to be taken out may be absent, but not unknown: that is a slip, and changes nothing."""
+        tables: dict[str, type[Settings]] = {"training": TrainingSettings, "tracking": TrackingSettings}
+        tables |= {kind: part.offer.component.settings for kind, part in parts.items() if part}
+        for dotted in self.experiment.missed:
+            table, _, key = dotted.partition(".")
+            if table not in ExperimentSettings.model_fields:
+                known: Collection[str] = ExperimentSettings.model_fields
+            elif not key or table not in tables:
+                continue
+            else:
+                known = [f"{table}.{name}" for name in (*tables[table].model_fields, "use")]
+            if not any(dotted == name or dotted.startswith(f"{name}.") for name in known):
+                close = nearest(dotted if table in tables else table, known)
+                hint = f"Did you mean {close}?" if close else f"The keys there: {', '.join(known)}."
+                self.problems.append(Problem(f"there is no such key as {dotted}", "--unset", hint, "--unset"))
+
+    def refuse_redacted(self, values: Mapping[str, Any], place: str) -> None:
+        for key, value in flat(values, f"{place}."):
+            if is_redacted(value):
+                hint = f"Give it anew, with --set {key}=VALUE, or run or resume by the file that it came from."
+                self.problems.append(Problem("is recorded without its secret", key, hint))
+
+    def task(self, dataset: Part) -> Task | None:
+        component = dataset.component(Dataset)
+        return component.task(dataset.settings) if component.task else None
+
+    def cross_check(self, plan: Plan) -> None:
+        """What the parts must have in common."""
+        backend = plan.backend.component(Backend)
+        if plan.training.bf16 and "bfloat16" not in backend.precisions:
+            self.problems.append(Problem(f'the backend "{plan.backend.use}" cannot train in bfloat16', "training.bf16"))
+        if plan.training.device not in ("auto", *backend.devices):
+            self.problems.append(
+                Problem(
+                    f'the backend "{plan.backend.use}" cannot train on "{plan.training.device}"',
+                    "training.device",
+                    f"It can on: {', '.join(sorted(backend.devices))}.",
+                )
+            )
+        if backend.check_environment:
+            self.problems += backend.check_environment(plan.training, self.environ)
+        if plan.task is None:
+            return
+        if plan.task.kind not in plan.model.component(Model).kinds:
+            message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
+            self.problems.append(Problem(message, "model.use"))
+        try:
+            directions = metric_directions(plan.metrics, plan.task)
+            told = plan.training.metric_for_best_model
+            if told is None or "/" not in told.removeprefix("eval/"):  # else the opened data tells
+                best_by(plan.training, directions, [""])
+        except ExperimentError as error:
+            self.problems += error.problems
+
+
+def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:
+    """With how a top-level table or name is written, where a file has another form of it."""
+    key, _, entry = (problem.place or "").partition("[")
+    value = tables.get(key)
+    if key == "name":
+        message = f"must be letters, digits, ., _ and -, at most 128, the first a letter or digit, not {shown(value)}"
+        return Problem(message, key, 'Write name = "..." at the top of the file: its runs\' folders begin with it.')
+    if key == "metrics" and isinstance(value, dict):
+        hint = "Write [[metrics]], in double brackets, once for each metric."
+        return Problem("must be a list of tables, not one table", key, hint)
+    if key == "metrics" and value is not None:
+        one = value[int(entry.rstrip("]"))] if entry else value
+        use = one if isinstance(one, str) else "accuracy"
+        return replace(problem, hint=f'Write [[metrics]], and below it use = "{use}", once for each metric.')
+    if key not in (*_SINGLE, "training", "tracking") or value is None:
+        return problem
+    if isinstance(value, list):
+        return Problem("must be one table, not a list", key, f"Write [{key}], in single brackets.")
+    below = f'use = "{value}"' if isinstance(value, str) and key in _SINGLE else "its keys"
+    return replace(problem, hint=f"Write [{key}], and below it {below}.")
+
+
+_SINGLE: tuple[Kind, ...] = ("dataset", "model", "collator", "backend")
+_BELOW_TRAINING = Refusal("it is a setting of the training", "Write it below [training].")
+TOP_SPELLINGS = {"metric": "metrics", "data": "dataset", "data_set": "dataset", "train": "training"}
+"""What people may write for a key of the top level, and the key that is meant."""
+NOT_AT_TOP: Mapping[str, Refusal] = {
+    **dict.fromkeys([*TrainingSettings.model_fields, *OTHER_SPELLINGS], _BELOW_TRAINING),
+    **{key: Refusal(refusal.reason, refusal.instead) for key, refusal in NOT_TAKEN.items() if key != "seed"},
+    "sweep": Refusal("sweeps are not there yet; the word is reserved"),
+    "extends": Refusal("only a file extends another", "Write extends at the top of the file, in no profile."),
+    "profile": Refusal("profiles are a file's, and hold no profiles", "Choose one by --profile NAME."),
+}
+"""Keys that have no place at the top level, and why."""

@@ -1,0 +1,111 @@
+"""Tables: what a look at data and model found, and runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
+from ftrun.runs.comparison import losses
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.results import RunResult
+
+MOST_CLASSES = 20
+"""Classes that get a row each; of more, the largest are shown."""
+
+
+def inspection_tables(inspection: Inspection) -> RenderableType:
+    """Rows and lengths by split, the balance of the labels, and the size of the model."""
+    model = f"{inspection.parameters:,} parameters"
+    if inspection.trainable != inspection.parameters:
+        model += f", {inspection.trainable:,} of them trained"
+    if inspection.max_length is not None:
+        model += f"; rows are cut after {inspection.max_length:,} tokens"
+    return Group(_splits(inspection.splits), _labels(inspection.splits), model)
+
+
+def _splits(splits: Sequence[SplitFacts]) -> Table:
+    table = _table(
+        "split",
+        "for",
+        "rows",
+        "tokens:\nhalf up to",
+        "95 %\nup to",
+        "longest",
+        "cut",
+        "loss before\ntraining",
+    )
+    for split in splits:
+        table.add_row(split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
+    return table
+
+
+def _lengths(lengths: Lengths | None) -> list[str]:
+    if lengths is None:
+        return ["", "", "", ""]
+    cut = "" if lengths.cut is None else f"{lengths.cut / lengths.rows:.1%}"
+    return [f"{lengths.median:,}", f"{lengths.most:,}", f"{lengths.longest:,}", cut]
+
+
+def _labels(splits: Sequence[SplitFacts]) -> Table:
+    first = splits[0].labels
+    if isinstance(first, Numbers):
+        table = _table("labels", "lowest", "mean", "highest")
+        for split in splits:
+            if isinstance(split.labels, Numbers):
+                numbers = (split.labels.lowest, split.labels.mean, split.labels.highest)
+                table.add_row(split.name, *(f"{number:g}" for number in numbers))
+        return table
+    table = _table("class", *(split.name for split in splits))
+    names = sorted(first, key=lambda name: -first[name])[:MOST_CLASSES] if len(first) > MOST_CLASSES else list(first)
+    for name in names:
+        table.add_row(name, *(_share(split, name) for split in splits))
+    if len(first) > len(names):
+        table.add_row(f"and {len(first) - len(names)} more")
+    return table
+
+
+def _share(split: SplitFacts, name: str) -> str:
+    count = 0 if isinstance(split.labels, Numbers) else split.labels[name]
+    return f"{count:,} ({count / split.rows:.1%})"
+
+
+def comparison_table(results: Sequence[RunResult]) -> Table:
+    """A row a run: what it came to, and whether its loss is the first run's at every step, to the last bit."""
+    keys = list(dict.fromkeys(key for result in results for key in result.metrics))
+    keys.sort(key=lambda key: key.endswith("loss"))  # the loss last: people read the scores first
+    several = len({result.experiment for result in results}) > 1
+    table = Table(title="the runs side by side", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for header in (["experiment"] if several else []) + ["backend"]:
+        table.add_column(header, overflow="fold")
+    for header in (
+        *(key.removeprefix("eval/") for key in keys),
+        "training\ntime",
+        "examples\n/s",
+        "same loss at\nevery step",
+    ):
+        table.add_column(header, justify="right")
+    first = losses(RunFolder(results[0].run_folder))
+    for result in results:
+        names = [result.experiment, result.backend] if several else [result.backend]
+        scores = [f"{result.metrics[key]:.4f}" if key in result.metrics else "" for key in keys]
+        speed = f"{result.examples_per_second:.1f}" if result.examples_per_second else ""
+        same = _same(result, results[0], first)
+        table.add_row(*names, *scores, f"{result.training_seconds:.1f} s", speed, same)
+    return table
+
+
+def _same(result: RunResult, reference: RunResult, first: Mapping[int, float]) -> str:
+    if result is reference:
+        return "the first"
+    return "yes" if first and losses(RunFolder(result.run_folder)) == first else "no"
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left", overflow="fold")
+    return table

@@ -1,0 +1,1 @@
+"""MLflow fed from what is on disk, in a process of its own."""

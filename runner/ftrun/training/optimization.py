@@ -1,0 +1,122 @@
+"""Optimizer, schedule, and the steps they are made for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel, get_scheduler
+from transformers.trainer_pt_utils import get_parameter_names
+
+from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import TrainingSettings, steps_of
+
+WITHOUT_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
+"""Names of parameters that do not decay, as in `Trainer.get_decay_parameter_names`, whose module takes half a second to
+import."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How far the training goes, and what is due on the way. Steps count from 1.
+
+    Attributes:
+        rows_per_epoch: Rows that are trained on in an epoch.
+        training: The settings that say the rest.
+    """
+
+    rows_per_epoch: int
+    training: TrainingSettings
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows of a whole optimizer step."""
+        return self.training.per_device_train_batch_size * self.training.gradient_accumulation_steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch; its last may take fewer rows."""
+        return math.ceil(self.rows_per_epoch / self.rows_per_step)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps in all."""
+        if self.training.max_steps > 0:
+            return self.training.max_steps
+        return math.ceil(self.training.num_train_epochs * self.steps_per_epoch)
+
+    def epochs_after(self, step: int) -> range:
+        """The epochs that are gone through after a step, counted from 0; the first of them perhaps from half-way."""
+        return range(step // self.steps_per_epoch, math.ceil(self.total_steps / self.steps_per_epoch))
+
+    def batch_after(self, step: int) -> int:
+        """The batch of its epoch that comes after a step, counted from 0."""
+        return step % self.steps_per_epoch * self.training.gradient_accumulation_steps
+
+    def epoch_after(self, step: int) -> float:
+        """Passes over the training split, with the fraction by rows: the same however batches are cut."""
+        whole, steps = divmod(step, self.steps_per_epoch)
+        return whole + steps * self.rows_per_step / self.rows_per_epoch
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether an evaluation is due; by steps or epochs also at the end, as in Trainer."""
+        return self._due(step, self.training.eval_strategy, self.training.eval_steps)
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint is due; by steps or epochs also at the end, as in Trainer."""
+        return self._due(step, self.training.save_strategy, self.training.save_steps)
+
+    def _due(self, step: int, strategy: str, steps: float | None) -> bool:
+        if strategy not in ("steps", "epoch"):
+            return False
+        every = self.steps_per_epoch if strategy == "epoch" else steps_of(steps or 1, self.total_steps)
+        return step % every == 0 or step == self.total_steps
+
+
+def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW as Trainer sets it up: weight decay by its own rule, which leaves out biases (relative ones, too) and
+    norms, by their type or by their name.
+    """
+    decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], WITHOUT_DECAY))  # type: ignore[no-untyped-call]
+    trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {"params": [p for name, p in trained if name in decaying], "weight_decay": training.weight_decay},
+            {"params": [p for name, p in trained if name not in decaying], "weight_decay": 0.0},
+        ],
+        lr=training.learning_rate,
+        betas=(training.adam_beta1, training.adam_beta2),
+        eps=training.adam_epsilon,
+        fused=training.optim == "adamw_torch_fused",
+    )
+
+
+def build_scheduler(optimizer: torch.optim.Optimizer, training: TrainingSettings, total_steps: int) -> LRScheduler:
+    """The learning rate's course over `total_steps`.
+
+    Raises:
+        ExperimentError: If a polynomial is left no step after the warm-up; transformers divides by their number.
+    """
+    warmup = steps_of(training.warmup_steps, total_steps)
+    if training.lr_scheduler_type == "polynomial" and warmup == total_steps:
+        message = f"the warm-up takes all {total_steps} steps, and leaves a polynomial none to go down in"
+        raise ExperimentError(Problem(message, "training.warmup_steps"))
+    scheduler: LRScheduler = get_scheduler(
+        training.lr_scheduler_type,
+        optimizer=optimizer,
+        num_warmup_steps=warmup,
+        num_training_steps=total_steps,
+    )
+    return scheduler
+
+
+def learning_rate_of(scheduler: LRScheduler) -> float:
+    """The rate that the next step uses."""
+    return float(scheduler.get_last_lr()[0])
+
+
+def largest_norm(training: TrainingSettings) -> float:
+    """The norm to clip gradients to; infinite, which only measures it, where nothing is to be clipped."""
+    return training.max_grad_norm or math.inf

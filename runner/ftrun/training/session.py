@@ -1,0 +1,164 @@
+"""A PyTorch backend at work, and the process left as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+import torch
+import transformers
+from accelerate.state import AcceleratorState, GradientState, PartialState
+
+from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.errors import ExperimentError
+from ftrun.settings import TrainingSettings
+from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
+from ftrun.training.state import random_states, restore_random_states
+from ftrun.training.workers import child_signal_restored
+
+TALKATIVE = ("transformers", "datasets", "huggingface_hub", "accelerate", "evaluate")
+"""Libraries that print on the terminal by handlers of their own."""
+
+
+class TorchSession(ABC):
+    """Base of the backends here: device, seeding, and the state of the process.
+
+    Raises:
+        ExperimentError: If the environment asks for another device than the best one, where the file leaves it open.
+    """
+
+    def __init__(self, training: TrainingSettings) -> None:
+        self.training = training
+        self.device = torch.device(_best_device() if training.device == "auto" else training.device)
+        found = training.model_copy(update={"device": self.device.type})
+        if problems := disagreements(found, os.environ):
+            raise ExperimentError(*problems)
+        self._restore = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        determinism = _full_determinism() if self.training.full_determinism else contextlib.nullcontext()
+        for restored in (
+            _generators(),
+            kept_from_libraries(),
+            _accelerate_state(),
+            _quiet_libraries(),
+            child_signal_restored(),
+            determinism,
+        ):
+            self._restore.enter_context(restored)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore.close()
+
+    def environment(self) -> Mapping[str, str]:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        variables = recorded_variables(os.environ)
+        return {
+            "device": name,
+            "threads": str(torch.get_num_threads()),
+            "precision": "bfloat16" if self.training.bf16 else "float32",
+            **({"variables": variables} if variables else {}),
+        }
+
+    def seed(self, seed: int) -> None:
+        transformers.set_seed(seed)
+
+    @abstractmethod
+    def fit(self, job: Job, reporter: Reporter) -> FitResult:
+        """Train, as `ftrun.contracts.BackendSession` says."""
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def _generators() -> Iterator[None]:
+    states = random_states()
+    try:
+        yield
+    finally:
+        restore_random_states(states)
+
+
+@contextlib.contextmanager
+def _accelerate_state() -> Iterator[None]:
+    """A clean slate: Accelerate's state is process-wide, and an Accelerator made after a bf16 run is silently bf16."""
+    singletons = (PartialState, AcceleratorState, GradientState)
+    before = [copy.copy(singleton._shared_state) for singleton in singletons]
+    for singleton in singletons:
+        singleton._shared_state.clear()
+    try:
+        yield
+    finally:
+        for singleton, state in zip(singletons, before, strict=True):
+            singleton._shared_state.clear()
+            singleton._shared_state.update(state)
+
+
+@contextlib.contextmanager
+def _full_determinism() -> Iterator[None]:
+    """Deterministic algorithms alone, as torch's notes on reproducibility say; what has none is an error.
+
+    The run puts the environment back at its end.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("FLASH_ATTENTION_DETERMINISTIC", "1")
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn_before = cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.deterministic, cudnn.benchmark = cudnn_before
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """What libraries log goes up to the root logger, and so to the run's log; their own bars are off."""
+    import datasets
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+    from transformers.utils import logging as transformers_logging
+
+    loggers = [logging.getLogger(name) for name in TALKATIVE]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [], True
+    bars = [
+        (datasets.disable_progress_bars, datasets.enable_progress_bars, not datasets.are_progress_bars_disabled()),
+        (disable_progress_bars, enable_progress_bars, not are_progress_bars_disabled()),
+        (
+            transformers_logging.disable_progress_bar,
+            transformers_logging.enable_progress_bar,
+            transformers_logging.is_progress_bar_enabled(),
+        ),
+    ]
+    for disable, _, shown in bars:
+        if shown:
+            disable()
+    try:
+        yield
+    finally:
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+        for _, enable, shown in bars:
+            if shown:
+                enable()

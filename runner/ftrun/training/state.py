@@ -1,0 +1,126 @@
+"""What a checkpoint holds: one format for all backends, in transformers' file names, each written or read here."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import TrainerState
+
+from ftrun.contracts import Job
+
+OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
+
+
+def write_checkpoint(
+    job: Job, folder: Path, state: TrainerState, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
+) -> None:
+    """Write everything that the next step depends on.
+
+    The folder opens with `from_pretrained`; beside the model stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and
+    `trainer_state.json`, all of which open with `weights_only=True`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    save_model(job, folder)
+    with _disk_errors():
+        torch.save(optimizer.state_dict(), folder / OPTIMIZER)
+        torch.save(scheduler.state_dict(), folder / SCHEDULER)
+        torch.save(random_states(), folder / RANDOM)
+    state.save_to_json(str(folder / STATE))
+
+
+def save_model(job: Job, folder: Path) -> None:
+    """The model as safetensors, with its configuration and tokenizer, for `from_pretrained`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with _disk_errors():
+        job.model.save_pretrained(folder)
+        job.tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Torch, safetensors and tokenizers tell of a full disk each in an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        if any(sign in text for sign in ("PytorchStreamWriter", "unexpected pos", "iostream error")):
+            raise OSError("torch could not write it; is the disk full?") from error
+        if isinstance(error, SafetensorError) or "(os error " in text:
+            raise OSError(text) from error
+        raise
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Put the weights of a saved model into one of the same class, bit for bit."""
+    saved = type(model).from_pretrained(folder)
+    model.load_state_dict(saved.state_dict())
+
+
+def load_state(folder: Path) -> TrainerState:
+    """The trainer's state of a checkpoint."""
+    state: TrainerState = TrainerState.load_from_json(str(folder / STATE))
+    return state
+
+
+def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
+    """Put optimizer and schedule where they were. Moments and position come from the checkpoint, all else (learning
+    rate, decay, betas) from the settings: the same, unless somebody allowed a change.
+    """
+    settings = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+    saved = torch.load(folder / SCHEDULER, map_location="cpu", weights_only=True)
+    scheduler.load_state_dict({**saved, "base_lrs": scheduler.base_lrs})
+    factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]  # type: ignore[attr-defined]
+    for group, values, base, factor in zip(optimizer.param_groups, settings, scheduler.base_lrs, factors, strict=True):
+        group.update({**values, "lr": base * factor})
+    scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
+def load_random_states(folder: Path) -> None:
+    """Put all generators where they were."""
+    restore_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all generators that training may draw from, as plain values and tensors."""
+    version, internal, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state(legacy=False)
+    states: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": {
+            "key": torch.from_numpy(numpy_state["state"]["key"].astype(np.int64)),
+            "pos": int(numpy_state["state"]["pos"]),
+            "has_gauss": int(numpy_state["has_gauss"]),
+            "gauss": float(numpy_state["gauss"]),
+        },
+        "cpu": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put all generators back to `random_states()`."""
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    state = states["numpy"]
+    np.random.set_state(
+        ("MT19937", state["key"].numpy().astype(np.uint32), state["pos"], state["has_gauss"], state["gauss"])
+    )
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])

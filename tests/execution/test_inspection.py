@@ -1,0 +1,100 @@
+"""`ftrun check --deep`: what data and model tell before any training, in figures or in a sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from ftrun.cli import group
+from ftrun.errors import ExperimentError
+from ftrun.execution.facts import Inspection, Numbers
+from ftrun.execution.inspection import inspect
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import make_plan
+
+
+def look(file: Path, **overrides: Any) -> Inspection:
+    named = {key.replace("__", "."): value for key, value in overrides.items()}
+    return inspect(make_plan(load_experiment(file, overrides=named), load_catalogue()), Watcher())
+
+
+def deep(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(group, ["check", "--deep", *map(str, arguments)], standalone_mode=False)
+
+
+def write_csv(path: Path, *rows: str) -> None:
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+
+
+FILES = {
+    "dataset": {"use": "files", "train": "train.csv", "validation": "validation.csv", "text_columns": ["text"]},
+    "metrics": [{"use": "accuracy"}],
+}
+
+
+def test_rows_balance_lengths_and_parameters_are_told(tiny: Path) -> None:
+    write_csv(tiny.parent / "train.csv", "one,x", "one two,y", "one two three,x", "one two three four five six,x")
+    write_csv(tiny.parent / "validation.csv", "two,y", "three,y")
+    found = look(tiny, model__max_length=6, **FILES)
+    train, validation = found.splits
+    assert (train.name, train.context, train.rows, validation.rows) == ("train", "training", 4, 2)
+    assert train.labels == {"x": 3, "y": 1} and validation.labels == {"x": 0, "y": 2}
+    assert train.lengths and (train.lengths.median, train.lengths.longest, train.lengths.cut) == (5, 8, 1)
+    assert found.max_length == 6
+    assert found.parameters == found.trainable > 10_000
+    assert 0.5 < train.loss < 0.9
+
+
+def test_it_is_shown_as_tables(tiny: Path) -> None:
+    shown = deep(tiny)
+    assert shown.return_value == 0, shown.output
+    for words in ("training", "not_equivalent", "%)", "parameters", "cut after 512 tokens", "nothing wrong"):
+        assert words in shown.output
+
+
+def test_a_regressions_labels_are_a_range(tiny: Path) -> None:
+    for split in ("train", "validation"):
+        write_csv(tiny.parent / f"{split}.csv", "one,1", "two,2.5")
+    regression = {**FILES, "dataset": {**FILES["dataset"], "kind": "regression"}, "metrics": []}  # type: ignore[dict-item]
+    assert look(tiny, **regression).splits[0].labels == Numbers(1.0, 1.75, 2.5)
+
+
+def test_what_only_the_data_tells_is_refused_with_exit_status_2(tiny: Path) -> None:
+    write_csv(tiny.parent / "train.csv", "one,x", "two,y")
+    write_csv(tiny.parent / "validation.csv", "one,x", "two,z")
+    options = ["--set", "dataset=" + str(FILES["dataset"]).replace(": ", " = ").replace("'", '"'), "--unset", "metrics"]
+    for name in ("use", "train", "validation", "text_columns"):
+        options[1] = options[1].replace(f'"{name}" =', f"{name} =")
+    shown = deep(tiny, *options)
+    assert shown.return_value == 2
+    assert 'validation.csv has "z" in column "label", a class that training has not: row 2' in shown.output
+
+
+def test_the_best_metric_is_looked_for_among_those_of_the_opened_splits(tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match='there is no split "dev"'):
+        look(tiny, training__metric_for_best_model="eval/dev/f1", training__load_best_model_at_end=True)
+
+
+def test_nothing_is_left_behind(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tiny.parent))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = dict(os.environ)
+    look(tiny)
+    assert dict(os.environ) == before and [path.name for path in tiny.parent.iterdir()] == ["tiny.toml"]
+
+
+def test_a_fault_of_a_part_is_a_sentence_with_its_traceback_in_a_file(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftrun_plugins.collators.padding.dynamic", lambda *_: 1 / 0)
+    shown = deep(tiny)
+    assert shown.return_value == 1 and "ZeroDivisionError: division by zero (the traceback is in " in shown.output
+    log = Path(shown.output.split("the traceback is in ")[1].split(")")[0])
+    assert "Traceback" in log.read_text()
+    log.unlink()
+    log.parent.rmdir()

@@ -1,0 +1,60 @@
+"""Signals: the first asks the run to stop, a second one ends it, and those that come together are one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from ftrun.execution.process import signals_caught
+
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+@pytest.fixture(autouse=True)
+def default_handlers() -> Iterator[None]:
+    """What a process in the foreground begins with."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (INT, TERM, HUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def receive(*numbers: signal.Signals) -> None:
+    """Signals that are all there before the process can look at the first."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        for number in numbers:
+            signal.pthread_kill(threading.get_ident(), number)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "status"), [((INT,), 130), ((TERM,), 143), ((HUP,), 129), ((HUP, TERM), 143), ((HUP, HUP), 129)]
+)
+def test_a_run_is_asked_to_stop_once(numbers: tuple[signal.Signals, ...], status: int) -> None:
+    asked: list[None] = []
+    with signals_caught(lambda: asked.append(None)) as interruption:
+        receive(*numbers)
+    assert len(asked) == 1 and interruption.exit_status == status
+
+
+@pytest.mark.parametrize("second", [INT, TERM])
+@pytest.mark.parametrize("first", [INT, TERM])
+def test_a_second_signal_ends_it(first: signal.Signals, second: signal.Signals) -> None:
+    with signals_caught(lambda: None):
+        receive(first)
+        receive(HUP)
+        with pytest.raises(KeyboardInterrupt):
+            receive(second)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda *_: None])
+def test_a_hang_up_that_is_ignored_or_used_otherwise_is_let_alone(handler: signal.Handlers) -> None:
+    signal.signal(HUP, handler)
+    with signals_caught(lambda: None) as interruption:
+        assert signal.getsignal(HUP) == handler
+        receive(HUP)
+    assert interruption.signal is None and signal.getsignal(HUP) == handler

