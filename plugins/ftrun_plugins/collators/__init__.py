@@ -49,12 +49,14 @@ def ftrun_collators() -> Sequence[Collator]:
             name="dynamic-padding",
             summary="Pads each batch to its longest row",
             settings=DynamicPaddingSettings,
+            needs_tokenizer=True,
             build=_build_dynamic,
         ),
         Collator(
             name="fixed-length",
             summary="Pads every row to one length: for accelerators that want one shape",
             settings=FixedLengthSettings,
+            needs_tokenizer=True,
             build=_build_fixed,
         ),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from ftrun import hookimpl
-from ftrun.contracts import BuiltModel, Model, Task
+from ftrun.contracts import BuiltModel, Model, Splits
 from ftrun.errors import Problem
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
@@ -53,16 +53,16 @@ class ConfigurationSettings(TextSettings):
     )
 
 
-def _build_from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
+def _build_from_checkpoint(settings: CheckpointSettings, splits: Splits) -> BuiltModel:
     from ftrun_plugins.models.sequence_classification import from_checkpoint
 
-    return from_checkpoint(settings, task)
+    return from_checkpoint(settings, splits.task)
 
 
-def _build_from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:
+def _build_from_config(settings: ConfigurationSettings, splits: Splits) -> BuiltModel:
     from ftrun_plugins.models.sequence_classification import from_config
 
-    return from_config(settings, task)
+    return from_config(settings, splits.task)
 
 
 def _check_checkpoint(settings: CheckpointSettings) -> Sequence[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Rows, Splits
+from ftrun.contracts import BuiltModel, EncodedRows, Rows, Splits
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.provenance import versions
@@ -54,7 +54,7 @@ class Encoding:
     progress: Callable[[str, int, int], None]
     notice: Callable[[str], None]
 
-    def encode(self, split: str, rows: Rows) -> Rows:
+    def encode(self, split: str, rows: Rows) -> EncodedRows:
         """The rows with the columns that the collator takes, from the cache where they are there.
 
         Raises:
@@ -62,7 +62,7 @@ class Encoding:
         """
         _check_rows(split, rows)
         key = self.key(rows) if len(rows) else None
-        encoded = self._cached(key, rows) if key else self._in_memory(split, rows)
+        encoded: EncodedRows | None = self._cached(key, rows) if key else self._in_memory(split, rows)
         if encoded is None:
             assert key
             encoded = self._into_cache(key, split, rows)
@@ -87,7 +87,7 @@ class Encoding:
         identity = repr((content, self.splits.digest, encoding))
         return hashlib.sha256(identity.encode()).hexdigest()[:40]
 
-    def _cached(self, key: str, rows: Rows) -> Rows | None:
+    def _cached(self, key: str, rows: Any) -> Any:
         file = self.cache.find(key)
         if file is None:
             return None
@@ -98,7 +98,7 @@ class Encoding:
             return None
         return encoded
 
-    def _still_encodes_so(self, rows: Rows, encoded: Rows) -> bool:
+    def _still_encodes_so(self, rows: Any, encoded: Any) -> bool:
         """Whether `encode` gives what it gave, on a few rows from everywhere."""
         some = range(0, len(rows), max(1, len(rows) // COMPARED_ROWS))
         options = {"keep_in_memory": True, "features": encoded.features, "new_fingerprint": "compared"}
@@ -109,7 +109,7 @@ class Encoding:
             return False
         return repr(again.with_format(None)[:]) == repr(encoded.select(some)[:])
 
-    def _into_cache(self, key: str, split: str, rows: Rows) -> Rows:
+    def _into_cache(self, key: str, split: str, rows: Any) -> Any:
         about = {"data": self.splits.name, "split": split, "rows": len(rows), "model": self.built.source}
         try:
             with self.cache.writing(key, about) as file:
@@ -125,13 +125,13 @@ class Encoding:
             self.notice(f"{split} is tokenized in memory: the cache {self.cache.folder} cannot be written ({reason})")
             return self._in_memory(split, rows)
 
-    def _in_memory(self, split: str, rows: Rows) -> Rows:
+    def _in_memory(self, split: str, rows: Rows) -> Any:
         if not _is_dataset(rows):
             return self._map(split, rows)
         encoded = self._map(split, rows, keep_in_memory=True, new_fingerprint="in-memory")
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
-    def _map(self, split: str, rows: Rows, **options: Any) -> Rows:
+    def _map(self, split: str, rows: Rows, **options: Any) -> Any:
         done = 0
 
         def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
@@ -164,7 +164,7 @@ def _is_dataset(rows: Rows) -> bool:
     return all(hasattr(rows, name) for name in ("features", "format", "with_format", "select", "from_file"))
 
 
-def _content(rows: Rows) -> str | None:
+def _content(rows: Any) -> str | None:
     """A checksum of all values of the rows with their names and types; None if the rows are no `datasets.Dataset`, or
     what they give goes through a function on its way.
 
@@ -180,7 +180,7 @@ def _content(rows: Rows) -> str | None:
     return digest.hexdigest()
 
 
-def _tables(rows: Rows) -> Iterator[Any]:
+def _tables(rows: Any) -> Iterator[Any]:
     """The rows as Arrow tables."""
     chosen = getattr(rows, "_indices", None)
     if chosen is None or len(rows.data) > MANY * len(rows):

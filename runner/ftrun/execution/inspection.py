@@ -79,11 +79,11 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
         lengths = _lengths(some, built)
         predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), built, collate)
-        _check(split, predictions, splits.task)
+        loss = _checked_loss(split, predictions, splits.task)
         for evaluator in evaluators:
             evaluator(predictions)
         told = _summary(lengths, built.max_length)
-        facts.append(SplitFacts(split, context, len(rows), _labels(rows, splits.task), told, predictions.loss))
+        facts.append(SplitFacts(split, context, len(rows), _labels(rows, splits.task), told, loss))
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -142,10 +142,12 @@ def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Col
     return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss.detach()))
 
 
-def _check(split: str, predictions: Predictions, task: Task) -> None:
-    if not math.isfinite(predictions.loss):
-        raise ExperimentError(Problem(f"the loss of a batch of {split} is {predictions.loss} before any training"))
+def _checked_loss(split: str, predictions: Predictions, task: Task) -> float:
+    loss = predictions.loss
+    if loss is None or not math.isfinite(loss):
+        raise ExperimentError(Problem(f"the loss of a batch of {split} is {loss} before any training"))
     shape, rows = tuple(predictions.logits.shape), len(predictions.labels)
     if shape != (rows, task.num_labels):
         message = f"the model gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes"
         raise ExperimentError(Problem(message, "model.use"))
+    return loss

@@ -33,7 +33,7 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
 def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
     """The model, its random weights drawn from the generators as they are."""
     watcher.working("building the model")
-    built = plan.model.component(Model).build(plan.model.settings, splits.task)
+    built = plan.model.component(Model).build(plan.model.settings, splits)
     for notice in built.notices:
         watcher.notice(notice)
     return built

@@ -64,7 +64,7 @@ def build_evaluator(part: Part, task: Task) -> Evaluator:
             promised, given = (", ".join(sorted(some)) or "nothing" for some in (names, numbers))
             who = f'the metric "{part.use}" of {part.offer.provider}'
             raise RunError(f"{who} promised {promised}, and gave {given}")
-        return {names[number]: value for number, value in numbers.items()}
+        return {names[number]: float(value) for number, value in numbers.items()}
 
     return evaluate
 

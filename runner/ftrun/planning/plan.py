@@ -191,8 +191,8 @@ class _Planner:
         settings = self.settings(offer.component.settings, values, place)
         if settings is None:
             return None
-        if offer.component.check:
-            self.problems += [problem.inside(place) for problem in offer.component.check(settings)]
+        if not isinstance(offer.component, Backend) and (check := getattr(offer.component, "check", None)):
+            self.problems += [problem.inside(place) for problem in check(settings)]
         return Part(use, offer, settings, name)
 
     def metric_name(self, values: dict[str, Any], place: str) -> str | None:
@@ -244,6 +244,9 @@ class _Planner:
                     f"It can on: {', '.join(sorted(backend.devices))}.",
                 )
             )
+        if backend.check:
+            checked = backend.check(plan.backend.settings, plan.training)
+            self.problems += [problem.inside("backend") for problem in checked]
         if backend.check_environment:
             self.problems += backend.check_environment(plan.training, self.environ)
         if plan.task is None:

@@ -46,7 +46,8 @@ def save_model(job: Job, folder: Path) -> None:
     """
     with _disk_errors():
         job.model.save_pretrained(folder)
-        job.tokenizer.save_pretrained(folder)
+        if job.tokenizer is not None:
+            job.tokenizer.save_pretrained(folder)
 
 
 @contextlib.contextmanager

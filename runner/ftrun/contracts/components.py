@@ -1,0 +1,147 @@
+"""The components that a plugin offers, as data: one class a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal
+
+from typing_extensions import TypeVar
+
+from ftrun.contracts.data import BuiltModel, Collate, Evaluator, Splits, Task
+from ftrun.contracts.training import BackendSession
+from ftrun.errors import Problem
+from ftrun.settings import Settings, TrainingSettings
+
+CONTRACT_VERSION = "1.0"
+"""What a plugin may count on. The first number goes up when something that a plugin does may stop working, the second
+when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.0"` in its module."""
+
+Kind = Literal["dataset", "model", "collator", "metric", "backend"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "collator", "metric", "backend")
+Direction = Literal["max", "min"]
+
+S = TypeVar("S", bound=Settings, default=Any)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(Generic[S]):
+    """What every kind has in common.
+
+    Attributes:
+        name: What a file says to `use`: letters, digits, `_`, `.` and `-`.
+        summary: One line of help.
+        settings: The keys that a file may set beside `use`. What they hold survives being written to TOML and read
+            back.
+    """
+
+    kind: ClassVar[Kind]
+    name: str
+    summary: str
+    settings: type[S] = Settings  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Component[S]):
+    """Rows to learn from.
+
+    Attributes:
+        build: Opens the splits.
+        task: Light: what the settings alone tell of the task; None where they do not.
+        check: Light: what is wrong with these settings on this machine, told before any work.
+    """
+
+    kind: ClassVar[Kind] = "dataset"
+    build: Callable[[S], Splits]
+    task: Callable[[S], Task | None] | None = None
+    check: Callable[[S], Sequence[Problem]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Component[S]):
+    """A model with its tokenizer.
+
+    Attributes:
+        build: Makes it, from the settings and the opened splits with their task: a vocabulary can be fitted to the rows
+            of `train`. Called right after seeding, once the data is open.
+        kinds: The kinds of task that it takes.
+        has_tokenizer: Whether it comes with one.
+        check: As a data set's.
+    """
+
+    kind: ClassVar[Kind] = "model"
+    build: Callable[[S, Splits], BuiltModel]
+    kinds: frozenset[str] = frozenset({"classification", "regression"})
+    has_tokenizer: bool = True
+    check: Callable[[S], Sequence[Problem]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collator(Component[S]):
+    """Makes batches of encoded rows.
+
+    Attributes:
+        build: From the settings and the model's tokenizer, which may be None, to the collate function.
+        needs_tokenizer: Whether it is of no use without one.
+        check: As a data set's.
+    """
+
+    kind: ClassVar[Kind] = "collator"
+    build: Callable[[S, Any], Collate]
+    needs_tokenizer: bool = False
+    check: Callable[[S], Sequence[Problem]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Component[S]):
+    """Numbers of an evaluation.
+
+    A file may call them otherwise by a `name` in the metric's table, which the runner sees to: a metric's settings have
+    no key `name`, nor `use`.
+
+    Attributes:
+        yields: Light: the names of its numbers with their better directions, by settings and task; raises an
+            `ExperimentError` if the metric does not suit the task. `loss` is taken.
+        build: Makes the evaluator.
+        check: As a data set's.
+    """
+
+    kind: ClassVar[Kind] = "metric"
+    yields: Callable[[S, Task], Mapping[str, Direction]]
+    build: Callable[[S, Task], Evaluator]
+    check: Callable[[S], Sequence[Problem]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend(Component[S]):
+    """Who drives the training loop.
+
+    Attributes:
+        build: A session, from the settings and those of `[training]`.
+        check: Light: what is wrong with these settings and those of `[training]` together, told before any work.
+        check_environment: Light: from the `[training]` settings and the environment variables to a problem for every
+            variable that would change a number against the file's word, with the variable's name as its place.
+        honours: The keys of `[training]` that it obeys; None for all. One that is set and not among them is refused,
+            and the record holds only these.
+        precisions, devices: What it can train in, and on.
+        checkpoint_format: What its checkpoints hold, such as "ftrun.training 1": those of another format are none that
+            it can go on from. None where it writes none.
+    """
+
+    kind: ClassVar[Kind] = "backend"
+    build: Callable[[S, TrainingSettings], BackendSession]
+    check: Callable[[S, TrainingSettings], Sequence[Problem]] | None = None
+    check_environment: Callable[[TrainingSettings, Mapping[str, str]], Sequence[Problem]] | None = None
+    honours: frozenset[str] | None = None
+    precisions: frozenset[str] = frozenset({"float32"})
+    devices: frozenset[str] = frozenset({"cpu"})
+    checkpoint_format: str | None = None
+
+
+COMPONENTS: Mapping[Kind, type[Component[Any]]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "collator": Collator,
+    "metric": Metric,
+    "backend": Backend,
+}

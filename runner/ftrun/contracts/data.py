@@ -1,0 +1,240 @@
+"""What passes between data, model, collator and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Protocol, Self, SupportsFloat
+
+
+class EncodedRows(Protocol):
+    """Rows as a collate function takes them: their number, and each by its place, column by column."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> Mapping[str, Any]: ...
+
+
+class Rows(Protocol):
+    """Rows as a data set has them: a `datasets.Dataset`, or what behaves as one in the following, and in nothing else.
+
+    Only what a `datasets.Dataset` holds is kept encoded from run to run.
+
+    Attributes:
+        column_names: The names of the columns.
+    """
+
+    @property
+    def column_names(self) -> list[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """A row by its place, a batch of columns by a slice, or a whole column by its name."""
+        ...
+
+    def select(self, indices: Any, /) -> Self:
+        """The rows at these places, in this order."""
+        ...
+
+    def map(
+        self,
+        function: Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]],
+        /,
+        *,
+        batched: bool,
+        batch_size: int,
+        remove_columns: list[str],
+    ) -> Any:
+        """The rows that the function makes of each batch of `batch_size` rows, without the columns it was given."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a data set asks of a model.
+
+    Attributes:
+        kind: "classification" (one class a row), "multi_label" (any number of classes a row), "regression" (one number
+            a row), or a word that other plugins agree on, such as "token_classification".
+        text_columns: The columns that hold the text, in the order in which a tokenizer takes them.
+        label_column: The column that holds what is to be predicted; see `Splits` for its form.
+        class_names: The classes in the order of their ids; None for regression.
+        benchmark: The task's name in a benchmark, such as "glue/mrpc", for metrics that belong to one.
+    """
+
+    kind: str
+    text_columns: tuple[str, ...]
+    label_column: str = "label"
+    class_names: tuple[str, ...] | None = None
+    benchmark: str | None = None
+
+    @property
+    def num_labels(self) -> int:
+        """Numbers that a model gives for each row, or each place in it: one a class, or one for regression."""
+        return len(self.class_names) if self.class_names else 1
+
+
+@dataclass(frozen=True)
+class Splits:
+    """An opened data set.
+
+    A label is, by the kind of its task: for "classification" a whole number, the class's place in `class_names`; for
+    "multi_label" a list of 0 and 1, one for each of `class_names`; for "regression" a finite number. What it is for
+    another kind, such as a list of class ids for "token_classification", the model and the metrics of that kind agree
+    on.
+
+    Attributes:
+        task: What it asks of a model.
+        train: Rows to train on.
+        evaluation: Named rows with labels to evaluate on; the first is the main one.
+        test: Named rows to predict, labelled or not.
+        notices: Sentences that a person should read, such as that some rows stand in two splits.
+        train_split: What the data set calls the rows to train on.
+        name: What to call it, such as "nyu-mll/glue/mrpc".
+        source: Where it came from, such as a URL or a path.
+        digest: What tells its contents apart: a commit, or a checksum of the files.
+    """
+
+    task: Task
+    train: Rows
+    evaluation: Mapping[str, Rows]
+    name: str
+    source: str
+    digest: str
+    test: Mapping[str, Rows] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    train_split: str = "train"
+
+    @property
+    def used(self) -> Mapping[tuple[str, str], Rows]:
+        """The rows by MLflow's context, "training" or "evaluation", and the split's name."""
+        evaluation = {("evaluation", split): rows for split, rows in self.evaluation.items()}
+        return {("training", self.train_split): self.train, **evaluation}
+
+
+Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
+"""From a batch of columns as the data set has them to the columns that the model's collate function takes, with one row
+for each. Pure, and each row by itself: however the rows are cut into batches, they are encoded alike."""
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+"""From encoded rows to one batch of tensors that the model takes as keyword arguments, `labels` among them. Pure."""
+
+
+class Tokenizer(Protocol):
+    """What must be there of a tokenizer. A collator may ask for more, and says so."""
+
+    def save_pretrained(self, save_directory: str | PathLike[str], /) -> Any:
+        """Write it into a folder, beside the model."""
+        ...
+
+
+class ModelOutput(Protocol):
+    """What a model says of a batch.
+
+    Attributes:
+        loss: Its mean loss over the batch's labels, a scalar that gradients go back from; None where the batch has no
+            labels.
+        logits: Of shape (rows, num_labels), or (rows, places, num_labels) where every place in a row has a label.
+    """
+
+    loss: Any
+    logits: Any
+
+
+class TrainableModel(Protocol):
+    """A `torch.nn.Module` that takes a batch as keyword arguments and gives a `ModelOutput`, and that `save_pretrained`
+    writes into a folder. Nothing else is asked of it: no configuration, no way to load it. With `labels` among the
+    batch it gives its loss.
+
+    A `transformers.PreTrainedModel` is one. A checkpoint of another one holds its `state_dict()`, too.
+    """
+
+    training: bool
+
+    def __call__(self, **batch: Any) -> ModelOutput: ...
+
+    def save_pretrained(self, save_directory: str | PathLike[str], /) -> Any:
+        """Write the trained model into a folder, for whoever is to use it."""
+        ...
+
+    def parameters(self) -> Iterator[Any]: ...
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]: ...
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any: ...
+
+    def train(self, mode: bool = True, /) -> Any: ...
+
+    def eval(self) -> Any: ...
+
+    def to(self, device: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model ready to train.
+
+    Attributes:
+        model: What is trained, in place.
+        tokenizer: What the collator gets, and what is saved beside the model; None where there is none.
+        encode: Turns raw columns into the model's inputs and `labels`.
+        encode_key: Tells apart all that `encode` depends on (tokenizer files, settings, its own version): two builds
+            with the same key encode alike.
+        source: Where the weights came from, with the revision where there is one.
+        notices: Sentences that a person should read, such as that the head is freshly drawn.
+        max_length: Tokens of the longest row that the model takes; longer ones are cut. None where it has no limit.
+        lengths: From a batch of raw columns to the tokens of each row before any is cut, for `ftrun check --deep`.
+        digest: What tells the weights apart from others: a commit, or a checksum of the files. A run whose digest is
+            another on resume is refused; None compares nothing.
+        class_names: The task's classes in the order of the model's outputs, where that is not the task's own: `encode`
+            gives labels in this order. What evaluators get and what is recorded is in the task's.
+    """
+
+    model: TrainableModel
+    tokenizer: Tokenizer | None
+    encode: Encode
+    encode_key: str
+    source: str
+    notices: Sequence[str] = ()
+    max_length: int | None = None
+    lengths: Callable[[Mapping[str, Sequence[Any]]], Sequence[int]] | None = None
+    digest: str | None = None
+    class_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of one split, in the split's order.
+
+    Attributes:
+        logits: Float32 array of shape (rows, num_labels), or (rows, places, num_labels) where every place in a row has
+            a label; shorter rows are filled up with 0.
+        labels: By the task's kind: class ids of shape (rows,), int64; for "multi_label" 0 or 1 of shape (rows,
+            num_labels); for "regression" numbers of shape (rows,), float32; where every place has a label, class ids
+            of shape (rows, places), -100 where there is none. None for rows without labels.
+        loss: The mean loss over the labels; None for rows without labels.
+        kind: The task's.
+    """
+
+    logits: Any
+    labels: Any
+    loss: float | None
+    kind: str = "classification"
+
+    @property
+    def values(self) -> Any:
+        """What is predicted, of the shape of `labels`: class ids; 0 or 1 for each class of "multi_label", 1 from a
+        probability of a half; numbers for "regression".
+        """
+        if self.kind == "multi_label":
+            return (self.logits >= 0).astype("int64")
+        return self.logits[..., 0] if self.logits.shape[-1] == 1 else self.logits.argmax(axis=-1)
+
+
+Evaluator = Callable[[Predictions], Mapping[str, SupportsFloat]]
+"""From predictions to the metric's numbers by name, those and only those that it promised. What has no value on these
+predictions is NaN."""
