@@ -359,7 +359,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with(
     tiny: Path, begin_python: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = died_after(run(tiny, {}).run_folder, 6, "held")
-    code = f"import pathlib, time, ftrun.runs.journal\nwith ftrun.runs.journal.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
+    code = f"import pathlib, time, ftrun.runs.folder\nwith ftrun.runs.folder.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
     Path("holder.py").write_text(code)
     holder = begin_python("holder")
     assert holder.stdout and holder.stdout.readline() == "held\n"

@@ -328,7 +328,7 @@ def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
     folder = RunFolder(result.run_folder)
     folder.delivery.unlink(missing_ok=True)
     store = tiny.parent / "mlflow.db"
-    code = f"import sys; from pathlib import Path; from ftrun.runs.journal import RunFolder; from ftrun.tracking.sender import deliver; deliver(RunFolder(Path({str(folder.path)!r})), 'sqlite:///{store}')"
+    code = f"import sys; from pathlib import Path; from ftrun.runs.folder import RunFolder; from ftrun.tracking.sender import deliver; deliver(RunFolder(Path({str(folder.path)!r})), 'sqlite:///{store}')"
     maker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     while maker.poll() is None and not sizes(tiny.parent.rglob("mlflow.db")):
         time.sleep(0.005)

@@ -1,0 +1,97 @@
+"""What the journal of a run tells of it, and how a run ended whose process is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftrun.errors import RunError
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.records import ERROR_TAG, Record
+
+
+@dataclass(frozen=True)
+class History:
+    """What the journal tells of a run.
+
+    Attributes:
+        tags: What it runs on, by MLflow's names; empty if it never came to be recorded.
+        datasets: The records of its data, the latest of each split.
+        experiment: The file in the run folder that says what it runs.
+        status: How it ended; None if it goes on, or its process is gone.
+        last_step: The last optimizer step that was reported.
+        resumed: How often it was gone on with.
+        best_counts_after: The step up to which checkpoints tell of a best evaluation that no longer counts.
+    """
+
+    tags: Mapping[str, str]
+    datasets: Sequence[Record]
+    experiment: str
+    status: str | None
+    last_step: int
+    resumed: int
+    best_counts_after: int = 0
+
+    @property
+    def recorded(self) -> bool:
+        """Whether there was anything for MLflow."""
+        return bool(self.tags)
+
+
+def read_history(folder: RunFolder) -> History:
+    """What the journal of a run tells."""
+    tags: dict[str, str] = {}
+    datasets: dict[tuple[str, str], Record] = {}
+    experiment, status, last_step, resumed, best_counts_after = folder.experiment.name, None, 0, 0, 0
+    for record, _ in read_journal(folder.journal):
+        match record["type"]:
+            case "run":
+                tags = dict(record["tags"])
+            case "dataset":
+                datasets[record["context"], record["split"]] = record
+            case "resumed":
+                status, experiment, resumed = None, record["experiment"], resumed + 1
+                tags.update(record["tags"])
+                counts = record.get("best_counts", True)
+                best_counts_after = min(best_counts_after, record["step"]) if counts else record["step"]
+            case "end":
+                status = record["status"]
+            case "metrics":
+                last_step = max(last_step, record["step"])
+    return History(tags, list(datasets.values()), experiment, status, last_step, resumed, best_counts_after)
+
+
+def _ended(path: Path) -> bool:
+    """Whether the last record is that of an end; reads no more than the last lines."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            end = file.read()
+    except OSError:  # it is gone, or not ours
+        return True
+    return end.endswith(b"\n") and end.splitlines()[-1].startswith(b'{"type": "end"')
+
+
+def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
+    """Write down the end of a run whose process is gone; returns whether it was one.
+
+    Args:
+        folder: The run's.
+        patience: Seconds to wait for a process that is just going.
+    """
+    if _ended(folder.journal):
+        return False
+    try:
+        with folder.locked(patience):
+            history = read_history(folder)
+            if not history.recorded or history.status is not None:
+                return False
+            journal = Journal(folder.journal)
+            journal.append("tags", tags={ERROR_TAG: f"killed outright, after step {history.last_step}"})
+            journal.append("end", status="KILLED")
+            journal.close()
+            return True
+    except RunError:  # it is still running, or its folder cannot be written
+        return False

@@ -1,0 +1,194 @@
+"""The journal of a run: an append-only record of all that was reported."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ftrun.errors import RunError
+from ftrun.redaction import redacted_values
+from ftrun.runs.records import Record
+
+
+class Journal:
+    """Appends records. A line is written whole or, if the machine dies, cut short; a cut last line is removed.
+
+    A metric point is (metric, step): the first one journaled keeps its value and timestamp.
+
+    Attributes:
+        differing: The points that were reported again with another value, which a resumed run should never do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.differing: list[tuple[str, int]] = []
+        _remove_torn_end(path)
+        self._points = _Points(path)
+        self._lock = threading.Lock()
+        self._file = path.open("a", encoding="utf-8")
+
+    def append(self, kind: str, **facts: Any) -> None:
+        """Add one record of this kind, stamped with the time in milliseconds, and without the secrets in its texts.
+
+        Raises:
+            RunError: If it cannot be written.
+        """
+        self._write(kind, redacted_values(facts))
+
+    def _write(self, kind: str, facts: Record) -> None:
+        record = {"type": kind, "time": int(time.time() * 1000), **facts}
+        with self._lock, self._told():
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.flush()
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Add the points that are new; those that an earlier attempt of the run reported stand, and are compared."""
+        told = {key: _json_number(value) for key, value in values.items()}
+        before = self._points.told(step, told)
+        fresh = {key: value for key, value in told.items() if key not in before}
+        if fresh:
+            self._write("metrics", {"step": step, "values": fresh})
+            self._points.add(step, fresh)
+        if differing := {key: value for key, value in told.items() if before.get(key, value) != value}:
+            self.differing += [(key, step) for key in differing]
+            self._write("differing", {"step": step, "values": differing})
+
+    def sync(self) -> None:
+        """Return when everything is on disk."""
+        with self._lock, self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Let the file go, with everything on disk."""
+        try:
+            self.sync()
+        finally:
+            with self._told():
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"the journal {self.path} cannot be written: {error.strerror}") from error
+
+
+class _Points:
+    """The points of a journal, looked up where they are on disk: what is kept in memory does not grow with the steps.
+
+    Points come in the order of steps, so one beyond the last of its metric is new. A resumed run repeats points in
+    the journal's order, so the journal is read along. What comes out of order is looked for in the whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last: dict[str, int] = {}
+        self._in_order = True
+        size, newest = 0, 0
+        for record, offset in read_journal(path):
+            size = offset
+            if record["type"] == "metrics":
+                self._in_order &= record["step"] >= newest
+                newest = record["step"]
+                self._remember(newest, record["values"])
+        self._asked = 0
+        self._records = _metrics_up_to(path, size)
+        self._ahead = next(self._records, None)
+        self._near: dict[tuple[str, int], float | str] = {}
+
+    def told(self, step: int, keys: Iterable[str]) -> dict[str, float | str]:
+        """The values that these metrics have at a step already."""
+        self._in_order &= step >= self._asked
+        self._asked = step
+        known = [key for key in keys if step <= self._last.get(key, -1)]
+        if not known:
+            return {}
+        self._read_along(step)
+        if not self._in_order:
+            self._near |= {
+                (key, step): value
+                for record in _metrics_up_to(self._path)
+                if record["step"] == step
+                for key, value in record["values"].items()
+            }
+        return {key: self._near[key, step] for key in known if (key, step) in self._near}
+
+    def add(self, step: int, values: Mapping[str, float | str]) -> None:
+        """New points, which stand in the journal now."""
+        self._remember(step, values)
+        self._near = {point: value for point, value in self._near.items() if point[1] == step}
+        self._near |= {(key, step): value for key, value in values.items()}
+
+    def _remember(self, step: int, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._last[key] = max(step, self._last.get(key, step))
+
+    def _read_along(self, step: int) -> None:
+        self._near = {point: value for point, value in self._near.items() if point[1] == step}
+        while self._ahead and self._ahead["step"] <= step:
+            if self._ahead["step"] == step:
+                self._near |= {(key, step): value for key, value in self._ahead["values"].items()}
+            self._ahead = next(self._records, None)
+
+
+def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[Record]:
+    """The records of metrics that end before a byte offset."""
+    for record, offset in read_journal(path):
+        if offset > size:
+            return
+        if record["type"] == "metrics":
+            yield record
+
+
+def _remove_torn_end(path: Path) -> None:
+    """Cut off what a machine that died wrote only a part of.
+
+    Raises:
+        RunError: If it is damaged elsewhere: what stands behind the damage must not be lost.
+    """
+    if not path.exists():
+        return
+    last = deque(enumerate((offset for _, offset in read_journal(path)), 1), maxlen=1)
+    lines, whole = last[0] if last else (0, 0)
+    with path.open("rb") as file:
+        file.seek(whole)
+        file.readline()
+        behind = file.read().strip(b"\0")  # a loss of power may leave zeros
+    if behind:
+        message = f"the journal {path} is damaged in line {lines + 1}; mend or remove that line by hand"
+        raise RunError(f"{message}: what stands behind it is kept as it is")
+    if path.stat().st_size > whole:
+        os.truncate(path, whole)
+
+
+def _json_number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)  # float() reads "nan" and "inf"; JSON has no such numbers
+
+
+def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
+    """The whole records from a byte offset on, each with the offset after it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        for line in file:
+            try:
+                record = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                record = None
+            if record is None:
+                return
+            offset += len(line)
+            yield record, offset

@@ -1,0 +1,47 @@
+"""What a run came to, typed: what `ftrun.run` returns and `--json` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run, as it ended.
+
+    Attributes:
+        experiment: The experiment's name; backend: the one that trained.
+        run: The run's name; run_folder: its folder, absolute.
+        run_id: MLflow's id of the run; None until MLflow has it.
+        tracking_uri: Where MLflow keeps the run, without credentials; None if tracking is off.
+        status: As in MLflow; error: why it did not finish, in a sentence.
+        steps: Optimizer steps taken; seconds: from beginning to end.
+        training_seconds: Of these, the time spent in optimizer steps.
+        examples_per_second: Rows trained on in a second of `training_seconds`.
+        metrics: Of the last evaluation, by MLflow's keys (`eval/f1`).
+    """
+
+    experiment: str
+    backend: str
+    run: str
+    run_folder: Path
+    status: Status
+    run_id: str | None = None
+    tracking_uri: str | None = None
+    error: str | None = None
+    steps: int = 0
+    seconds: float = 0.0
+    training_seconds: float = 0.0
+    examples_per_second: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain JSON values; a number that is not finite, which JSON has not, is null."""
+        metrics = {key: value if math.isfinite(value) else None for key, value in self.metrics.items()}
+        return {**asdict(self), "run_folder": str(self.run_folder), "metrics": metrics}
