@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ftrun.execution.beginning import FreshStart
+from ftrun.execution.outcome import Outcome
 from ftrun.execution.resumption import plan_resumption
-from ftrun.execution.story import Outcome, execute
+from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.experiment import load_experiment
@@ -49,7 +51,7 @@ def run(
     """
     catalogue = load_catalogue()
     plan = make_plan(load_experiment(Path(path), profile, overrides, unset), catalogue)
-    return _in_program(execute(plan, catalogue, _watcher(progress), Path(runs_folder)))
+    return _in_program(execute(plan, catalogue, _watcher(progress), FreshStart(plan, Path(runs_folder))))
 
 
 def resume(
@@ -82,7 +84,7 @@ def resume(
     catalogue = load_catalogue()
     chosen = {**({"backend.use": backend} if backend else {}), **(overrides or {})}
     plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes)
-    return _in_program(execute(plan, catalogue, _watcher(progress), Path(runs_folder), resumption))
+    return _in_program(execute(plan, catalogue, _watcher(progress), resumption))
 
 
 def _watcher(progress: bool) -> Watcher:

@@ -207,6 +207,7 @@ def test_a_gradient_that_is_not_finite_is_known_before_a_checkpoint(workdir: Pat
 
     journal = Journal(workdir / "journal.jsonl")
     reporter = RunReporter(journal, Watcher(), workdir / "checkpoints", None, lambda report: None)
+    reporter.training_started(2)
     reporter.stepped(StepReport(1, 0.5, 0.7, 1e-3, float("inf"), 8))
     assert reporter.stop_requested
     with pytest.raises(RunError, match="the gradient norm is inf at step 1"), reporter.checkpoint(1):

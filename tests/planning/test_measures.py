@@ -12,7 +12,7 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import Metric, Predictions, Task
-from ftrun.errors import ExperimentError, RunError
+from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.measures import build_evaluator, metric_directions
@@ -72,7 +72,7 @@ def test_a_name_takes_the_place_of_an_only_number_and_goes_before_several() -> N
 
 @pytest.mark.parametrize("given", [{}, {"b": 1.0}, {"a": 1.0, "loss": 0.0}])
 def test_a_metric_that_breaks_its_promise_is_told_with_whose_it_is(given: dict[str, float]) -> None:
-    with pytest.raises(RunError, match=r'the metric "theirs" of their-package 3 promised a, and gave'):
+    with pytest.raises(ExperimentError, match=r'the metric "theirs" of their-package 3 promised a, and gave'):
         build_evaluator(part(None, {"a": "max"}, given), TWO)(PREDICTIONS)
 
 

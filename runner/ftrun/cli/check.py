@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
-from ftrun.errors import ExperimentError, FtrunError
+from ftrun.cli.common import experiment_options, load_plan, status_of, tell
+from ftrun.errors import FtrunError
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.plan import Plan
 
@@ -32,7 +32,7 @@ def command(
                 _look_inside(plan)
         except FtrunError as error:
             tell(error, path)
-            status = max(status, WRONG if isinstance(error, ExperimentError) else 1)
+            status = max(status, status_of(error))
         else:
             click.echo(f"{path}: {plan.name} on {plan.backend.use}, nothing wrong")
     return status

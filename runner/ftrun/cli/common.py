@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ftrun.errors import FtrunError, Problem
+from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.layers import parse_override
@@ -19,6 +19,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 WRONG = 2
 """Exit status where the file, an option or a part is wrong."""
+FAILED = 1
+"""Exit status where a sound experiment could not be run to its end."""
+
+
+def status_of(error: FtrunError | None) -> int:
+    """The exit status for an error; that of a fault of ours, which is none, is that of a failed run."""
+    return WRONG if isinstance(error, ExperimentError) else FAILED
 
 
 def experiment_options(function: F) -> F:

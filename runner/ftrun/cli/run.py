@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, tell
+from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, status_of, tell
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from ftrun.execution.resumption import Resumption
+    from ftrun.execution.beginning import Beginning
 
 
 @click.command("run")
@@ -53,10 +53,12 @@ def command(
     if wrong:
         return WRONG
     announce_killed()
-    return run_all([(plan, None) for plan in plans], catalogue, as_json)
+    from ftrun.execution.beginning import FreshStart
+
+    return run_all([(plan, FreshStart(plan)) for plan in plans], catalogue, as_json)
 
 
-def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogue, as_json: bool) -> int:
+def run_all(plans: Sequence[tuple[Plan, Beginning]], catalogue: Catalogue, as_json: bool) -> int:
     """Execute plans in order, show how each ended and all side by side, and give the worst exit status."""
     from ftrun.execution.resumption import RunFinishedError
     from ftrun.execution.story import execute
@@ -68,15 +70,15 @@ def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogu
     console = make_console(stderr=as_json)
     worst = 0
     results = []
-    for plan, resumption in plans:
+    for plan, beginning in plans:
         try:
-            outcome = execute(plan, catalogue, make_watcher(console), resumption=resumption)
+            outcome = execute(plan, catalogue, make_watcher(console), beginning)
         except RunFinishedError as finished:
             click.echo(str(finished), err=True)
             continue
         except FtrunError as error:
             tell(error, str(plan.path))
-            worst = max(worst, 1)
+            worst = max(worst, status_of(error))
             continue
         if outcome.problem:
             tell(outcome.problem, str(plan.path))
@@ -85,7 +87,8 @@ def run_all(plans: Sequence[tuple[Plan, Resumption | None]], catalogue: Catalogu
         if outcome.signal is not None:  # also where the run had reached its end: the others are not wanted
             return 128 + outcome.signal
         results.append(outcome.result)
-        worst = max(worst, outcome.exit_status)
+        if outcome.result.status != "FINISHED":
+            worst = max(worst, status_of(outcome.problem))
     if len(results) > 1:
         console.print(comparison_table(results))
         console.print(f"see the curves: {open_mlflow(results[-1])}", highlight=False, soft_wrap=True)

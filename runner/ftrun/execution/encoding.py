@@ -58,9 +58,8 @@ class Encoding:
         """The rows with the columns that the collator takes, from the cache where they are there.
 
         Raises:
-            ExperimentError: If the rows are not what the contract says, or `encode` gives another number of them.
+            ExperimentError: If `encode` gives no columns, or not one row for each.
         """
-        _check_rows(split, rows)
         key = self.key(rows) if len(rows) else None
         encoded: EncodedRows | None = self._cached(key, rows) if key else self._in_memory(split, rows)
         if encoded is None:
@@ -137,26 +136,27 @@ class Encoding:
         def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
             nonlocal done
             columns = self.built.encode(batch)
-            done += len(next(iter(batch.values())))
+            rows_given = len(next(iter(batch.values())))
+            _check_columns(columns, rows_given, split)
+            done += rows_given
             self.progress(split, done, len(rows))
             return columns
 
         return rows.map(encode, batched=True, batch_size=BATCH_ROWS, remove_columns=rows.column_names, **options)
 
 
-def _check_rows(split: str, rows: Rows) -> None:
-    """Whether rows are what the contract says.
+def _check_columns(columns: Any, rows: int, split: str) -> None:
+    """Whether `encode` gave columns with one row for each that it was given.
 
     Raises:
-        ExperimentError: If they are not.
+        ExperimentError: If it did not.
     """
-    lacking = [name for name in ("__len__", "__getitem__", "column_names", "map") if not hasattr(rows, name)]
-    if not lacking and not isinstance(rows.column_names, (list, tuple)):
-        lacking = ["column_names as a list"]
-    if lacking:
-        message = f"{split} is a {type(rows).__name__}, which is not what a data set's rows must be"
-        hint = f"It must be a datasets.Dataset, or behave as one; this has no {', '.join(lacking)}."
-        raise ExperimentError(Problem(message, "dataset.use", hint))
+    if not isinstance(columns, Mapping):
+        message = f"encode gives a {type(columns).__name__} for rows of {split}, and must give columns by name"
+        raise ExperimentError(Problem(message, "model.use"))
+    if wrong := [name for name, column in columns.items() if len(column) != rows]:
+        message = f"encode gives {len(columns[wrong[0]]):,} rows of {wrong[0]} for {rows:,} rows of {split}"
+        raise ExperimentError(Problem(f"{message}, and must give one for each", "model.use"))
 
 
 def _is_dataset(rows: Rows) -> bool:

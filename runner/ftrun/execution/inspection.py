@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Backend, BuiltModel, Collate, Collator, Predictions, Rows, Splits, Task
+from ftrun.contracts import Backend, BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
-from ftrun.execution.preparation import build_model, evaluators_of, open_data
+from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
@@ -71,8 +71,7 @@ def _faults_logged() -> Iterator[None]:
 
 def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collator = plan.collator
-    collate = collator.component(Collator).build(collator.settings, built.tokenizer)
+    collate = build_collate(plan, built)
     evaluators = evaluators_of(plan, splits.task, built)
     facts = []
     for (context, split), rows in splits.used.items():
@@ -94,7 +93,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
 
 
 def _labels(rows: Rows, task: Task) -> Mapping[str, int] | Numbers:
-    labels = list(rows[task.label_column])
+    labels = list(rows[task.label_column][:])
     if task.class_names is None:
         return Numbers(min(labels), math.fsum(labels) / len(labels), max(labels))
     counts = Counter(labels)

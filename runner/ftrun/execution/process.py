@@ -86,11 +86,6 @@ class Interruption:
 
     signal: signal.Signals | None = None
 
-    @property
-    def exit_status(self) -> int | None:
-        """What a shell gives a process that such a signal ended."""
-        return 128 + self.signal if self.signal else None
-
 
 @contextlib.contextmanager
 def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:

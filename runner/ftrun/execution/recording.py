@@ -12,9 +12,7 @@ from typing import Any
 import tomlkit
 
 from ftrun.contracts import BuiltModel, Predictions, Splits
-from ftrun.execution.finding import recorded_experiment
 from ftrun.execution.provenance import git_state, machine, versions
-from ftrun.execution.resumption import MODEL_CLASSES_TAG, MODEL_DIGEST_TAG, MODEL_SOURCE_TAG, Resumption
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import sync_folder
@@ -22,8 +20,10 @@ from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import RUN_TAG
 
-MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
-"""Tags that follow a run to where it goes on."""
+MODEL_SOURCE_TAG = "ftrun.model.source"
+MODEL_DIGEST_TAG = "ftrun.model.digest"
+MODEL_CLASSES_TAG = "ftrun.model.classes"
+"""Which weights, and the order of their classes where it is not the task's."""
 LONGEST_TAG = 5000
 
 
@@ -43,27 +43,6 @@ def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[
     params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
     journal.append("run", experiment_name=plan.experiment_name, params=params, tags=tags)
     journal.append("artifact", path=folder.experiment.name)
-
-
-def record_resumption(journal: Journal, resumption: Resumption, plan: Plan, tags: Mapping[str, str]) -> None:
-    """That a run goes on, from where, and what has changed since it was begun."""
-    folder, history = resumption.folder, resumption.history
-    step = resumption.checkpoint.step if resumption.checkpoint else 0
-    experiment, resolved = history.experiment, as_toml(plan.resolved())
-    count = history.resumed + 1
-    changed = resolved != recorded_experiment(folder, history).read_text(encoding="utf-8")
-    if changed:
-        experiment = f"experiment-resumed-{count}.toml"  # never over one that an earlier record names
-        write_whole(folder.path / experiment, resolved)
-    told = {f"ftrun.resumed.{count}": f"from step {step} on {plan.backend.use}"}
-    if resumption.changes:
-        told[f"ftrun.changed.{count}"] = "; ".join(map(str, resumption.changes))[:LONGEST_TAG]
-    new = {key: value for key, value in tags.items() if key in MAY_CHANGE and history.tags.get(key) != value}
-    if resumption.changes:
-        new |= {key: value for key, value in tags.items() if history.tags.get(key) != value}
-    facts = {"step": step, "experiment": experiment, "best_counts": resumption.best_counts}
-    journal.append("resumed", **facts, tags={**new, **told})
-    journal.append("artifact", path=experiment)  # that of the beginning, too: a kill may have come before it was told
 
 
 def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = ()) -> None:
@@ -112,7 +91,7 @@ def record_model(journal: Journal, folder: RunFolder, model_folder: Path) -> Non
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:
     rows, task = splits.evaluation[split], splits.task
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
-    raw = [rows[name] for name in columns]
+    raw = [rows[name][:] for name in columns]
     values, labels = predicted.values.tolist(), predicted.labels.tolist()
     if task.class_names:
         columns += ["label", "prediction", "correct"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import EvaluationReport, StepReport
-from ftrun.errors import RunError
+from ftrun.errors import ExperimentError, Problem, RunError
 from ftrun.execution.watcher import Watcher
 from ftrun.runs.checkpoints import Checkpoint, Checkpoints, damage_of
 from ftrun.runs.journal import Journal
@@ -32,10 +32,17 @@ class RunReporter:
         save_total_limit: int | None,
         on_evaluated: Callable[[EvaluationReport], None],
         resumed_from: int = 0,
+        backend: str = "the backend",
+        checkpoint_format: str | None = None,
     ) -> None:
         self._journal = journal
         self._watcher = watcher
-        self._checkpoints = Checkpoints(checkpoints_folder, save_total_limit, self._checkpoint_published, resumed_from)
+        self._checkpoints = Checkpoints(
+            checkpoints_folder, save_total_limit, self._checkpoint_published, resumed_from, checkpoint_format
+        )
+        self._resumed_from = resumed_from
+        self._backend = backend
+        self._checkpointed = resumed_from
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -56,12 +63,20 @@ class RunReporter:
         self._stop_requested = True
 
     def training_started(self, total_steps: int, first_step: int = 1) -> None:
+        if self.is_training:
+            raise self._fault("says twice that training has started")
+        if first_step != self._resumed_from + 1:
+            behind = f"{self._resumed_from} steps are behind"
+            raise self._fault(f"begins at step {first_step}, and {behind}: it must begin at {self._resumed_from + 1}")
         self.is_training = True
         self.steps = first_step - 1
         self._watcher.training_started(total_steps, first_step)
         self._mark = time.perf_counter()
 
     def stepped(self, report: StepReport) -> None:
+        self._check_training(f"reports step {report.step}")
+        if report.step != self.steps + 1:
+            raise self._fault(f"reports step {report.step} after step {self.steps}: it must be {self.steps + 1}")
         now = time.perf_counter()
         self.training_seconds += now - self._mark
         self._mark = now
@@ -93,8 +108,13 @@ class RunReporter:
         self._watcher.evaluating(split, done, total)
 
     def evaluated(self, report: EvaluationReport) -> None:
+        self._check_training(f"reports an evaluation of step {report.step}")
+        if report.step != self.steps:
+            raise self._fault(f"reports an evaluation of step {report.step} after step {self.steps}")
+        if wrong := [key for key in report.metrics if not str(key).startswith("eval/")]:
+            raise self._fault(f'reports "{wrong[0]}" of an evaluation: its keys must begin with "eval/"')
         self._read_all()
-        self._journal.metrics(report.step, report.metrics)
+        self._journal.metrics(report.step, {key: float(value) for key, value in report.metrics.items()})
         self._watcher.evaluated(report)
         self._on_evaluated(report)
         self._mark = time.perf_counter()
@@ -110,9 +130,17 @@ class RunReporter:
 
     @contextlib.contextmanager
     def checkpoint(self, step: int, best_step: int | None = None) -> Iterator[Path]:
+        self._check_training(f"writes a checkpoint of step {step}")
+        if step != self.steps:
+            raise self._fault(f"writes a checkpoint of step {step} after step {self.steps}")
+        if step == self._checkpointed:
+            raise self._fault(f"writes the checkpoint of step {step} twice")
         self.settle()
         with self._checkpoints.writing(step, best_step) as folder:
             yield folder
+            if not any(folder.iterdir()):
+                raise self._fault(f"wrote nothing into the checkpoint of step {step}")
+        self._checkpointed = step
         self._mark = time.perf_counter()
 
     def checkpoint_folder(self, step: int) -> Path:
@@ -123,6 +151,13 @@ class RunReporter:
         if damage := damage_of(folder):
             raise RunError(f"{folder.name} is needed, and is not whole: {damage}")
         return folder
+
+    def _check_training(self, does: str) -> None:
+        if not self.is_training:
+            raise self._fault(f"{does}, and has not called training_started")
+
+    def _fault(self, message: str) -> ExperimentError:
+        return ExperimentError(Problem(f"{self._backend} {message}", "backend"))
 
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
         self._journal.append("checkpoint", step=checkpoint.step, folder=checkpoint.folder.name)

@@ -8,15 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Splits
+from ftrun.contracts import Backend, Splits
 from ftrun.errors import ExperimentError, Problem, RunError
 from ftrun.execution.finding import find_run, recorded_experiment
+from ftrun.execution.recording import (
+    LONGEST_TAG,
+    MODEL_CLASSES_TAG,
+    MODEL_DIGEST_TAG,
+    as_toml,
+    record_data,
+    record_start,
+)
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat, load_experiment
+from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
-from ftrun.runs.folder import RUNS_FOLDER, RunFolder
+from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, mark_if_killed, read_history
+from ftrun.runs.journal import Journal
 
 HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
 HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
@@ -26,10 +36,8 @@ The device is compared as what it turned out to be.
 """
 ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
 """What the numbers depend on beside settings, data and packages, by its tags."""
-MODEL_SOURCE_TAG = "ftrun.model.source"
-MODEL_DIGEST_TAG = "ftrun.model.digest"
-MODEL_CLASSES_TAG = "ftrun.model.classes"
-"""Which weights, and the order of their classes where it is not the task's."""
+MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
+"""Tags that follow a run to where it goes on."""
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
@@ -41,11 +49,11 @@ class RunFinishedError(RunError):
 
 @dataclass
 class Resumption:
-    """A run to go on with.
+    """A run to go on with: a `beginning.Beginning`.
 
     Attributes:
         folder: Its folder; history: what its journal tells.
-        checkpoint: The newest whole checkpoint, once `look_again` has been called; None to begin at the beginning.
+        checkpoint: The newest whole checkpoint, once it is taken; None to begin at the beginning.
         skipped: A sentence about every newer checkpoint that is damaged.
         allow_changes: Whether to go on though something has changed.
         changes: What has changed, as it comes to be known, for the record.
@@ -59,6 +67,26 @@ class Resumption:
     changes: list[Change] = field(default_factory=list)
 
     @property
+    def is_new(self) -> bool:
+        return False
+
+    @property
+    def step(self) -> int:
+        return self.checkpoint.step if self.checkpoint else 0
+
+    @property
+    def checkpoint_folder(self) -> Path | None:
+        return self.checkpoint.folder if self.checkpoint else None
+
+    @property
+    def notices(self) -> Sequence[str]:
+        found = self.checkpoint
+        going_on = (
+            f"going on from {found.folder.name}" if found else "there is no checkpoint: it begins at the beginning"
+        )
+        return [*self.skipped, going_on]
+
+    @property
     def best_counts(self) -> bool:
         """Whether the best evaluation that the checkpoint knows of is the best by the settings of now, too, and its
         checkpoint was kept.
@@ -70,12 +98,13 @@ class Resumption:
         changed = any(change.name in BEST for change in self.changes)
         return math.inf if changed else self.history.best_counts_after
 
-    def look_again(self, plan: Plan) -> None:
+    def take(self, plan: Plan) -> None:
         """What there is to go on with, once nobody else has the run: another process may just have stopped it.
 
         Raises:
             RunFinishedError: If nothing is left to do.
             RunError: If it went on meanwhile, perhaps with other settings.
+            ExperimentError: If the backend cannot go on from what the checkpoint holds.
         """
         planned_with, self.history = self.history, read_history(self.folder)
         self.refuse_finished()
@@ -83,6 +112,7 @@ class Resumption:
             raise RunError(f"the run {self.folder.name} was resumed by another process meanwhile; resume it again")
         best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
         self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
+        self._refuse_other_format(plan.backend)
 
     def refuse_finished(self) -> None:
         """Refuse a run of which nothing is left to do.
@@ -92,6 +122,13 @@ class Resumption:
         """
         if self.history.status == "FINISHED":
             raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
+
+    def _refuse_other_format(self, part: Part) -> None:
+        found, reads = self.checkpoint, part.component(Backend).checkpoint_format
+        if found and found.format is not None and found.format != reads:
+            message = f'{found.folder.name} holds "{found.format}", and the backend "{part.use}" goes on from '
+            hint = f"Go on with the backend that wrote it, {self.history.tags.get('ftrun.backend', 'or one like it')}."
+            raise ExperimentError(Problem(message + (f'"{reads}"' if reads else "no checkpoint"), "backend.use", hint))
 
     def compare_settings(self, plan: Plan, recorded: Mapping[str, Any], hint: str = "") -> None:
         """Compare the experiment that is asked for with the one that was begun.
@@ -151,6 +188,38 @@ class Resumption:
             matter[MODEL_DIGEST_TAG] = "the model's weights"
         changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
         self._allow([Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()])
+
+    def record(self, journal: Journal, plan: Plan, tags: Mapping[str, str], splits: Splits) -> None:
+        """That the run goes on, from where, and what has changed since it was begun; or that it begins, if it had not
+        come to that.
+        """
+        if not self.history.recorded:
+            record_start(journal, self.folder, plan, tags)
+            record_data(journal, splits)
+            return
+        facts = {"step": self.step, "experiment": self._recorded_anew(plan), "best_counts": self.best_counts}
+        journal.append("resumed", **facts, tags=self._new_tags(plan, tags))
+        journal.append("artifact", path=facts["experiment"])  # also that of the beginning: a kill may have come first
+        known = [(r["context"], r["split"]) for r in self.history.datasets if r["digest"] == splits.digest]
+        record_data(journal, splits, known)
+
+    def _recorded_anew(self, plan: Plan) -> str:
+        """The file that says what the run is from here on; a new one if that has changed."""
+        resolved = as_toml(plan.resolved())
+        if resolved == recorded_experiment(self.folder, self.history).read_text(encoding="utf-8"):
+            return self.history.experiment
+        name = f"experiment-resumed-{self.history.resumed + 1}.toml"  # never over one that an earlier record names
+        write_whole(self.folder.path / name, resolved)
+        return name
+
+    def _new_tags(self, plan: Plan, tags: Mapping[str, str]) -> Mapping[str, str]:
+        count = self.history.resumed + 1
+        differing = {key: value for key, value in tags.items() if self.history.tags.get(key) != value}
+        told = {f"ftrun.resumed.{count}": f"from step {self.step} on {plan.backend.use}"}
+        if not self.changes:
+            return {**{key: value for key, value in differing.items() if key in MAY_CHANGE}, **told}
+        told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
+        return {**differing, **told}
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:

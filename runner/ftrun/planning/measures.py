@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any, SupportsFloat
 
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
-from ftrun.errors import ExperimentError, Problem, RunError, nearest
+from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.planning.parts import Part
-from ftrun.settings import TrainingSettings
+from ftrun.settings import TrainingSettings, shown
 
 
 def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Direction]:
@@ -52,7 +54,7 @@ def build_evaluator(part: Part, task: Task) -> Evaluator:
     """A metric's evaluator; it gives the numbers that the metric promised, under their names in this experiment.
 
     Raises:
-        RunError: From the evaluator, if it gives other numbers than were promised.
+        ExperimentError: From the evaluator, if it gives something else than was promised.
     """
     metric = part.component(Metric)
     evaluator = metric.build(part.settings, task)
@@ -60,13 +62,21 @@ def build_evaluator(part: Part, task: Task) -> Evaluator:
 
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
         numbers = evaluator(predictions)
+        if not isinstance(numbers, Mapping):
+            raise part.fault(f"gave a {type(numbers).__name__}, and must give numbers by name")
         if set(numbers) != set(names):
-            promised, given = (", ".join(sorted(some)) or "nothing" for some in (names, numbers))
-            who = f'the metric "{part.use}" of {part.offer.provider}'
-            raise RunError(f"{who} promised {promised}, and gave {given}")
-        return {names[number]: float(value) for number, value in numbers.items()}
+            promised, given = (", ".join(sorted(map(str, some))) or "nothing" for some in (names, numbers))
+            raise part.fault(f"promised {promised}, and gave {given}")
+        return {names[number]: _number(part, number, value) for number, value in numbers.items()}
 
     return evaluate
+
+
+def _number(part: Part, name: str, value: Any) -> float:
+    if isinstance(value, SupportsFloat) and not isinstance(value, (str, bytes)):
+        with contextlib.suppress(TypeError, ValueError):  # such as an array of several numbers
+            return float(value)
+    raise part.fault(f"gave {shown(value)} for {name}, and must give a number")
 
 
 def _suits_mlflow(name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from ftrun.contracts import Component
+from ftrun.errors import ExperimentError, Problem
 from ftrun.planning.catalogue import Offer
 from ftrun.settings import Settings
 
@@ -31,6 +32,17 @@ class Part:
     def component(self, kind: type[C]) -> C:
         """The component as what it is known to be."""
         return cast(C, self.offer.component)
+
+    def fault(self, message: str, hint: str | None = None) -> ExperimentError:
+        """That the component does not do what the contract says.
+
+        Args:
+            message: What it did, and what was expected, after its name.
+            hint: What to do about it.
+        """
+        kind = self.offer.component.kind
+        place = "metrics" if kind == "metric" else kind
+        return ExperimentError(Problem(f'the {kind} "{self.use}" of {self.offer.provider} {message}', place, hint))
 
     def table(self) -> dict[str, Any]:
         """The table as a file has it, every default filled in."""

@@ -23,10 +23,16 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published checkpoint: the optimizer steps before it, and its folder."""
+    """A published checkpoint.
+
+    Attributes:
+        step: The optimizer steps before it; folder: where it is.
+        format: What it holds, as its backend names it; None where that was not written down.
+    """
 
     step: int
     folder: Path
+    format: str | None = None
 
 
 class Checkpoints:
@@ -41,12 +47,19 @@ class Checkpoints:
         limit: How many to keep, the best one among them, as transformers' `save_total_limit`; None for all.
         published: Called with each checkpoint once it stands.
         resumed_from: The step of the checkpoint that the run goes on from, the newest whole one; else 0.
+        format: What they hold, as the backend names it.
     """
 
     def __init__(
-        self, folder: Path, limit: int | None, published: Callable[[Checkpoint], None], resumed_from: int = 0
+        self,
+        folder: Path,
+        limit: int | None,
+        published: Callable[[Checkpoint], None],
+        resumed_from: int = 0,
+        format: str | None = None,
     ) -> None:
         self.folder = folder
+        self.format = format
         self.limit = limit
         self.resumed_from = resumed_from
         self._published = published
@@ -113,13 +126,13 @@ class Checkpoints:
         with self._told(step, aside):
             files = {file.name: _sealed(file) for file in sorted(aside.iterdir())}
             manifest = aside / MANIFEST
-            facts = {"format": FORMAT, "step": step, "best_step": best_step, "files": files}
+            facts = {"format": FORMAT, "step": step, "best_step": best_step, "holds": self.format, "files": files}
             manifest.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
             _sync(manifest)
             _sync(aside)
             aside.rename(final)
             _sync(final.parent)
-        self._published(Checkpoint(step, final))
+        self._published(Checkpoint(step, final, self.format))
         self._remove_old(best_step)
 
     def _remove_old(self, best_step: int | None) -> None:
@@ -158,20 +171,25 @@ def newest_whole(folder: Path, best_after: float = math.inf) -> tuple[Checkpoint
         elif best and (damage := damage_of(best)):
             skipped.append(f"{path.name} is whole, but the best one before it, {best.name}, is not: {damage}")
         else:
-            return Checkpoint(_step(path), path), skipped
+            return Checkpoint(_step(path), path, _manifest(path).get("holds")), skipped
     return None, skipped
 
 
 def _best_of(folder: Path) -> Path | None:
     """The best checkpoint of the time of a whole one, if that is another."""
-    best_step = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["best_step"]
+    best_step = _manifest(folder)["best_step"]
     return None if best_step in (None, _step(folder)) else folder.with_name(f"{PREFIX}{best_step}")
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
 
 
 def damage_of(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, by its manifest; None if they are as they were written."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = _manifest(folder)
         files, step = dict(manifest["files"]), manifest["step"]
     except FileNotFoundError:
         return f"it has no {MANIFEST}"

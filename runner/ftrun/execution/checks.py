@@ -1,0 +1,194 @@
+"""What passes between an experiment's parts, held to the contract: who gives something else is named."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftrun.contracts import BackendSession, BuiltModel, FitResult, Job, Predictions, Rows, Splits, Task
+from ftrun.errors import ExperimentError, FtrunError, Problem
+from ftrun.execution.reporter import RunReporter
+from ftrun.planning.parts import Part
+from ftrun.planning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+ROWS = ("__len__", "__getitem__", "column_names", "select", "map")
+ENVIRONMENT = ("device", "threads", "precision")
+"""What every backend says of its environment."""
+LABELS_READ = 100_000
+"""Labels that are looked at together."""
+
+
+def check_splits(part: Part, splits: Splits) -> None:
+    """Whether an opened data set is one.
+
+    Raises:
+        ExperimentError: If it is not what the contract says, or a label is none of its task's.
+    """
+    if not isinstance(splits, Splits):
+        raise part.fault(f"opened a {type(splits).__name__}, and must open ftrun.contracts.Splits")
+    task = splits.task
+    if not isinstance(task, Task):
+        raise part.fault(f"has a {type(task).__name__} for its task, and must have ftrun.contracts.Task")
+    if isinstance(task.class_names, str) or isinstance(task.text_columns, str):
+        raise part.fault("has a text for the names of classes or columns, and must have a tuple of texts")
+    names = task.class_names
+    if names is not None and (len(set(names)) < len(names) or not names):
+        raise part.fault(f"has the classes {', '.join(map(str, names)) or 'none'}, and each must be there once")
+    if names is None and task.kind in ("classification", "multi_label"):
+        raise part.fault(f"names no classes, and its task is {task.kind}")
+    if isinstance(splits.notices, str):
+        raise part.fault("has a text for its notices, and must have a list of them")
+    for (context, split), rows in splits.used.items():
+        _check_rows(part, f"{split} for {context}", rows, task)
+
+
+def _check_rows(part: Part, split: str, rows: Rows, task: Task) -> None:
+    """Whether rows are what the contract says, with the columns and labels of the task."""
+    lacking = [name for name in ROWS if not hasattr(rows, name)]
+    if not lacking and not isinstance(rows.column_names, (list, tuple)):
+        lacking = ["column_names as a list"]
+    if lacking:
+        message = f"gives a {type(rows).__name__} for {split}, which is not what a data set's rows must be"
+        hint = f"It must be a datasets.Dataset, or behave as one; this has no {', '.join(lacking)}."
+        raise part.fault(message, hint)
+    if not len(rows):
+        raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
+    missing = [name for name in (*task.text_columns, task.label_column) if name not in rows.column_names]
+    if missing:
+        there = ", ".join(rows.column_names) or "none"
+        raise part.fault(f"has no column {missing[0]} in {split}, which its task names; there are: {there}")
+    labels = rows[task.label_column]
+    for start in range(0, len(rows), LABELS_READ):
+        for row, label in enumerate(labels[start : start + LABELS_READ], start):
+            if wrong := _wrong_label(label, task):
+                raise part.fault(f"has the label {label!r} in row {row + 1} of {split}: {wrong}")
+
+
+def _wrong_label(label: Any, task: Task) -> str | None:
+    """What is wrong with a label, as the contract has labels; None if nothing is, or nobody here can know."""
+    count = task.num_labels
+    match task.kind:
+        case "classification":
+            if type(label) is int and 0 <= label < count:
+                return None
+            return f"it must be a whole number from 0 to {count - 1}, a class's place among {count}"
+        case "regression":
+            if isinstance(label, (int, float)) and not isinstance(label, bool) and math.isfinite(label):
+                return None
+            return "it must be a finite number"
+        case "multi_label":
+            if isinstance(label, Sequence) and len(label) == count and all(value in (0, 1) for value in label):
+                return None
+            return f"it must be a list of {count} numbers, each 0 or 1: one for every class"
+    return None
+
+
+def check_model(part: Part, built: BuiltModel) -> None:
+    """Whether a built model is one.
+
+    Raises:
+        ExperimentError: If it is not what the contract says.
+    """
+    if not isinstance(built, BuiltModel):
+        raise part.fault(f"built a {type(built).__name__}, and must build an ftrun.contracts.BuiltModel")
+    for name, thing in {"model": built.model, "encode": built.encode}.items():
+        if not callable(thing):
+            raise part.fault(f"has a {type(thing).__name__} for its {name}, which cannot be called")
+    for name, thing in {"model": built.model, "tokenizer": built.tokenizer}.items():
+        if thing is not None and not callable(getattr(thing, "save_pretrained", None)):
+            raise part.fault(f"has a {name} without save_pretrained, so it could not be kept")
+    for name, text in {"encode_key": built.encode_key, "source": built.source}.items():
+        if not isinstance(text, str):
+            raise part.fault(f"has a {type(text).__name__} for its {name}, and must have a text")
+    if isinstance(built.notices, str):
+        raise part.fault("has a text for its notices, and must have a list of them")
+
+
+def checked_environment(plan: Plan, session: BackendSession) -> Mapping[str, str]:
+    """What a backend says of its environment.
+
+    Raises:
+        ExperimentError: If it does not say what every backend must.
+    """
+    told = session.environment()
+    if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
+        raise plan.backend.fault(f"says of its environment {told!r}, and must say texts by name")
+    if missing := [name for name in ENVIRONMENT if name not in told]:
+        raise plan.backend.fault(f"does not say its {', '.join(missing)} in environment()")
+    return told
+
+
+def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
+    """Put one batch through collator, model and metrics before anything is trained: what would fail at the first
+    evaluation fails now.
+
+    Raises:
+        ExperimentError: If one of them does not do what the contract says.
+    """
+    rows = next(iter(job.evaluation.values()), job.train)
+    some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
+    _check_batch(plan.collator, job.collate(some), len(some))
+    predictions = session.predict(job, some)
+    _check_predictions(plan, predictions, len(some), job.task)
+    for evaluator in job.evaluators:
+        try:
+            evaluator(predictions)
+        except FtrunError:
+            raise
+        except Exception:  # a few rows may be too few for it, such as rows of one class
+            log.info("a metric has no value on the first rows", exc_info=True)
+
+
+def _check_batch(part: Part, batch: Any, rows: int) -> None:
+    if not isinstance(batch, Mapping):
+        raise part.fault(f"makes a {type(batch).__name__} of a batch of rows, and must make tensors by name")
+    if "labels" not in batch:
+        raise part.fault(f"leaves labels out of a batch; there are: {', '.join(batch) or 'none'}")
+    if len(batch["labels"]) != rows:
+        raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
+
+
+def _check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Task) -> None:
+    if not isinstance(predictions, Predictions):
+        kind = type(predictions).__name__
+        raise plan.backend.fault(f"predicts a {kind}, and must predict ftrun.contracts.Predictions")
+    shape = tuple(predictions.logits.shape)
+    if len(shape) < 2 or shape[0] != rows or shape[-1] != task.num_labels:
+        message = f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} labels"
+        raise plan.model.fault(message)
+    if predictions.loss is None:
+        raise plan.model.fault("gives no loss for rows with labels")
+
+
+def checked_fit(plan: Plan, job: Job, reporter: RunReporter, fit: FitResult) -> FitResult:
+    """What a training came to, once all that was reported is known to be sound.
+
+    Raises:
+        ExperimentError: If it is not what the contract says.
+        RunError: If a loss was not finite, or something could not be written.
+    """
+    reporter.settle()
+    part = plan.backend
+    if not isinstance(fit, FitResult):
+        raise part.fault(f"came to a {type(fit).__name__} by fit, and must give an ftrun.contracts.FitResult")
+    if fit.steps != reporter.steps:
+        raise part.fault(f"says that it took {fit.steps} steps, and reported {reporter.steps}")
+    if not fit.completed:
+        if not reporter.stop_requested:
+            raise part.fault(f"stopped after step {fit.steps}, and nobody asked it to")
+        return fit
+    folder = fit.model_folder
+    if folder is None or not folder.is_relative_to(job.run_folder) or not folder.is_dir() or not any(folder.iterdir()):
+        raise part.fault(f"has completed without a model in the run folder: its model_folder is {folder}")
+    for split, rows in job.evaluation.items():
+        predicted = fit.predictions.get(split)
+        if predicted is None:
+            raise part.fault(f"has completed without predictions of {split}")
+        _check_predictions(plan, predicted, len(rows), job.task)
+    if job.evaluation and not fit.metrics:
+        raise part.fault("has completed without metrics")
+    return fit

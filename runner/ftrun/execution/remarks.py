@@ -1,0 +1,31 @@
+"""What a person should know of how a training went, in sentences."""
+
+from __future__ import annotations
+
+from ftrun.contracts import FitResult, Task
+from ftrun.planning.plan import Plan
+
+
+def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
+    """A sentence for all that is not as one would take it to be."""
+    remarks = _one_class(task, fit)
+    if fit.stopped_early:
+        count = plan.training.early_stopping_patience
+        patience = "an evaluation" if count == 1 else f"{count} evaluations"
+        remarks.append(f"stopped early after step {fit.steps}: {patience} without a better one")
+    if fit.completed and plan.training.load_best_model_at_end:
+        remarks.append(f"the model is that of step {fit.model_step}, the best evaluation")
+    return remarks
+
+
+def _one_class(task: Task, fit: FitResult) -> list[str]:
+    """A sentence for every split on which the model says the same class of every row."""
+    names = task.class_names
+    if not names or task.kind != "classification":
+        return []
+    said = {split: sorted(set(predicted.values.tolist())) for split, predicted in fit.predictions.items()}
+    return [
+        f'the model predicts "{names[classes[0]]}" for every row of {split}: its accuracy is that class\'s share'
+        for split, classes in said.items()
+        if len(classes) == 1
+    ]

@@ -1,0 +1,379 @@
+"""What passes between an experiment's parts is held to the contract: who breaks it is named, before training if it can
+be known then, and no run of it is FINISHED.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from ftrun import hookimpl
+from ftrun.contracts import (
+    Backend,
+    BuiltModel,
+    Collator,
+    Dataset,
+    EvaluationReport,
+    FitResult,
+    Job,
+    Metric,
+    Model,
+    Predictions,
+    Reporter,
+    Splits,
+    StepReport,
+    Task,
+)
+from ftrun.execution.beginning import FreshStart
+from ftrun.execution.outcome import Outcome
+from ftrun.execution.story import execute
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import make_plan
+from helpers import journal_of
+
+TASK = Task("classification", ("text",), "label", ("even", "odd"))
+FILE = """
+name = "numbers"
+dataset = { use = "numbers" }
+model = { use = "parity" }
+collator = { use = "lists" }
+backend = { use = "abacus" }
+metrics = [{ use = "hits" }]
+tracking = { enabled = false }
+"""
+
+
+def rows(label: Callable[[int], Any] = lambda number: number % 2, count: int = 10) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict({"text": [str(n) for n in range(count)], "label": [label(n) for n in range(count)]})
+
+
+def splits(**changed: Any) -> Splits:
+    sound = Splits(
+        task=TASK, train=rows(), evaluation={"validation": rows()}, name="numbers", source="here", digest="1"
+    )
+    return replace(sound, **changed)
+
+
+class Parity:
+    """Gives logits of the right shape, and a loss; and can be kept."""
+
+    def __call__(self, number: list[float], labels: list[int] | None = None) -> Any:
+        logits = numpy.eye(2, dtype="float32")[[int(n) % 2 for n in number]]
+        return types.SimpleNamespace(logits=logits, loss=None if labels is None else 0.5)
+
+    def save_pretrained(self, folder: Path) -> None:
+        Path(folder).mkdir(exist_ok=True)
+        Path(folder, "model.txt").write_text("parity")
+
+
+def encode(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"number": [float(text) for text in batch["text"]], "labels": list(batch["label"])}
+
+
+def built(**changed: Any) -> BuiltModel:
+    return replace(BuiltModel(Parity(), None, encode, "parity-1", "nowhere"), **changed)  # type: ignore[arg-type]
+
+
+def collate(rows: Any) -> Mapping[str, Any]:
+    return {name: [row[name] for row in rows] for name in ("number", "labels")}
+
+
+def hits(predictions: Predictions) -> Mapping[str, float]:
+    return {"hits": float((predictions.values == predictions.labels).sum())}
+
+
+def predicted(job: Job, rows: Any) -> Predictions:
+    batch = job.collate([rows[row] for row in range(len(rows))])
+    output: Any = job.model(**batch)
+    return Predictions(output.logits, numpy.array(batch["labels"]), output.loss)
+
+
+def trained(job: Job, reporter: Reporter) -> FitResult:
+    """Three steps, the second with a checkpoint, and an evaluation."""
+    reporter.training_started(3)
+    for step in (1, 2, 3):
+        reporter.stepped(StepReport(step, step / 3, 1 / step, 0.1, 1.0, 1))
+        if step == 2:
+            with reporter.checkpoint(step) as folder:
+                (folder / "weights.txt").write_text("parity")
+    return evaluated(job, reporter)
+
+
+def evaluated(job: Job, reporter: Reporter, **changed: Any) -> FitResult:
+    predictions = {split: predicted(job, rows) for split, rows in job.evaluation.items()}
+    metrics = {f"eval/{name}": value for e in job.evaluators for name, value in e(predictions["validation"]).items()}
+    reporter.evaluated(EvaluationReport(3, 1.0, metrics))  # type: ignore[arg-type]
+    reporter.settle()
+    job.model.save_pretrained(job.run_folder / "model")
+    fit = FitResult(3, 1.0, True, metrics, predictions, job.run_folder / "model", 3)  # type: ignore[arg-type]
+    return replace(fit, **changed)
+
+
+class Session:
+    """Trains without torch."""
+
+    told: Any = {"device": "abacus", "threads": "1", "precision": "beads"}  # noqa: RUF012
+    train: Any = staticmethod(trained)
+    say: Any = staticmethod(predicted)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def environment(self) -> Any:
+        return self.told
+
+    def seed(self, seed: int) -> None:
+        pass
+
+    def fit(self, job: Job, reporter: Reporter) -> Any:
+        return self.train(job, reporter)
+
+    def predict(self, job: Job, rows: Any) -> Any:
+        return self.say(job, rows)
+
+
+Parts = Mapping[str, Callable[..., Any]]
+SOUND: Parts = {
+    "dataset": lambda settings: splits(),
+    "model": lambda settings, splits: built(),
+    "collator": lambda settings, tokenizer: collate,
+    "metric": lambda settings, task: hits,
+    "backend": lambda settings, training: Session(),
+}
+
+
+def run(parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    """An experiment made of these parts, all of one package."""
+    module = types.ModuleType("their_package")
+    parts = {**SOUND, **parts}
+    offers: dict[str, Any] = {
+        "ftrun_datasets": Dataset(name="numbers", summary="Numbers", build=parts["dataset"]),
+        "ftrun_models": Model(name="parity", summary="Knows", build=parts["model"], has_tokenizer=False),
+        "ftrun_collators": Collator(name="lists", summary="No tensors", build=parts["collator"]),
+        "ftrun_metrics": Metric(
+            name="hits", summary="Right rows", yields=lambda s, t: {"hits": "max"}, build=parts["metric"]
+        ),
+        "ftrun_backends": Backend(
+            name="abacus", summary="No torch", build=parts["backend"], checkpoint_format="beads 1"
+        ),
+    }
+    for hook, component in offers.items():
+        setattr(module, hook, hookimpl(specname=hook)(lambda component=component: [component]))
+    monkeypatch.setitem(sys.modules, "their_package", module)
+    point = EntryPoint("main", "their_package", "ftrun")
+    distribution = types.SimpleNamespace(name="their-package", version="3")
+    catalogue = load_catalogue([point._for(distribution)])  # type: ignore[attr-defined]
+    (folder / "numbers.toml").write_text(FILE)
+    plan = make_plan(load_experiment(folder / "numbers.toml"), catalogue)
+    return execute(plan, catalogue, Watcher(), FreshStart(plan))
+
+
+def session(**changed: Any) -> Parts:
+    """A backend that does one thing otherwise."""
+    functions = {name: staticmethod(value) if callable(value) else value for name, value in changed.items()}
+    return {"backend": lambda settings, training: type("Other", (Session,), functions)()}
+
+
+def steps(*numbers: int) -> Callable[[Job, Reporter], FitResult]:
+    def train(job: Job, reporter: Reporter) -> FitResult:
+        reporter.training_started(3)
+        for number in numbers:
+            reporter.stepped(StepReport(number, number / 3, 0.5, 0.1, 1.0, 1))
+        return evaluated(job, reporter)
+
+    return train
+
+
+def reporting(call: Callable[[Reporter], Any]) -> Callable[[Job, Reporter], FitResult]:
+    def train(job: Job, reporter: Reporter) -> FitResult:
+        result = trained(job, reporter)
+        call(reporter)
+        return result
+
+    return train
+
+
+def ending(**changed: Any) -> Callable[[Job, Reporter], FitResult]:
+    return lambda job, reporter: (steps(1, 2, 3)(job, reporter), replace(evaluated(job, reporter), **changed))[1]
+
+
+def not_finite(job: Job, reporter: Reporter) -> FitResult:
+    """Settles nothing."""
+    reporter.training_started(3)
+    for step in (1, 2, 3):
+        reporter.stepped(StepReport(step, step / 3, float("nan"), 0.1, 1.0, 1))
+    job.model.save_pretrained(job.run_folder / "model")
+    predictions = {split: predicted(job, rows) for split, rows in job.evaluation.items()}
+    return FitResult(3, 1.0, True, {"eval/hits": 1.0}, predictions, job.run_folder / "model", 3)
+
+
+def checkpoints(*contents: str) -> Callable[[Job, Reporter], FitResult]:
+    def train(job: Job, reporter: Reporter) -> FitResult:
+        reporter.training_started(3)
+        reporter.stepped(StepReport(1, 1 / 3, 0.5, 0.1, 1.0, 1))
+        for text in contents:
+            with reporter.checkpoint(1) as folder:
+                if text:
+                    (folder / "weights.txt").write_text(text)
+        return steps(2, 3)(job, reporter)
+
+    return train
+
+
+THEIR = "of their-package 3"
+BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
+    "no splits": ({"dataset": lambda s: [1, 2]}, f'the dataset "numbers" {THEIR} opened a list'),
+    "no task": ({"dataset": lambda s: splits(task="classification")}, "has a str for its task"),
+    "classes in a text": ({"dataset": lambda s: splits(task=replace(TASK, class_names="ab"))}, "must have a tuple"),
+    "a class twice": ({"dataset": lambda s: splits(task=replace(TASK, class_names=("a", "a")))}, "must be there once"),
+    "no classes": ({"dataset": lambda s: splits(task=replace(TASK, class_names=None))}, "names no classes"),
+    "rows in a list": ({"dataset": lambda s: splits(train=[{"text": "1"}])}, "gives a list for train"),
+    "no row": ({"dataset": lambda s: splits(train=rows(count=0))}, "there is no row in train"),
+    "a column missing": (
+        {"dataset": lambda s: splits(task=replace(TASK, label_column="class"))},
+        "has no column class in train",
+    ),
+    "labels from 1": (
+        {"dataset": lambda s: splits(train=rows(lambda n: n % 2 + 1))},
+        "has the label 2 in row 2 of train",
+    ),
+    "a label below 0": ({"dataset": lambda s: splits(train=rows(lambda n: -1))}, "has the label -1 in row 1"),
+    "labels out of range in evaluation": (
+        {"dataset": lambda s: splits(evaluation={"other": rows(lambda n: n)})},
+        "has the label 2 in row 3 of other for evaluation",
+    ),
+    "labels in words": ({"dataset": lambda s: splits(train=rows(str))}, "has the label '0' in row 1"),
+    "truth values": ({"dataset": lambda s: splits(train=rows(lambda n: n > 5))}, "has the label False in row 1"),
+    "no number": (
+        {"dataset": lambda s: splits(task=Task("regression", ("text",)), train=rows(lambda n: float("nan")))},
+        "it must be a finite number",
+    ),
+    "one label of several": (
+        {"dataset": lambda s: splits(task=replace(TASK, kind="multi_label"), train=rows(lambda n: [1]))},
+        "it must be a list of 2 numbers",
+    ),
+    "no built model": ({"model": lambda s, d: Parity()}, f'the model "parity" {THEIR} built a Parity'),
+    "a model that cannot be called": ({"model": lambda s, d: built(model=3)}, "has a int for its model"),
+    "a model that cannot be kept": ({"model": lambda s, d: built(model=len)}, "has a model without save_pretrained"),
+    "a tokenizer that cannot be kept": (
+        {"model": lambda s, d: built(tokenizer=3)},
+        "a tokenizer without save_pretrained",
+    ),
+    "a key that is no text": ({"model": lambda s, d: built(encode_key=None)}, "has a NoneType for its encode_key"),
+    "one notice": ({"model": lambda s, d: built(notices="fresh")}, "must have a list of them"),
+    "no columns": ({"model": lambda s, d: built(encode=lambda batch: 3)}, "encode gives a int for rows of train"),
+    "a shorter column": (
+        {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": [1.0]})},
+        "encode gives 1 rows of number for 10 rows of train",
+    ),
+    "a batch that is a list": (
+        {"collator": lambda s, t: list},
+        f'the collator "lists" {THEIR} makes a list of a batch',
+    ),
+    "a batch without labels": (
+        {"collator": lambda s, t: lambda rows: {"number": [1.0]}},
+        "leaves labels out of a batch",
+    ),
+    "a label too few": (
+        {"collator": lambda s, t: lambda rows: {"number": [1.0], "labels": [1]}},
+        "gives 1 labels for 8 rows",
+    ),
+    "an environment without its precision": (
+        session(told={"device": "abacus", "threads": "1"}),
+        f'the backend "abacus" {THEIR} does not say its precision',
+    ),
+    "an environment in numbers": (session(told={"threads": 2}), "must say texts by name"),
+    "predictions in a list": (session(say=lambda job, rows: [1]), "predicts a list"),
+    "logits of another shape": (
+        session(say=lambda job, rows: Predictions(numpy.zeros((len(rows), 3)), numpy.zeros(len(rows)), 0.5)),
+        "numbers of shape (8, 3) for 8 rows and 2 labels",
+    ),
+    "no loss": (
+        session(say=lambda job, rows: Predictions(numpy.zeros((len(rows), 2)), numpy.zeros(len(rows)), None)),
+        "gives no loss for rows with labels",
+    ),
+    "a metric that is a number": ({"metric": lambda s, t: lambda p: 0.5}, f'the metric "hits" {THEIR}'),
+    "a metric that is a text": ({"metric": lambda s, t: lambda p: {"hits": "many"}}, f'the metric "hits" {THEIR}'),
+    "other names than promised": ({"metric": lambda s, t: lambda p: {"misses": 1.0}}, f'the metric "hits" {THEIR}'),
+}
+WHILE_TRAINING: dict[str, tuple[Parts, str]] = {
+    "a step that jumps": (session(train=steps(1, 3)), f'the backend "abacus" {THEIR} reports step 3 after step 1'),
+    "a step twice": (session(train=steps(1, 1)), "reports step 1 after step 1: it must be 2"),
+    "steps from 0": (session(train=steps(0, 1)), "reports step 0 after step 0"),
+    "no training_started": (
+        session(train=lambda job, reporter: reporter.stepped(StepReport(1, 1.0, 0.5, 0.1, 1.0, 1))),
+        "has not called training_started",
+    ),
+    "training_started twice": (session(train=reporting(lambda r: r.training_started(3))), "twice"),
+    "training that begins elsewhere": (
+        session(train=lambda job, reporter: reporter.training_started(3, 2)),
+        "begins at step 2",
+    ),
+    "an evaluation's key without its prefix": (
+        session(train=reporting(lambda r: r.evaluated(EvaluationReport(3, 1.0, {"hits": 1.0})))),
+        'reports "hits" of an evaluation',
+    ),
+    "an evaluation of another step": (
+        session(train=reporting(lambda r: r.evaluated(EvaluationReport(7, 1.0, {"eval/hits": 1.0})))),
+        "reports an evaluation of step 7 after step 3",
+    ),
+    "a loss that is not finite and settled by nobody": (session(train=not_finite), "the loss is nan at step 1"),
+    "an empty checkpoint": (session(train=checkpoints("")), "wrote nothing into the checkpoint of step 1"),
+    "a checkpoint twice": (session(train=checkpoints("a", "b")), "writes the checkpoint of step 1 twice"),
+    "nothing": (session(train=lambda job, reporter: trained(job, reporter) and None), "came to a NoneType by fit"),
+    "other steps than reported": (session(train=ending(steps=9)), "says that it took 9 steps, and reported 3"),
+    "no model": (session(train=ending(model_folder=None)), "has completed without a model"),
+    "a model elsewhere": (session(train=ending(model_folder=Path("/"))), "has completed without a model"),
+    "no predictions": (session(train=ending(predictions={})), "has completed without predictions of validation"),
+    "no metrics": (session(train=ending(metrics={})), "has completed without metrics"),
+    "an end that nobody asked for": (session(train=ending(completed=False)), "and nobody asked it to"),
+}
+
+
+def test_sound_parts_run(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run({}, workdir, monkeypatch)
+    assert outcome.result.status == "FINISHED" and outcome.result.metrics == {"eval/hits": 10.0}
+
+
+@pytest.mark.parametrize("name", BEFORE_TRAINING)
+def test_what_breaks_the_contract_is_told_before_training(
+    name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sentence = BEFORE_TRAINING[name]
+    outcome = run(parts, workdir, monkeypatch)
+    assert outcome.result.status == "FAILED" and outcome.problem, outcome.result.error
+    assert sentence in str(outcome.problem)
+    assert not [record for record in journal_of(outcome.result.run_folder) if record["type"] == "metrics"]
+
+
+@pytest.mark.parametrize("name", WHILE_TRAINING)
+def test_what_breaks_the_contract_while_training_ends_it_with_a_sentence(
+    name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sentence = WHILE_TRAINING[name]
+    outcome = run(parts, workdir, monkeypatch)
+    assert outcome.result.status == "FAILED" and outcome.problem, outcome.result.error
+    assert sentence in str(outcome.problem)
+
+
+def test_a_metric_that_has_no_value_on_a_few_rows_stops_nothing(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_all(predictions: Predictions) -> Mapping[str, float]:
+        if len(predictions.labels) < 10:
+            raise ValueError("only one class")
+        return hits(predictions)
+
+    assert run({"metric": lambda s, t: needs_all}, workdir, monkeypatch).result.status == "FINISHED"
