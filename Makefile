@@ -1,5 +1,5 @@
 # make demo   sets up and runs the quickstart on all three backends
-# make test   sets up and runs the tests
+# make test   sets up and runs the tests; make test-all those that take longer, too
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ SET_UP := $(VENV)/.set-up
 KILLS ?= 30
 SEED ?= 1
 
-.PHONY: demo test test-slow test-all crash-test lint format clean
+.PHONY: demo test test-all test-by-hand crash-test lint format clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
@@ -15,10 +15,11 @@ demo: $(SET_UP)
 test: $(SET_UP)
 	$(BIN)/pytest
 
-test-slow: $(SET_UP)
-	$(BIN)/pytest -m slow -n 0
+test-all: $(SET_UP)
+	$(BIN)/pytest -m "not by_hand"
 
-test-all: test test-slow
+test-by-hand: $(SET_UP)
+	$(BIN)/pytest -m by_hand -n 0
 
 crash-test: $(SET_UP)
 	$(BIN)/python tests/crash.py --kills $(KILLS) --seed $(SEED)

@@ -62,8 +62,8 @@ Begin = Callable[..., "Command | subprocess.Popen[str]"]
 
 
 def slow(value: Any) -> Any:
-    """A value of a parameter that is tried by `make test-slow` alone."""
-    return pytest.param(value, marks=pytest.mark.slow)
+    """A value of a parameter, or values of several, that `make test-all` alone tries."""
+    return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow)
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:

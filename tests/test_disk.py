@@ -16,7 +16,7 @@ from pathlib import Path
 import ftrun
 import pytest
 from ftrun.runs.checkpoints import newest_whole
-from helpers import BACKENDS, Ftrun, died_after, journal_of
+from helpers import BACKENDS, Ftrun, died_after, journal_of, slow
 
 AS_A_USER = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
 """Root may write everywhere, unless this is taken from it."""
@@ -39,7 +39,7 @@ def limited(tiny: Path, backend: str, size: int) -> subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize("file", ["model.safetensors", slow("optimizer.pt")])
 def test_a_disk_that_is_full_ends_the_run_with_a_sentence(tiny: Path, ftrun_command: Ftrun, file: str) -> None:
     probe = ftrun.run(tiny, overrides=SAVING, progress=False)
     size = (probe.run_folder / "checkpoints" / "checkpoint-2" / file).stat().st_size
@@ -124,6 +124,7 @@ def test_a_disk_that_is_full_from_the_beginning_is_told(tiny: Path) -> None:
     assert "cannot be written: File too large" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_journal_that_cannot_be_written_ends_the_run_with_a_sentence(tiny: Path) -> None:
     code = """
 import glob, resource, threading, time
@@ -150,7 +151,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tiny: Path, ftrun_
     assert Path("runs").read_text() == "a file\n"
 
 
-@pytest.mark.parametrize("what", ["the folder of all runs", "the run's folder", "its checkpoints"])
+@pytest.mark.parametrize("what", [slow("the folder of all runs"), slow("the run's folder"), "its checkpoints"])
 def test_a_folder_without_permission_is_told_and_nothing_in_it_lost(tiny: Path, what: str) -> None:
     begun = died_after(ftrun.run(tiny, overrides=SAVING, progress=False).run_folder, 4, "begun")
     closed = {"the folder of all runs": begun.parent, "the run's folder": begun}.get(what, begun / "checkpoints")

@@ -10,7 +10,7 @@ import pytest
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
-from helpers import PROJECT, points_of
+from helpers import PROJECT, points_of, slow
 
 FILES = sorted((PROJECT / "experiments").glob("*.toml"))
 
@@ -21,7 +21,9 @@ def test_the_files_are_those_that_the_readme_speaks_of() -> None:
     }
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [file if file.stem == "quickstart" else slow(file) for file in FILES], ids=lambda file: file.stem
+)
 def test_a_file_runs_with_its_smoke_profile(file: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     overrides = {"tracking.enabled": False, "training.device": "cpu"}
@@ -52,7 +54,7 @@ def test_the_chapters_three_files_differ_in_the_backend_alone() -> None:
     assert {key: training[key] for key in chapter} == chapter
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_the_quickstart_learns(seed: int, workdir: Path) -> None:
     overrides = {"seed": seed, "tracking.enabled": False, "backend.use": "loop"}

@@ -13,7 +13,7 @@ from typing import Any
 
 import ftrun
 import pytest
-from helpers import PROJECT, SHARED, Ftrun, Hub, OwnHub, points_of, weights_of
+from helpers import PROJECT, SHARED, Ftrun, Hub, OwnHub, points_of, slow, weights_of
 from hub_stand_in import GATED, UNAVAILABLE
 
 FEW_STEPS = ("--set", "training.max_steps=3", "--set", "tracking.enabled=false", "--set", "training.device=cpu")
@@ -51,6 +51,7 @@ def python(code: str, env: Mapping[str, str]) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_facts_that_the_chapter_prints(hub: Hub) -> None:
     facts = python(PROBE, hub.env)
     assert facts["rows"] == [3668, 408, 1725]
@@ -68,6 +69,7 @@ def test_mrpc_is_1377_steps() -> None:
     assert Horizon(3668, TrainingSettings()).total_steps == 1377
 
 
+@pytest.mark.slow
 def test_a_run_takes_what_it_needs_from_the_hub_and_later_from_the_cache(own_hub: OwnHub, ftrun_command: Ftrun) -> None:
     file = PROJECT / "experiments" / "mrpc_loop.toml"
     online = ftrun_command(file, "--json", *FEW_STEPS, env=own_hub.env)
@@ -85,13 +87,9 @@ def test_a_run_takes_what_it_needs_from_the_hub_and_later_from_the_cache(own_hub
     assert len(table["data"]) == 220
 
 
-OUT_OF_REACH = {
-    "refusing": "http://127.0.0.1:9",
-    "no such name": "http://hub.invalid",
-}
-
-
-@pytest.mark.parametrize("endpoint", OUT_OF_REACH.values(), ids=OUT_OF_REACH)
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9", slow("http://hub.invalid")], ids=["refusing", "no such name"]
+)
 def test_no_hub_and_nothing_cached_is_told_with_the_ways_out(
     tmp_path: Path, ftrun_command: Ftrun, endpoint: str
 ) -> None:
@@ -102,6 +100,7 @@ def test_no_hub_and_nothing_cached_is_told_with_the_ways_out(
         assert words in done.stderr
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_a_hub_that_is_out_of_reach(tmp_path: Path) -> None:
     """The libraries by themselves sleep for many seconds between their attempts."""
     code = """
@@ -163,6 +162,7 @@ def course(way: str, hub: Hub, out: Path, *arguments: str) -> Any:
     return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_courses_at_every_step(hub: Hub, ftrun_command: Ftrun, tmp_path: Path) -> None:
     """The first steps, on one backend: all three are held to one curve elsewhere, and by the slow test to the end."""
     rows, steps = 32, 8
@@ -180,7 +180,7 @@ def test_the_loss_is_the_courses_at_every_step(hub: Hub, ftrun_command: Ftrun, t
         assert points["eval/f1", epoch * steps // 2] == evaluation["f1"]
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_the_whole_of_mrpc_is_one_curve_on_three_backends_and_in_the_course(
     hub: Hub, ftrun_command: Ftrun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ import pytest
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.feeder import delivery
 from ftrun.tracking.sender import deliver
-from helpers import SHARED, Begin, Ftrun, journal_of, points_of
+from helpers import SHARED, Begin, Ftrun, journal_of, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("outages")
 
@@ -144,7 +144,7 @@ text_columns = ["sentence1", "sentence2"]
 """
 
 
-@pytest.fixture(params=["sample", pytest.param("mrpc", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sample", pytest.param("mrpc", marks=pytest.mark.by_hand)])
 def experiment(request: pytest.FixtureRequest, tiny: Path) -> Path:
     """The tiny experiment, on the sample or on MRPC."""
     if request.param == "mrpc":
@@ -250,6 +250,7 @@ def test_a_server_gets_everything(experiment: Path, server: Server, monkeypatch:
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_gets_the_rest_when_it_is_back(
     experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_server_that_is_stopped_gets_the_rest_when_it_is_back(
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the run is there", "while it is told of steps"])
 def test_a_server_that_hangs_gets_the_rest_when_it_answers_again(
     experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -274,6 +276,7 @@ def test_a_server_that_hangs_gets_the_rest_when_it_answers_again(
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_for_a_while_gets_everything(
     experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +289,7 @@ def test_a_server_that_fails_for_a_while_gets_everything(
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
     experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +312,7 @@ def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_created_too_late_is_no_second_one(
     experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +324,7 @@ def test_a_run_that_was_created_too_late_is_no_second_one(
     assert_delivered_once(result, server.uri)
 
 
+@pytest.mark.slow
 def test_a_store_that_somebody_else_has_locked_gets_everything(
     experiment: Path, store: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
 ) -> None:
@@ -343,6 +349,7 @@ def test_a_store_that_somebody_else_has_locked_gets_everything(
     assert ftrun_command("sync").stdout == ""
 
 
+@pytest.mark.slow
 def test_a_slow_artifact_store_is_told_of(
     experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,7 +368,7 @@ def test_a_slow_artifact_store_is_told_of(
     assert f"records are not in MLflow yet: ftrun sync runs/{result.run}" in told
 
 
-@pytest.mark.parametrize("where", ["a new SQLite store", "a server"])
+@pytest.mark.parametrize("where", ["a new SQLite store", slow("a server")])
 def test_two_runs_at_once_do_not_disturb_each_other(
     experiment: Path, where: str, request: pytest.FixtureRequest, begin_ftrun: Begin
 ) -> None:

@@ -81,9 +81,14 @@ CASES: dict[str, tuple[dict[str, Any], list[int]]] = {
     ),
     "to the midst of an epoch": ({"training.max_steps": 9}, [8, 9]),
 }
+SOON = ("accumulation with a short last group", "early stopping and the best model")
+"""The cases that `make test` tries, too."""
 
 
-@pytest.mark.parametrize(("settings", "steps"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [pytest.param(*case, id=name, marks=[] if name in SOON else [pytest.mark.slow]) for name, case in CASES.items()],
+)
 def test_a_run_goes_on_to_the_same_end_on_every_backend(tiny: Path, settings: dict[str, Any], steps: list[int]) -> None:
     for index, began in enumerate(BACKENDS):
         undisturbed = run(tiny, {**settings, "backend.use": began})
@@ -369,7 +374,7 @@ def test_a_run_that_goes_on_is_not_gone_on_with(
         ftrun.resume(folder, progress=False)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_after_kill_9_the_next_command_says_so_and_resume_goes_on(
     tiny: Path, backend: str, begin_ftrun: Begin, ftrun_command: Ftrun
 ) -> None:
@@ -393,6 +398,7 @@ def test_after_kill_9_the_next_command_says_so_and_resume_goes_on(
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_names_the_command_that_goes_on(
     tiny: Path, begin_ftrun: Begin, ftrun_command: Ftrun
 ) -> None:
@@ -410,6 +416,7 @@ def test_an_interrupted_run_names_the_command_that_goes_on(
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_stops_the_run_with_a_checkpoint(tiny: Path) -> None:
     undisturbed = run(tiny, {"training.num_train_epochs": 30, "training.save_strategy": "no"})
     pid, terminal = pty.fork()
@@ -440,6 +447,7 @@ def test_a_terminal_that_is_closed_stops_the_run_with_a_checkpoint(tiny: Path) -
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_under_nohup_a_closed_terminal_stops_nothing(tiny: Path) -> None:
     undisturbed = run(tiny, {"training.num_train_epochs": 30, "training.save_strategy": "no"})
     process = subprocess.Popen(
@@ -483,7 +491,7 @@ def await_step(workdir: Path, other_than: Path, step: int = 1) -> Path:
     raise AssertionError("it never took that step")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", [slow("SIGINT"), "SIGTERM"])
 def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str, begin_python: Begin) -> None:
     code = (
         "import ftrun, os, signal, threading\n"

@@ -95,6 +95,7 @@ def test_options_may_come_first(tiny: Path, ftrun_command: Ftrun) -> None:
     assert done.returncode == 2 and "learning_rate" in done.stderr
 
 
+@pytest.mark.slow
 def test_several_backends_are_run_in_turn_and_compared(tiny: Path, ftrun_command: Ftrun) -> None:
     done = ftrun_command(tiny, *("--backend", "loop", "--backend", "trainer", "--backend", "accelerate"))
     assert done.returncode == 0, done.stdout + done.stderr

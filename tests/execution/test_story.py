@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ftrun
 import pytest
-from helpers import Ftrun, journal_of, points_of
+from helpers import Ftrun, journal_of, points_of, slow
 
 
 def test_the_run_folder_holds_everything(tiny: Path) -> None:
@@ -128,10 +128,10 @@ def test_several_processes_are_refused_for_now(tiny: Path, ftrun_command: Ftrun)
 @pytest.mark.parametrize(
     ("number", "status", "backend"),
     [
-        (signal.SIGINT, 130, "loop"),
-        (signal.SIGTERM, 143, "loop"),
+        slow((signal.SIGINT, 130, "loop")),
+        slow((signal.SIGTERM, 143, "loop")),
         (signal.SIGINT, 130, "trainer"),
-        (signal.SIGTERM, 143, "accelerate"),
+        slow((signal.SIGTERM, 143, "accelerate")),
     ],
 )
 def test_a_signal_ends_the_run_after_its_step_with_a_checkpoint(
@@ -190,6 +190,7 @@ def test_encoding_is_done_once(tiny: Path) -> None:
     assert datasets.are_progress_bars_disabled() is False
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_nobody_reads_on(tiny: Path) -> None:
     command = f"{sys.executable} -m ftrun tiny.toml --set training.num_train_epochs=8 | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)

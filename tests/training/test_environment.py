@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError, RunError
-from ftrun_plugins.backends import environment
+from ftrun.training import environment
 from helpers import BACKENDS, died_after, points_of, weights_of
 
 DISAGREEING = {
@@ -185,6 +185,7 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_accelerate_launch_with_one_process_runs_an_experiment(tiny: Path) -> None:
     short = ["--set", "training.max_steps=1", "--set", "training.eval_strategy=no"]
     done = launch("--num_processes", "1", "-m", "ftrun", "tiny.toml", "--backend", "accelerate", *short)

@@ -45,6 +45,7 @@ def test_forked_workers_give_the_same_curve(tiny: Path, backend: str) -> None:
     assert signal.getsignal(signal.SIGCHLD) == child_signal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [slow("loop"), slow("trainer"), "accelerate"])
 def test_spawned_workers_give_the_same_curve(tiny: Path, spawning: None, backend: str) -> None:
     workers = {"backend.use": backend, "training.dataloader_num_workers": 2}
@@ -114,6 +115,7 @@ def test_what_stops_all_processes_of_a_run_leaves_a_checkpoint(tiny: Path, metho
     assert workers and not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.slow
 def test_workers_of_a_killed_run_end(tiny: Path) -> None:
     settings = ["training.max_steps=1000000", "training.dataloader_num_workers=2", "training.eval_strategy=no"]
     options = [part for setting in settings for part in ("--set", setting)]
