@@ -10,6 +10,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Rows, Splits
 from ftrun.encoded_cache import EncodedCache
+from ftrun.encoding_processes import encoded_batches, processes_for
 from ftrun.errors import ExperimentError, Problem
 from ftrun.process import versions
 
@@ -45,6 +46,7 @@ class Encoding:
         cache: Where encoded splits are kept.
         progress: Called with the split's name, the rows done and all rows.
         notice: Called with a sentence for a person.
+        processes: How many may share the work where there is enough of it; None is this one.
     """
 
     splits: Splits
@@ -53,12 +55,14 @@ class Encoding:
     cache: EncodedCache
     progress: Callable[[str, int, int], None]
     notice: Callable[[str], None]
+    processes: int | None = None
 
     def encode(self, split: str, rows: Rows) -> Rows:
         """The rows with the columns that the collator takes, from the cache where they are there.
 
         Raises:
             ExperimentError: If the rows are not what the contract says, or `encode` gives another number of them.
+            RunError: If a process that shares the work is killed.
         """
         _check_rows(split, rows)
         key = self.key(rows) if len(rows) else None
@@ -132,11 +136,18 @@ class Encoding:
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
     def _map(self, split: str, rows: Rows, **options: Any) -> Rows:
+        count = processes_for(len(rows), self.processes) if _is_dataset(rows) else 1
+        if count == 1:
+            return self._map_here(split, rows, self.built.encode, **options)
+        with encoded_batches(split, rows, self.built.encode, BATCH_ROWS, count) as tables:
+            return self._map_here(split, rows.with_format(None), lambda _: next(tables), **options)
+
+    def _map_here(self, split: str, rows: Rows, function: Callable[[Any], Any], **options: Any) -> Rows:
         done = 0
 
-        def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+        def encode(batch: Mapping[str, Sequence[Any]]) -> Any:
             nonlocal done
-            columns = self.built.encode(batch)
+            columns = function(batch)
             done += len(next(iter(batch.values())))
             self.progress(split, done, len(rows))
             return columns

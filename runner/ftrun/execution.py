@@ -196,7 +196,8 @@ class _Execution:
 
     def _job(self, splits: Splits, built: BuiltModel, cache: EncodedCache, best: BestBy | None) -> Job:
         plan, watcher = self.plan, self.watcher
-        encoding = Encoding(splits, built, plan.model.offer.provider, cache, watcher.encoding, watcher.notice)
+        provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
+        encoding = Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
         return Job(
             model=built.model,
             tokenizer=built.tokenizer,

@@ -17,7 +17,8 @@ from ftrun.plan import Plan, make_plan
 from ftrun.plugins import Catalogue
 from ftrun.runs import find_run, recorded_experiment
 
-HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
+PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
+HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
 HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 
