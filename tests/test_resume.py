@@ -318,7 +318,11 @@ def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path
 def test_what_changes_nothing_may_change(tiny: Path) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 6, "harmless")
-    harmless = {"training.save_strategy": "no", "training.dataloader_num_workers": 1}
+    harmless = {
+        "training.save_strategy": "no",
+        "training.dataloader_num_workers": 1,
+        "training.preprocessing_num_workers": 2,
+    }
     assert ftrun.resume(folder, overrides=harmless, progress=False).status == "FINISHED"
     assert_same_end(folder, undisturbed)
 

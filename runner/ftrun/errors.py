@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ftrun.redaction import redacted
 
@@ -49,6 +50,10 @@ class FtrunError(Exception):
             _without_secrets(problem if isinstance(problem, Problem) else Problem(problem)) for problem in problems
         )
         super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With its problems, for other processes: an exception alone keeps no more than its text."""
+        return type(self), tuple(self.problems), self.__dict__
 
 
 def _without_secrets(problem: Problem) -> Problem:

@@ -245,6 +245,9 @@ class TrainingSettings(Settings):
     data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
     dataloader_num_workers: NonNegativeInt = Field(0, le=1024, description="Processes that collate batches.")
+    preprocessing_num_workers: PositiveInt | None = Field(
+        None, le=1024, description="Processes that tokenize, for splits of 10,000 rows or more; by default this one."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to train; the best there is by default."
     )
@@ -287,7 +290,7 @@ class TrainingSettings(Settings):
         return 'save_strategy = "best"' if self.save_strategy == "best" else None
 
 
-OWN_KEYS = frozenset({"device", "early_stopping_patience", "early_stopping_threshold"})
+OWN_KEYS = frozenset({"device", "early_stopping_patience", "early_stopping_threshold", "preprocessing_num_workers"})
 """Keys of `[training]` that are ours; all others are `TrainingArguments`' by name, type and default."""
 
 OTHER_SPELLINGS = {
@@ -310,6 +313,7 @@ OTHER_SPELLINGS = {
     "mixed_precision": "bf16",
     "deterministic": "full_determinism",
     "num_workers": "dataloader_num_workers",
+    "num_proc": "preprocessing_num_workers",
     "drop_last": "dataloader_drop_last",
     "patience": "early_stopping_patience",
     "early_stopping": "early_stopping_patience",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import ftrun
 import psutil
 import pytest
+from ftrun.cli.sync import command as sync_command
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.feeder import delivery
 from ftrun.tracking.sender import deliver
-from helpers import Begin, Ftrun, journal_of, points_of, slow
+from helpers import Begin, Ftrun, died_after, journal_of, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
 
@@ -291,6 +294,51 @@ def test_sync_delivers_where_the_file_says(tiny: Path, ftrun_command: Ftrun) -> 
     assert json.loads((result.run_folder / "mlflow.json").read_text())["uri"] == f"sqlite:///{other}"
 
 
+@pytest.mark.parametrize("where", ["file", "environment"])
+def test_a_relative_store_is_the_same_one_from_another_folder(
+    tiny: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    uri = "sqlite:///sub/mlflow.db"
+    (tiny.parent / "sub").mkdir()
+    shutil.copy(new_store, tiny.parent / "sub")
+    if where == "environment":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    overrides = TRACKED if where == "environment" else {**TRACKED, "tracking.uri": uri}
+    result = ftrun.run(tiny, overrides={**overrides, "training.max_steps": 1}, progress=False)
+    state = json.loads((result.run_folder / "mlflow.json").read_text())
+    (result.run_folder / "mlflow.json").write_text(json.dumps({**state, "delivered": 0}))
+    elsewhere = tiny.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    done = click.testing.CliRunner().invoke(sync_command, [str(result.run_folder)], standalone_mode=False)
+    store = tiny.parent / "sub" / "mlflow.db"
+    assert f"all of it is in MLflow, as {result.run_id} at sqlite:///{store}" in done.output
+    assert list(elsewhere.iterdir()) == [] and result.tracking_uri == f"sqlite:///{store}"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_resume_by_name_says_that_it_needs_credentials(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = "http://me:hunter2@127.0.0.1:9"
+    overrides = {**TRACKED, "tracking.uri": whole, "training.save_strategy": "epoch"}
+    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 0.0)
+    begun = ftrun.run(tiny, overrides=overrides, progress=False)
+    told = "note: MLflow is not told: what *** stands for in http://***@127.0.0.1:9 is not on record; to have the run "
+    ways = "delivered, set MLFLOW_TRACKING_URI to the whole URI, or to http://127.0.0.1:9 with MLFLOW_TRACKING_USERNAME"
+    for name, environment in {"without": {}, "with": {"MLFLOW_TRACKING_URI": whole}}.items():
+        folder = died_after(begun.run_folder, 6, name)
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            assert ftrun.resume(name, overrides={"training.max_steps": 7}, allow_changes=True).status == "FINISHED"
+        shown = "".join(capsys.readouterr())
+        assert (told + ways in shown) == (name == "without"), shown
+        assert ("is not told" in shown) == (name == "without") and "hunter2" not in shown
+        assert "hunter2" not in (folder / "log.txt").read_text()
+
+
 def test_the_journal_is_sent_again_if_it_has_become_shorter(
     tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,6 +417,9 @@ def test_runs_are_synced_beside_one_whose_delivery_cannot_be_read(tiny: Path, ft
     assert done.returncode == 0, done.stderr
     for result in (torn, sound):
         assert f"{result.run}: all of it is in MLflow, as {result.run_id}" in done.stdout
+    assert done.stderr == f"{torn.run}: {torn.run_folder / 'mlflow.json'} cannot be read; delivered anew\n"
+    again = ftrun_command("sync", torn.run)
+    assert again.returncode == 0 and again.stderr == ""
 
 
 def test_a_second_run_of_the_same_name_is_deleted_in_mlflow(

@@ -36,7 +36,7 @@ def command(runs: tuple[str, ...]) -> int:
 def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.execution.finding import tracking_of
     from ftrun.execution.process import output_redacted
-    from ftrun.tracking.feeder import delivery
+    from ftrun.tracking.feeder import delivery, is_state_damaged
     from ftrun.tracking.sender import deliver
 
     name = folder.name
@@ -51,10 +51,13 @@ def _sync(folder: RunFolder, quiet: bool) -> int:
     except ExperimentError as error:
         tell(error, f"{name} cannot be delivered")
         return 1
+    anew = is_state_damaged(folder)
     with output_redacted():
         after = deliver(folder, tracking.get("uri"))
     if after.pending:
         click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
         return 1
+    if anew:
+        click.echo(f"{name}: {folder.delivery} cannot be read; delivered anew", err=True)
     click.echo(f"{name}: all of it is in MLflow, as {after.run_id} at {after.uri}")
     return 0

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftrun.contracts import BuiltModel, EncodedRows, Rows, Splits
+from ftrun.contracts import BuiltModel, Encode, EncodedRows, Rows, Splits
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoded_cache import EncodedCache
+from ftrun.execution.encoding_processes import encoded_batches, processes_for
 from ftrun.execution.provenance import versions
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Encoding:
         cache: Where encoded splits are kept.
         progress: Called with the split's name, the rows done and all rows.
         notice: Called with a sentence for a person.
+        processes: How many may share the work where there is enough of it; None is this one.
     """
 
     splits: Splits
@@ -53,12 +55,14 @@ class Encoding:
     cache: EncodedCache
     progress: Callable[[str, int, int], None]
     notice: Callable[[str], None]
+    processes: int | None = None
 
     def encode(self, split: str, rows: Rows) -> EncodedRows:
         """The rows with the columns that the collator takes, from the cache where they are there.
 
         Raises:
             ExperimentError: If `encode` gives no columns, or not one row for each.
+            RunError: If a process that shares the work is killed.
         """
         key = self.key(rows) if len(rows) else None
         encoded: EncodedRows | None = self._cached(key, rows) if key else self._in_memory(split, rows)
@@ -131,32 +135,48 @@ class Encoding:
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
     def _map(self, split: str, rows: Rows, **options: Any) -> Any:
+        encode = _CheckedEncode(self.built.encode, split)
+        count = processes_for(len(rows), self.processes) if _is_dataset(rows) else 1
+        if count == 1:
+            return self._map_here(split, rows, encode, **options)
+        with encoded_batches(split, rows, encode, BATCH_ROWS, count) as tables:
+            unformatted: Any = rows
+            return self._map_here(split, unformatted.with_format(None), lambda _: next(tables), **options)
+
+    def _map_here(self, split: str, rows: Rows, function: Callable[[Any], Any], **options: Any) -> Any:
         done = 0
 
-        def encode(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+        def encode(batch: Mapping[str, Sequence[Any]]) -> Any:
             nonlocal done
-            columns = self.built.encode(batch)
-            rows_given = len(next(iter(batch.values())))
-            _check_columns(columns, rows_given, split)
-            done += rows_given
+            columns = function(batch)
+            done += len(next(iter(batch.values())))
             self.progress(split, done, len(rows))
             return columns
 
         return rows.map(encode, batched=True, batch_size=BATCH_ROWS, remove_columns=rows.column_names, **options)
 
 
-def _check_columns(columns: Any, rows: int, split: str) -> None:
-    """Whether `encode` gave columns with one row for each that it was given.
+@dataclass(frozen=True)
+class _CheckedEncode:
+    """A model's `encode`, held to one row for each; an object, which can be sent to other processes.
 
-    Raises:
-        ExperimentError: If it did not.
+    Raises, when called:
+        ExperimentError: If it gives no columns, or another number of rows.
     """
-    if not isinstance(columns, Mapping):
-        message = f"encode gives a {type(columns).__name__} for rows of {split}, and must give columns by name"
-        raise ExperimentError(Problem(message, "model.use"))
-    if wrong := [name for name, column in columns.items() if len(column) != rows]:
-        message = f"encode gives {len(columns[wrong[0]]):,} rows of {wrong[0]} for {rows:,} rows of {split}"
-        raise ExperimentError(Problem(f"{message}, and must give one for each", "model.use"))
+
+    encode: Encode
+    split: str
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+        columns = self.encode(batch)
+        if not isinstance(columns, Mapping):
+            message = f"encode gives a {type(columns).__name__} for rows of {self.split}, and must give columns by name"
+            raise ExperimentError(Problem(message, "model.use"))
+        rows = len(next(iter(batch.values())))
+        if wrong := [name for name, column in columns.items() if len(column) != rows]:
+            given = f"encode gives {len(columns[wrong[0]]):,} rows of {wrong[0]} for {rows:,} rows of {self.split}"
+            raise ExperimentError(Problem(f"{given}, and must give one for each", "model.use"))
+        return columns
 
 
 def _is_dataset(rows: Rows) -> bool:

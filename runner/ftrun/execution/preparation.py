@@ -71,7 +71,8 @@ def make_job(
     beginning: Beginning,
 ) -> Job:
     """All that a backend needs to train, every split encoded."""
-    encoding = Encoding(splits, built, plan.model.offer.provider, cache, watcher.encoding, watcher.notice)
+    provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
+    encoding = Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
     return Job(
         model=built.model,
         tokenizer=built.tokenizer,

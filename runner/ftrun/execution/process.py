@@ -16,6 +16,9 @@ from pathlib import Path
 from ftrun.errors import RunError
 from ftrun.redaction import RedactedStream, redacted
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What a terminal, `timeout` or a scheduler sends to all processes of a run to stop it."""
+
 PROCESS_COUNTS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 """Where launchers say how many processes there are; Accelerate reads all of them."""
 
@@ -120,6 +123,26 @@ def signals_caught(on_signal: Callable[[], None]) -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Put off what stops a run until the block ends; processes that begin in it begin with it blocked."""
+    came: list[int] = []
+
+    def pass_on() -> None:
+        for number in came:
+            signal.raise_signal(number)
+
+    with contextlib.ExitStack() as undo:  # goes on undoing though a handler raises in the midst of it
+        undo.callback(pass_on)
+        undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING))
+        if threading.current_thread() is threading.main_thread():  # which is told, too, what another thread receives
+            for number in STOPPING:
+                if (before := signal.getsignal(number)) is not None:
+                    undo.callback(signal.signal, number, before)
+                    signal.signal(number, lambda number, _: came.append(number))
+        yield
 
 
 def refuse_several_processes() -> None:

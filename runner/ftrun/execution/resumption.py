@@ -28,7 +28,8 @@ from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal
 
-HARMLESS = ("name", "tracking", "backend", "training.device", "training.dataloader_num_workers")
+PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
+HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
 HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 

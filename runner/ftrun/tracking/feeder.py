@@ -194,13 +194,21 @@ def read_state(folder: RunFolder) -> dict[str, Any]:
     """What is remembered of the delivery of a run; nothing where that cannot be read, so that it is delivered again,
     which does no harm.
     """
+    state = _state(folder) or {}
+    return {key: value for key, value in state.items() if value is None or isinstance(value, _STATE.get(key, str))}
+
+
+def is_state_damaged(folder: RunFolder) -> bool:
+    """Whether something is remembered of the delivery of a run, and it cannot be read."""
+    return folder.delivery.exists() and _state(folder) is None
+
+
+def _state(folder: RunFolder) -> dict[str, Any] | None:
     try:
         state = json.loads(folder.delivery.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(state, dict):
-        return {}
-    return {key: value for key, value in state.items() if value is None or isinstance(value, _STATE.get(key, str))}
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
