@@ -58,6 +58,12 @@ def rows(label: Callable[[int], Any] = lambda number: number % 2, count: int = 1
     return Dataset.from_dict({"text": [str(n) for n in range(count)], "label": [label(n) for n in range(count)]})
 
 
+def of_splits() -> Any:
+    from datasets import DatasetDict
+
+    return DatasetDict({"train": rows()})
+
+
 def splits(**changed: Any) -> Splits:
     sound = Splits(
         task=TASK, train=rows(), evaluation={"validation": rows()}, name="numbers", source="here", digest="1"
@@ -242,6 +248,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "a class twice": ({"dataset": lambda s: splits(task=replace(TASK, class_names=("a", "a")))}, "must be there once"),
     "no classes": ({"dataset": lambda s: splits(task=replace(TASK, class_names=None))}, "names no classes"),
     "rows in a list": ({"dataset": lambda s: splits(train=[{"text": "1"}])}, "gives a list for train"),
+    "rows in a dict": ({"dataset": lambda s: splits(train={"text": ["1"]})}, "gives a dict for train"),
+    "rows that pass by": ({"dataset": lambda s: splits(train=iter([1]))}, "gives a list_iterator for train"),
+    "no rows": ({"dataset": lambda s: splits(train=None)}, "gives a NoneType for train"),
+    "splits for a split": ({"dataset": lambda s: splits(train=of_splits())}, "this has no column_names as a list"),
     "no row": ({"dataset": lambda s: splits(train=rows(count=0))}, "there is no row in train"),
     "a column missing": (
         {"dataset": lambda s: splits(task=replace(TASK, label_column="class"))},
