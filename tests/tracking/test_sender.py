@@ -355,7 +355,7 @@ def sizes(paths: Iterable[Path]) -> list[int]:
 )
 def test_what_is_remembered_of_a_delivery_and_cannot_be_read_counts_as_nothing(workdir: Path, content: str) -> None:
     folder = RunFolder.create(workdir / "runs", "torn")
-    folder.journal.write_text('{"type": "run", "time": 1}\n')
+    folder.journal.write_text('{"type": "end", "time": 1, "status": "KILLED"}\n')
     folder.delivery.write_text(content)
     assert delivery(folder).pending == 1 and delivery(folder).run_id is None
 

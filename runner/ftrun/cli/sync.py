@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, FtrunError
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder
 from ftrun.runs.history import read_history
 
@@ -40,15 +40,15 @@ def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.tracking.sender import deliver
 
     name = folder.name
-    if quiet and not delivery(folder).pending:
-        return 0
-    if not read_history(folder).recorded:
-        if not quiet:
-            click.echo(f"{name}: it ended before there was anything for MLflow")
-        return 0
     try:
+        if quiet and not delivery(folder).pending:
+            return 0
+        if not read_history(folder).recorded:
+            if not quiet:
+                click.echo(f"{name}: it ended before there was anything for MLflow")
+            return 0
         tracking = tracking_of(folder)
-    except ExperimentError as error:
+    except FtrunError as error:
         tell(error, f"{name} cannot be delivered")
         return 1
     with output_redacted():

@@ -132,8 +132,8 @@ class Resumption:
         now = splits.used
         changes = []
         for record in self.history.datasets:
-            context, split = record["context"], record["split"]
-            before = f"{record['digest'][:12]}, {record['rows']:,} rows"
+            context, split = record.context, record.split
+            before = f"{record.digest[:12]}, {record.rows:,} rows"
             after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
             if before != after:
                 changes.append(Change(f"the data's split {split} for {context}", before, after))
@@ -189,6 +189,7 @@ def plan_resumption(
     Raises:
         ExperimentError: If there is no such run, or its settings have changed and may not.
         RunFinishedError: If nothing is left to do.
+        RunError: If a later version of ftrun has written its journal, in a format that this one does not read.
     """
     folder = find_run(target, runs_folder, profile, overrides)
     mark_if_killed(folder)

@@ -43,7 +43,7 @@ from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import ERROR_TAG
+from ftrun.runs.records import ERROR_TAG, EndRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
 from ftrun.tracking.feeder import Delivery, Feeder, delivery, missing_credentials
 
@@ -220,7 +220,7 @@ class _Execution:
         if self.resumption and self.resumption.history.recorded:
             record_resumption(self.journal, self.resumption, self.plan, tags)
             history = self.resumption.history
-            recorded = [(r["context"], r["split"]) for r in history.datasets if r["digest"] == splits.digest]
+            recorded = [(r.context, r.split) for r in history.datasets if r.digest == splits.digest]
             record_data(self.journal, splits, recorded)
         else:
             record_start(self.journal, self.folder, self.plan, tags)
@@ -249,7 +249,7 @@ class _Execution:
         if fit.model_folder:
             record_model(self.journal, self.folder, fit.model_folder)
         if fit.model_step is not None:
-            self.journal.append("tags", tags={"ftrun.model_step": str(fit.model_step)})
+            self.journal.append(TagsRecord({"ftrun.model_step": str(fit.model_step)}))
         if fit.stopped_early:
             self.watcher.notice(f"stopped early after step {fit.steps}: {self._patience()} without a better one")
         if self.plan.training.load_best_model_at_end:
@@ -298,8 +298,8 @@ class _Execution:
             )
         try:
             if error:
-                self.journal.append("tags", tags={ERROR_TAG: error})
-            self.journal.append("end", status=status)
+                self.journal.append(TagsRecord({ERROR_TAG: error}))
+            self.journal.append(EndRecord(status))
             self.journal.sync()
         except RunError as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))

@@ -183,7 +183,11 @@ def _completed(uri: str, around: str) -> str:
 
 
 def delivery(folder: RunFolder) -> Delivery:
-    """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
+    """How far MLflow has a run, from what the run folder says; MLflow is not asked.
+
+    Raises:
+        RunError: If a later version of ftrun has written its journal, in a format that this one does not read.
+    """
     state = read_state(folder)
     pending = sum(1 for _ in read_journal(folder.journal, delivered_offset(folder, state)))
     uri = state.get("uri")

@@ -31,7 +31,19 @@ from ftrun.redaction import RedactedStream, redacted, redacted_uri
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import mark_if_killed
 from ftrun.runs.journal import read_journal
-from ftrun.runs.records import ERROR_TAG, RUN_TAG, Record
+from ftrun.runs.records import (
+    ERROR_TAG,
+    RUN_TAG,
+    ArtifactRecord,
+    DatasetRecord,
+    EndRecord,
+    Entry,
+    MetricsRecord,
+    ResumedRecord,
+    RunRecord,
+    Status,
+    TagsRecord,
+)
 from ftrun.tracking.feeder import (
     HTTP,
     TELEMETRY_OFF,
@@ -111,24 +123,26 @@ class _Delivery:
             self._deliver()
 
     def _deliver(self) -> None:
-        batch: list[tuple[Record, int]] = []
+        offset = delivered_offset(self.folder, self.state)
+        batch: list[Entry] = []
         points = 0
-        for record, offset in read_journal(self.folder.journal, delivered_offset(self.folder, self.state)):
-            batch.append((record, offset))
-            points += len(record.get("values", ()))
-            if record["type"] != "metrics" or points > METRICS_A_BATCH // 2:
-                self._send(batch)
-                batch, points = [], 0
+        for entry, offset in read_journal(self.folder.journal, offset):  # noqa: B020  # from where it stands
+            batch.append(entry)
+            match entry.record:
+                case MetricsRecord(_, values) if (points := points + len(values)) <= METRICS_A_BATCH // 2:
+                    continue
+            self._send(batch, offset)
+            batch, points = [], 0
         if batch:
-            self._send(batch)
+            self._send(batch, offset)
 
-    def _send(self, batch: list[tuple[Record, int]]) -> None:
+    def _send(self, batch: list[Entry], end: int) -> None:
+        """Send records, all of metrics but the last, and remember that the journal is delivered up to an offset."""
         _sync_to_disk(self.folder.journal)  # what MLflow has, the journal must not lose
-        self._metrics([record for record, _ in batch if record["type"] == "metrics"])
-        for record, _ in batch:
-            if record["type"] != "metrics":
-                self._send_record(record)
-        self._remember(delivered=batch[-1][1], error=None)
+        self._metrics(batch)
+        for entry in batch:
+            self._send_record(entry)
+        self._remember(delivered=end, error=None)
 
     def _remember(self, **changes: Any) -> None:
         self.state.update(changes)
@@ -181,40 +195,40 @@ class _Delivery:
     def run_id(self) -> str:
         return str(self.state["run_id"])
 
-    def _send_record(self, record: Record) -> None:
-        if record["type"] != "run" and "run_id" not in self.state:
+    def _send_record(self, entry: Entry) -> None:
+        if not isinstance(entry.record, RunRecord) and "run_id" not in self.state:
             return  # of an attempt that ended before there was anything to track
-        match record["type"]:
-            case "run":
-                self._run(record)
-            case "resumed":
-                self._resumed(record)
-            case "tags":
-                self._tags(record)
-            case "dataset":
-                self._dataset(record)
-            case "artifact":
-                self._artifact(record)
-            case "end":
-                self._end(record)
-            case _:  # such as a checkpoint: for ftrun alone
+        match entry.record:
+            case RunRecord() as begun:
+                self._run(begun, entry.time)
+            case ResumedRecord(tags=tags):
+                self._resumed(tags)
+            case TagsRecord(tags):
+                self._tags(tags)
+            case DatasetRecord() as dataset:
+                self._dataset(dataset)
+            case ArtifactRecord(path):
+                self._artifact(path)
+            case EndRecord(status):
+                self._end(status, entry.time)
+            case _:  # metrics are sent together, and all else, such as a checkpoint, is for ftrun alone
                 pass
 
-    def _run(self, record: Record) -> None:
+    def _run(self, begun: RunRecord, time: int) -> None:
         if "run_id" not in self.state:
             self._remember(uri=redacted_uri(self.target))
-            experiment_id = self._experiment(record["experiment_name"])
+            experiment_id = self._experiment(begun.experiment_name)
             run_ids = self._found(experiment_id)
-            run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
+            run_id = run_ids[0] if run_ids else self._create(experiment_id, time)
             self._remember(run_id=run_id, experiment_id=experiment_id)
-        self._params(record["params"])
-        self._tags(record)
+        self._params(begun.params)
+        self._tags(begun.tags)
 
-    def _resumed(self, record: Record) -> None:
+    def _resumed(self, tags: Mapping[str, str]) -> None:
         self.client.update_run(self.run_id, "RUNNING")
         if ERROR_TAG in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, ERROR_TAG)
-        self._tags(record)
+        self._tags(tags)
 
     def _found(self, experiment_id: str) -> list[str]:
         found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self.folder.name}'")
@@ -249,50 +263,51 @@ class _Delivery:
         for part in _parts(entities, PARAMS_A_BATCH):
             self.client.log_batch(self.run_id, params=part)
 
-    def _tags(self, record: Record) -> None:
+    def _tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for part in _parts([RunTag(key, value) for key, value in record["tags"].items()], TAGS_A_BATCH):
+        for part in _parts([RunTag(key, value) for key, value in tags.items()], TAGS_A_BATCH):
             self.client.log_batch(self.run_id, tags=part)
 
-    def _metrics(self, records: list[Record]) -> None:
+    def _metrics(self, batch: list[Entry]) -> None:
         from mlflow.entities import Metric
 
         points = [
-            Metric(key, float(value), record["time"], record["step"])
-            for record in records
-            for key, value in record["values"].items()
+            Metric(key, value, entry.time, entry.record.step)
+            for entry in batch
+            if isinstance(entry.record, MetricsRecord)
+            for key, value in entry.record.values.items()
         ]
         for part in _parts(points, METRICS_A_BATCH):
             self.client.log_batch(self.run_id, metrics=part)
 
-    def _dataset(self, record: Record) -> None:
+    def _dataset(self, record: DatasetRecord) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
-            name=record["name"],
-            digest=record["digest"][:36],  # MLflow's column is that long
+            name=record.name,
+            digest=record.digest[:36],  # MLflow's column is that long
             source_type="ftrun",
-            source=json.dumps({"source": record["source"], "revision": record["digest"]}),
-            schema=json.dumps({"columns": record["columns"]}),
-            profile=json.dumps({"num_rows": record["rows"], "split": record["split"]}),
+            source=json.dumps({"source": record.source, "revision": record.digest}),
+            schema=json.dumps({"columns": record.columns}),
+            profile=json.dumps({"num_rows": record.rows, "split": record.split}),
         )
-        context = InputTag("mlflow.data.context", record["context"])
+        context = InputTag("mlflow.data.context", record.context)
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
 
-    def _artifact(self, record: Record) -> None:
-        path = self.folder.path / record["path"]
-        self._remember(doing=record["path"])
+    def _artifact(self, path: str) -> None:
+        local = self.folder.path / path
+        self._remember(doing=path)
         with _artifact_patience():
-            if path.is_dir():
-                self.client.log_artifacts(self.run_id, str(path), record["path"])
+            if local.is_dir():
+                self.client.log_artifacts(self.run_id, str(local), path)
             else:
-                parent = Path(record["path"]).parent.as_posix()
-                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+                parent = Path(path).parent.as_posix()
+                self.client.log_artifact(self.run_id, str(local), None if parent == "." else parent)
         self._remember(doing=None)
 
-    def _end(self, record: Record) -> None:
-        self.client.set_terminated(self.run_id, record["status"], record["time"])
+    def _end(self, status: Status, time: int) -> None:
+        self.client.set_terminated(self.run_id, status, time)
         self._delete_twins()
 
 
