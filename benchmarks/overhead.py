@@ -89,7 +89,7 @@ def _seconds_beside(pid: int) -> float:
     """The processor time of the process that feeds MLflow."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
-            if "ftrun.tracking.sender" in child.cmdline():
+            if "ftrun.tracking.feeder" in child.cmdline():
                 return float(sum(child.cpu_times()[:2]))
     return 0.0
 

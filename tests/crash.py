@@ -33,7 +33,7 @@ from ftrun.runs.checkpoints import damage_of
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import read_journal
 from ftrun.runs.records import DifferingRecord, EndRecord, MetricsRecord, Record, UnknownRecord
-from ftrun.tracking.feeder import delivery
+from ftrun.tracking.state import delivery
 from helpers import BACKENDS, TINY
 from rich import box
 from rich.console import Console

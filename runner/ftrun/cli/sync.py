@@ -36,8 +36,8 @@ def command(runs: tuple[str, ...]) -> int:
 def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.execution.finding import tracking_of
     from ftrun.execution.process import output_redacted
-    from ftrun.tracking.feeder import delivery
     from ftrun.tracking.sender import deliver
+    from ftrun.tracking.state import delivery
 
     name = folder.name
     try:

@@ -45,7 +45,9 @@ from ftrun.runs.folder import RUNS_FOLDER, RunFolder
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import ERROR_TAG, EndRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
-from ftrun.tracking.feeder import Delivery, Feeder, delivery, missing_credentials
+from ftrun.tracking.feeder import Feeder
+from ftrun.tracking.state import Delivery, delivery
+from ftrun.tracking.target import missing_credentials
 
 log = logging.getLogger(__name__)
 
