@@ -33,6 +33,7 @@ from pathlib import Path
 
 import psutil
 from ftrun.runs.journal import read_journal
+from ftrun.runs.records import EndRecord, MetricsRecord
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -70,10 +71,13 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
         process.send_signal(signal.SIGINT)  # no need to wait for a server that hangs
         process.communicate()
     (run,) = set(folder.glob("runs/*")) - before
-    records = [record for record, _ in read_journal(run / "journal.jsonl")]
-    if records[-1].get("status") != "FINISHED":
+    entries = [entry for entry, _ in read_journal(run / "journal.jsonl")]
+    if entries[-1].record != EndRecord("FINISHED"):
         sys.exit(f"a run of {settings} did not finish; see {run}")
-    times = [record["time"] / 1000 for record in records if "train/loss" in record.get("values", {})]
+    steps = [
+        entry for entry in entries if isinstance(entry.record, MetricsRecord) and "train/loss" in entry.record.values
+    ]
+    times = [entry.time / 1000 for entry in steps]
     each = [later - earlier for earlier, later in itertools.pairwise(times)]
     first, last = (max(taken for moment, taken in beside if moment <= edge) for edge in (times[0], times[-1]))
     seconds = times[-1] - times[0]
@@ -85,7 +89,7 @@ def _seconds_beside(pid: int) -> float:
     """The processor time of the process that feeds MLflow."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
-            if "ftrun.tracking.sender" in child.cmdline():
+            if "ftrun.tracking.feeder" in child.cmdline():
                 return float(sum(child.cpu_times()[:2]))
     return 0.0
 

@@ -32,7 +32,8 @@ import psutil
 from ftrun.runs.checkpoints import damage_of
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import read_journal
-from ftrun.tracking.feeder import delivery
+from ftrun.runs.records import DifferingRecord, EndRecord, MetricsRecord, Record, UnknownRecord
+from ftrun.tracking.state import delivery
 from helpers import BACKENDS, TINY
 from rich import box
 from rich.console import Console
@@ -128,7 +129,8 @@ class Harness:
             sys.exit(f"the undisturbed run failed; see {self.folder / 'output.txt'}")
         (folder,) = self.folders() - before
         history = history_of(folder)
-        first = next(record["time"] for record, _ in read_journal(folder / "journal.jsonl") if "values" in record)
+        journal = read_journal(folder / "journal.jsonl")
+        first = next(entry.time for entry, _ in journal if isinstance(entry.record, MetricsRecord))
         return Undisturbed(
             history,
             digest(folder / "model" / "model.safetensors"),
@@ -179,10 +181,10 @@ class Harness:
         return self.command("resume", next(iter(new)).name, "--backend", chosen, "--json")
 
     def is_finished(self, before: set[Path]) -> bool:
-        return any(record.get("status") == "FINISHED" for record in self.records(before))
+        return EndRecord("FINISHED") in self.records(before)
 
-    def records(self, before: set[Path]) -> list[dict[str, Any]]:
-        return [record for folder in self.folders() - before for record, _ in read_journal(folder / "journal.jsonl")]
+    def records(self, before: set[Path]) -> list[Record | UnknownRecord]:
+        return [record for folder in self.folders() - before for record in records_of(folder)]
 
     def kill(
         self, process: subprocess.Popen[str], before: set[Path], phase: str, tally: Tally, reference: Undisturbed
@@ -220,8 +222,8 @@ class Harness:
 
     def signs(self, before: set[Path], phase: str, reference: Undisturbed) -> Callable[[], bool]:
         """What tells that a phase has come."""
-        seen = max((record.get("step", 0) for record in self.records(before)), default=0)
-        ends = sum(record["type"] == "end" for record in self.records(before))
+        seen = max((getattr(record, "step", 0) for record in self.records(before)), default=0)
+        ends = sum(isinstance(record, EndRecord) for record in self.records(before))
         evaluations = sorted({step for key, step in reference.history if key.startswith("eval/") and step > seen})
         match phase:
             case "opening":
@@ -242,19 +244,19 @@ class Harness:
             case "end":
                 return lambda: self.reached(before, reference.last_step)
             case _:
-                return lambda: sum(record["type"] == "end" for record in self.records(before)) > ends
+                return lambda: sum(isinstance(record, EndRecord) for record in self.records(before)) > ends
 
     def new(self, pattern: str, before: set[Path]) -> list[Path]:
         return [path for folder in self.folders() - before for path in folder.glob(pattern)]
 
     def reached(self, before: set[Path], step: int) -> bool:
-        return any(record["type"] == "metrics" and record["step"] >= step for record in self.records(before))
+        return any(isinstance(record, MetricsRecord) and record.step >= step for record in self.records(before))
 
     def compare(self, folder: Path, out: str, reference: Undisturbed) -> Iterator[str]:
         """Everything that is not as in the undisturbed run."""
         if history_of(folder) != reference.history:
             yield "its history differs"
-        if any(record["type"] == "differing" for record, _ in read_journal(folder / "journal.jsonl")):
+        if any(isinstance(record, DifferingRecord) for record in records_of(folder)):
             yield "points came out otherwise when they were repeated"
         if digest(folder / "model" / "model.safetensors") != reference.weights:
             yield "its weights differ"
@@ -297,12 +299,16 @@ class Harness:
             yield f"MLflow has the artifacts {artifacts}"
 
 
+def records_of(folder: Path) -> list[Record | UnknownRecord]:
+    return [entry.record for entry, _ in read_journal(folder / "journal.jsonl")]
+
+
 def history_of(folder: Path) -> dict[tuple[str, int], Any]:
     points = [
-        ((key, record["step"]), value)
-        for record, _ in read_journal(folder / "journal.jsonl")
-        if record["type"] == "metrics"
-        for key, value in record["values"].items()
+        ((key, record.step), value)
+        for record in records_of(folder)
+        if isinstance(record, MetricsRecord)
+        for key, value in record.values.items()
     ]
     assert len(dict(points)) == len(points), f"{folder} has doubles"
     return dict(points)

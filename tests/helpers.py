@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hub_stand_in import HubStandIn
 from warm import Command
+
+if TYPE_CHECKING:
+    from ftrun import RunResult
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = os.environ.get("FTRUN_TEST_SHARED")
@@ -104,6 +107,27 @@ def died_after(run_folder: Path, step: int, name: str) -> Path:
             break
     (folder / "journal.jsonl").write_text("".join(kept))
     return folder
+
+
+TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}
+"""Settings of a run that goes to MLflow, to the SQLite store of the working folder."""
+
+
+def mlflow_client(result: RunResult) -> Any:
+    """A client of the store in the working folder of a run."""
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{result.run_folder.parent.parent / 'mlflow.db'}")
+
+
+def points_in_mlflow(result: RunResult) -> dict[tuple[str, int], float]:
+    """All points that MLflow has of a run by (metric, step), each of which it must have once."""
+    client = mlflow_client(result)
+    metrics = client.get_run(result.run_id).data.metrics
+    history = [point for key in metrics for point in client.get_metric_history(result.run_id, key)]
+    points = {(point.key, point.step): point.value for point in history}
+    assert len(points) == len(history)
+    return points
 
 
 class OwnHub(HubStandIn):

@@ -23,8 +23,8 @@ import ftrun
 import psutil
 import pytest
 from ftrun.runs.folder import RunFolder
-from ftrun.tracking.feeder import delivery
 from ftrun.tracking.sender import deliver
+from ftrun.tracking.state import delivery
 from helpers import SHARED, Begin, Ftrun, journal_of, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("outages")

@@ -78,7 +78,7 @@ def resume(
     Raises:
         ExperimentError: If there is no such run, or something has changed that may not.
         RunFinishedError: If nothing is left to do.
-        RunError: If the run is still going on.
+        RunError: If the run is still going on, or a later version of ftrun has written it.
         KeyboardInterrupt: As `run`.
     """
     catalogue = load_catalogue()

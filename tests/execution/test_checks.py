@@ -251,7 +251,7 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "rows in a dict": ({"dataset": lambda s: splits(train={"text": ["1"]})}, "gives a dict for train"),
     "rows that pass by": ({"dataset": lambda s: splits(train=iter([1]))}, "gives a list_iterator for train"),
     "no rows": ({"dataset": lambda s: splits(train=None)}, "gives a NoneType for train"),
-    "splits for a split": ({"dataset": lambda s: splits(train=of_splits())}, "this has no column_names as a list"),
+    "splits for a split": ({"dataset": lambda s: splits(train=of_splits())}, "gives a DatasetDict for train"),
     "no row": ({"dataset": lambda s: splits(train=rows(count=0))}, "there is no row in train"),
     "a column missing": (
         {"dataset": lambda s: splits(task=replace(TASK, label_column="class"))},

@@ -6,26 +6,33 @@ import math
 import tempfile
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.history import mark_if_killed, read_history
 from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.records import CheckpointRecord, DifferingRecord, EndRecord, MetricsRecord, RunRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 POINTS = st.lists(
     st.tuples(st.sampled_from(["train/loss", "eval/f1"]), st.integers(1, 5), st.floats(allow_nan=False)), max_size=20
 )
+WHOLE = b'{"type": "checkpoint", "time": 1, "step": 1, "folder": "checkpoint-1"}\n'
+
+
+def records(path: Path, offset: int = 0) -> list[Any]:
+    return [entry.record for entry, _ in read_journal(path, offset)]
 
 
 def points(path: Path) -> dict[tuple[str, int], float]:
     return {
-        (key, record["step"]): float(value)
-        for record, _ in read_journal(path)
-        if record["type"] == "metrics"
-        for key, value in record["values"].items()
+        (key, record.step): value
+        for record in records(path)
+        if isinstance(record, MetricsRecord)
+        for key, value in record.values.items()
     }
 
 
@@ -43,11 +50,13 @@ def test_the_first_telling_of_a_point_stands_also_across_a_restart(told: list, r
                     differing.append((key, step))
             journal.close()
         assert points(path) == first
-        records = [record for record, _ in read_journal(path)]
         told_again = [
-            (key, record["step"]) for record in records if record["type"] == "differing" for key in record["values"]
+            (key, record.step)
+            for record in records(path)
+            if isinstance(record, DifferingRecord)
+            for key in record.values
         ]
-        assert sum(len(record["values"]) for record in records) - len(told_again) == len(first)
+        assert sum(len(record.values) for record in records(path)) - len(told_again) == len(first)
         assert told_again == differing
 
 
@@ -62,7 +71,7 @@ def test_a_journal_cut_anywhere_reads_up_to_the_last_whole_line(cut: int) -> Non
         whole = path.read_bytes()
         path.write_bytes(whole[:cut])
         expected = whole[:cut].count(b"\n")
-        assert [record["step"] for record, _ in read_journal(path)] == list(range(1, expected + 1))
+        assert [record.step for record in records(path)] == list(range(1, expected + 1))
 
 
 def test_numbers_that_json_has_not_survive(tmp_path: Path) -> None:
@@ -75,12 +84,12 @@ def test_numbers_that_json_has_not_survive(tmp_path: Path) -> None:
 
 def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
-    journal.append("a")
-    journal.append("b")
+    journal.append(CheckpointRecord(1, "checkpoint-1"))
+    journal.append(EndRecord("FINISHED"))
     journal.close()
     (first, offset), _ = read_journal(tmp_path / "j")
-    assert first["type"] == "a"
-    assert [record["type"] for record, _ in read_journal(tmp_path / "j", offset)] == ["b"]
+    assert first.record == CheckpointRecord(1, "checkpoint-1")
+    assert records(tmp_path / "j", offset) == [EndRecord("FINISHED")]
 
 
 def test_runs_started_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -96,7 +105,7 @@ def test_a_small_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: P
 
 def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
     journal = Journal(workdir / "journal.jsonl")
-    journal.append("run", experiment_name="x", params={}, tags={"ftrun.run": "x"})
+    journal.append(RunRecord("x", {}, {"ftrun.run": "x"}))
     journal.close()
     with journal.path.open("a") as file:
         file.write('{"type": "end", "ti')
@@ -134,8 +143,7 @@ def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
             journal.metrics(step, {"loss": value})
         journal.metrics(3, {"late": 1.0})
         journal.close()
-    points = [(r["step"], r["values"]) for r, _ in read_journal(path) if r["type"] == "metrics"]
-    assert points == [
+    assert [(record.step, record.values) for record in records(path) if isinstance(record, MetricsRecord)] == [
         *((step, {"loss": value}) for step, value in ((5, 1.0), (3, 2.0), (4, 3.0), (6, 4.0))),
         (3, {"late": 1.0}),
     ]
@@ -145,7 +153,7 @@ def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
 def test_a_journal_that_is_damaged_in_its_midst_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     for damage in (b"{torn\n", b"\0\0\n", b"\xff\n"):
-        content = b'{"type": "run", "time": 1}\n' + damage + b'{"type": "end", "time": 2}\n'
+        content = WHOLE + damage + b'{"type": "end", "time": 2, "status": "KILLED"}\n'
         path.write_bytes(content)
         with pytest.raises(RunError, match="damaged in line 2"):
             Journal(path)
@@ -155,10 +163,9 @@ def test_a_journal_that_is_damaged_in_its_midst_loses_nothing(tmp_path: Path) ->
 @pytest.mark.parametrize("end", [b'{"type": "met', b'{"type": "met\n', b"\0\0\0\0", b'{"a\n\0\0'])
 def test_an_end_that_was_being_written_is_cut_off(tmp_path: Path, end: bytes) -> None:
     path = tmp_path / "journal.jsonl"
-    whole = b'{"type": "run", "time": 1}\n'
-    path.write_bytes(whole + end)
+    path.write_bytes(WHOLE + end)
     Journal(path).close()
-    assert path.read_bytes() == whole
+    assert path.read_bytes() == WHOLE
 
 
 def test_points_that_an_earlier_attempt_did_not_tell_are_new_without_a_look_at_the_whole_file(

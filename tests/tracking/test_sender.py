@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import click.testing
 import ftrun
-import psutil
 import pytest
-from ftrun.cli.sync import command as sync_command
 from ftrun.runs.folder import RunFolder
-from ftrun.tracking.feeder import delivery
 from ftrun.tracking.sender import deliver
-from helpers import Begin, Ftrun, died_after, journal_of, points_of, slow
+from ftrun.tracking.state import delivery
+from helpers import TRACKED, Ftrun, journal_of, mlflow_client, points_in_mlflow, points_of
 
 pytestmark = pytest.mark.xdist_group("tracking")
-
-TRACKED = {"tracking.enabled": True, "tracking.experiment_name": "paraphrases"}
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +29,9 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> ftrun.RunResult:
     return result
 
 
-def client(result: ftrun.RunResult) -> Any:
-    import mlflow
-
-    return mlflow.MlflowClient(f"sqlite:///{result.run_folder.parent.parent / 'mlflow.db'}")
-
-
-def stored(result: ftrun.RunResult) -> dict[tuple[str, int], float]:
-    """All points that MLflow has, each of which it must have once."""
-    metrics = client(result).get_run(result.run_id).data.metrics
-    history = [point for key in metrics for point in client(result).get_metric_history(result.run_id, key)]
-    points = {(point.key, point.step): point.value for point in history}
-    assert len(points) == len(history)
-    return points
-
-
 def test_mlflow_has_the_run_under_the_experiments_name(tracked: ftrun.RunResult) -> None:
-    run = client(tracked).get_run(tracked.run_id)
-    experiment = client(tracked).get_experiment_by_name("paraphrases")
+    run = mlflow_client(tracked).get_run(tracked.run_id)
+    experiment = mlflow_client(tracked).get_experiment_by_name("paraphrases")
     assert run.info.experiment_id == experiment.experiment_id
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert run.info.run_name == tracked.run == run.data.tags["ftrun.run"]
@@ -68,28 +40,28 @@ def test_mlflow_has_the_run_under_the_experiments_name(tracked: ftrun.RunResult)
 
 
 def test_mlflow_has_every_point_once_and_to_the_last_bit(tracked: ftrun.RunResult) -> None:
-    assert stored(tracked) == points_of(tracked.run_folder)
-    assert {key for key, _ in stored(tracked)} == {
+    assert points_in_mlflow(tracked) == points_of(tracked.run_folder)
+    assert {key for key, _ in points_in_mlflow(tracked)} == {
         *("train/loss", "train/learning_rate", "train/grad_norm", "epoch", "eval/loss", "eval/accuracy", "eval/f1"),
     }
 
 
 def test_mlflow_has_the_settings_as_flat_parameters(tracked: ftrun.RunResult) -> None:
-    params = client(tracked).get_run(tracked.run_id).data.params
+    params = mlflow_client(tracked).get_run(tracked.run_id).data.params
     assert params["training.learning_rate"] == "0.001"
     assert params["dataset.use"] == "sample" and params["metrics.0.use"] == "glue"
     assert params["model.config.hidden_size"] == "16" and params["training.bf16"] == "false"
 
 
 def test_mlflow_has_tags_for_all_that_the_numbers_depend_on(tracked: ftrun.RunResult) -> None:
-    tags = client(tracked).get_run(tracked.run_id).data.tags
+    tags = mlflow_client(tracked).get_run(tracked.run_id).data.tags
     for name in ("host", "device", "threads", "seed", "backend", "precision", "version.torch", "version.transformers"):
         assert tags[f"ftrun.{name}"], name
     assert tags["mlflow.source.name"] == str(tracked.run_folder.parent.parent / "tiny.toml")
 
 
 def test_mlflow_has_the_data_sets(tracked: ftrun.RunResult) -> None:
-    inputs = client(tracked).get_run(tracked.run_id).inputs.dataset_inputs
+    inputs = mlflow_client(tracked).get_run(tracked.run_id).inputs.dataset_inputs
     found = {
         entry.dataset.name: (json.loads(entry.dataset.profile)["num_rows"], entry.tags[0].value) for entry in inputs
     }
@@ -107,9 +79,9 @@ def test_mlflow_has_model_predictions_and_experiment(tracked: ftrun.RunResult, t
     )
     assert AutoModelForSequenceClassification.from_pretrained(model).num_labels == 2
     assert AutoTokenizer.from_pretrained(model).pad_token == "[PAD]"
-    paths = {artifact.path for artifact in client(tracked).list_artifacts(tracked.run_id)}
+    paths = {artifact.path for artifact in mlflow_client(tracked).list_artifacts(tracked.run_id)}
     assert paths == {"experiment.toml", "model", "predictions"}
-    tags = client(tracked).get_run(tracked.run_id).data.tags
+    tags = mlflow_client(tracked).get_run(tracked.run_id).data.tags
     assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "predictions/validation.json", "type": "table"}]
 
 
@@ -117,136 +89,22 @@ def test_delivering_everything_again_makes_no_doubles(
     tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tracked.run_folder.parent.parent)
-    before = stored(tracked)
+    before = points_in_mlflow(tracked)
     folder = RunFolder(tracked.run_folder)
-    folder.delivery.unlink()
+    folder.tracking_state.unlink()
     again = deliver(folder)
     assert (again.pending, again.error, again.run_id) == (0, None, tracked.run_id)
-    assert stored(tracked) == before
-    experiment = client(tracked).get_experiment_by_name("paraphrases").experiment_id
-    assert len(client(tracked).search_runs([experiment])) == 1
-    assert len(client(tracked).get_run(tracked.run_id).inputs.dataset_inputs) == 2
-
-
-@pytest.mark.usefixtures("store")
-def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 6.0)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:hunter2@127.0.0.1:9")
-    result = ftrun.run(tiny, overrides=TRACKED, progress=False)
-    assert result.status == "FINISHED" and result.run_id is None
-    folder = RunFolder(result.run_folder)
-    assert delivery(folder).pending == len(journal_of(result.run_folder))
-    texts = {file.name: file.read_text() for file in result.run_folder.glob("*.*")}
-    assert {"log.txt", "mlflow.json", "journal.jsonl"} <= set(texts)
-    assert not [name for name, text in texts.items() if "hunter2" in text]
-    assert delivery(folder).uri == "http://127.0.0.1:9"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tiny.parent / 'mlflow.db'}")
-    later = deliver(folder)
-    assert (later.pending, later.error) == (0, None)
-    found = ftrun.RunResult(**{**result.__dict__, "run_id": later.run_id})
-    assert stored(found) == points_of(result.run_folder)
+    assert points_in_mlflow(tracked) == before
+    experiment = mlflow_client(tracked).get_experiment_by_name("paraphrases").experiment_id
+    assert len(mlflow_client(tracked).search_runs([experiment])) == 1
+    assert len(mlflow_client(tracked).get_run(tracked.run_id).inputs.dataset_inputs) == 2
 
 
 @pytest.mark.usefixtures("store")
 def test_a_failed_run_is_failed_in_mlflow_with_its_reason(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={**TRACKED, "training.learning_rate": 1e30}, progress=False)
-    run = client(result).get_run(result.run_id)
+    run = mlflow_client(result).get_run(result.run_id)
     assert run.info.status == "FAILED" and "step 2" in run.data.tags["ftrun.error"]
-
-
-def test_what_fails_before_training_is_no_run_in_mlflow(tiny: Path) -> None:
-    bad = {"dataset": {"use": "glue", "task": "mrpc"}}
-    result = ftrun.run(tiny, overrides={**TRACKED, **bad}, progress=False)
-    assert result.status == "FAILED" and result.run_id is None
-    assert not Path("mlflow.db").exists()
-
-
-@pytest.mark.usefixtures("store")
-def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path, begin_python: Begin) -> None:
-    code = (
-        "import ftrun, sys; print(ftrun.run('tiny.toml', overrides={}, progress=False).run_id, 'mlflow' in sys.modules)"
-    )
-    Path("program.py").write_text(code.format(TRACKED))
-    out, err = begin_python("program").communicate(timeout=120)
-    assert len(out.split()[0]) == 32 and out.split()[1] == "False", err
-
-
-TRACKED_COMMAND = ("tiny.toml", "--json", "--set", "tracking.enabled=true")
-
-
-def await_step(tiny: Path, step: int) -> Path:
-    """The run folder, once it has that step."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        for journal in tiny.parent.glob("runs/*/journal.jsonl"):
-            if ("train/loss", step) in points_of(journal.parent):
-                return journal.parent
-        time.sleep(0.01)
-    raise AssertionError("the run did not begin")
-
-
-def status_in_mlflow(tiny: Path, folder: Path) -> tuple[str, str]:
-    import mlflow
-
-    run_id = json.loads((folder / "mlflow.json").read_text())["run_id"]
-    run = mlflow.MlflowClient(f"sqlite:///{tiny.parent / 'mlflow.db'}").get_run(run_id)
-    return run.info.status, run.data.tags.get("ftrun.error", "")
-
-
-def await_end(folder: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (
-        journal_of(folder)[-1]["type"] != "end" or delivery(RunFolder(folder)).pending
-    ):
-        time.sleep(0.2)
-
-
-@pytest.mark.usefixtures("store")
-@pytest.mark.parametrize("with_feeder", [False, True])
-def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(
-    tiny: Path, with_feeder: bool, begin_ftrun: Begin, ftrun_command: Ftrun
-) -> None:
-    saving = ("--set", "training.save_strategy=steps", "--set", "training.save_steps=5")
-    process = begin_ftrun(*TRACKED_COMMAND, *saving, "--set", "training.num_train_epochs=20")
-    folder = await_step(tiny, 11)
-    feeders = psutil.Process(process.pid).children() if with_feeder else []
-    for victim in (psutil.Process(process.pid), *feeders):
-        victim.kill()
-    process.communicate()
-    if with_feeder:
-        assert journal_of(folder)[-1]["type"] != "end"
-        assert ftrun_command("sync").returncode == 0
-    await_end(folder)
-    status, error = status_in_mlflow(tiny, folder)
-    assert status == "KILLED" and error.startswith("killed outright, after step ")
-    result = ftrun.resume(folder, progress=False)
-    assert result.status == "FINISHED"
-    assert stored(result) == points_of(folder)
-    assert status_in_mlflow(tiny, folder) == ("FINISHED", "")
-    undisturbed = ftrun.run(
-        tiny, overrides={"training.num_train_epochs": 20, "training.save_strategy": "steps"}, progress=False
-    )
-    assert points_of(undisturbed.run_folder) == points_of(folder)
-
-
-@pytest.mark.usefixtures("store")
-def test_a_second_ctrl_c_leaves_at_once(tiny: Path, begin_ftrun: Begin) -> None:
-    longer = ("--set", "dataset.max_eval_samples=220", "--set", "training.num_train_epochs=10000")
-    process = begin_ftrun(*TRACKED_COMMAND, *longer)
-    folder = await_step(tiny, 3)
-    process.send_signal(signal.SIGSTOP)  # both signals are there before the step can end
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGCONT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode in (130, 143), err
-    result = json.loads(out)
-    assert result["status"] == "KILLED" and result["error"] == "interrupted"
-    assert not (folder / "checkpoints").exists()
-    assert status_in_mlflow(tiny, folder) == ("KILLED", "interrupted")
 
 
 @pytest.mark.usefixtures("store")
@@ -261,25 +119,8 @@ def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     monkeypatch.setattr(scores, "_computed", broken)
     result = ftrun.run(tiny, overrides=TRACKED, progress=False)
     assert result.status == "FAILED" and result.error and "this metric is broken" in result.error
-    run = client(result).get_run(result.run_id)
+    run = mlflow_client(result).get_run(result.run_id)
     assert run.info.status == "FAILED" and "this metric is broken" in run.data.tags["ftrun.error"]
-
-
-@pytest.mark.usefixtures("store")
-def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun
-) -> None:
-    import ftrun_plugins.models.sequence_classification as models
-
-    with monkeypatch.context() as patch:
-        patch.setattr(models, "from_config", lambda *_: 1 / 0)
-        failed = ftrun.run(tiny, overrides=TRACKED, progress=False)
-    assert failed.status == "FAILED" and failed.run_id is None
-    done = ftrun_command("sync", failed.run)
-    assert done.returncode == 0 and "it ended before there was anything for MLflow" in done.stdout
-    result = ftrun.resume(failed.run, progress=False)
-    assert result.status == "FINISHED" and result.run_id
-    assert stored(result) == points_of(result.run_folder)
 
 
 def test_sync_delivers_where_the_file_says(tiny: Path, ftrun_command: Ftrun) -> None:
@@ -294,144 +135,29 @@ def test_sync_delivers_where_the_file_says(tiny: Path, ftrun_command: Ftrun) -> 
     assert json.loads((result.run_folder / "mlflow.json").read_text())["uri"] == f"sqlite:///{other}"
 
 
-@pytest.mark.parametrize("where", ["file", "environment"])
-def test_a_relative_store_is_the_same_one_from_another_folder(
-    tiny: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
-    uri = "sqlite:///sub/mlflow.db"
-    (tiny.parent / "sub").mkdir()
-    shutil.copy(new_store, tiny.parent / "sub")
-    if where == "environment":
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    overrides = TRACKED if where == "environment" else {**TRACKED, "tracking.uri": uri}
-    result = ftrun.run(tiny, overrides={**overrides, "training.max_steps": 1}, progress=False)
-    state = json.loads((result.run_folder / "mlflow.json").read_text())
-    (result.run_folder / "mlflow.json").write_text(json.dumps({**state, "delivered": 0}))
-    elsewhere = tiny.parent / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    done = click.testing.CliRunner().invoke(sync_command, [str(result.run_folder)], standalone_mode=False)
-    store = tiny.parent / "sub" / "mlflow.db"
-    assert f"all of it is in MLflow, as {result.run_id} at sqlite:///{store}" in done.output
-    assert list(elsewhere.iterdir()) == [] and result.tracking_uri == f"sqlite:///{store}"
-
-
-@pytest.mark.usefixtures("store")
-def test_a_resume_by_name_says_that_it_needs_credentials(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = "http://me:hunter2@127.0.0.1:9"
-    overrides = {**TRACKED, "tracking.uri": whole, "training.save_strategy": "epoch"}
-    monkeypatch.setattr("ftrun.execution.DELIVERY_PATIENCE", 0.0)
-    begun = ftrun.run(tiny, overrides=overrides, progress=False)
-    told = "note: MLflow is not told: what *** stands for in http://***@127.0.0.1:9 is not on record; to have the run "
-    ways = "delivered, set MLFLOW_TRACKING_URI to the whole URI, or to http://127.0.0.1:9 with MLFLOW_TRACKING_USERNAME"
-    for name, environment in {"without": {}, "with": {"MLFLOW_TRACKING_URI": whole}}.items():
-        folder = died_after(begun.run_folder, 6, name)
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            for variable, value in environment.items():
-                patch.setenv(variable, value)
-            assert ftrun.resume(name, overrides={"training.max_steps": 7}, allow_changes=True).status == "FINISHED"
-        shown = "".join(capsys.readouterr())
-        assert (told + ways in shown) == (name == "without"), shown
-        assert ("is not told" in shown) == (name == "without") and "hunter2" not in shown
-        assert "hunter2" not in (folder / "log.txt").read_text()
-
-
 def test_the_journal_is_sent_again_if_it_has_become_shorter(
     tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tracked.run_folder.parent.parent)
     folder = RunFolder(tracked.run_folder)
-    state = json.loads(folder.delivery.read_text())
-    folder.delivery.write_text(json.dumps({**state, "delivered": state["delivered"] + 1000}))
+    state = json.loads(folder.tracking_state.read_text())
+    folder.tracking_state.write_text(json.dumps({**state, "delivered": state["delivered"] + 1000}))
     assert delivery(folder).pending == len(journal_of(folder.path))
-    before = stored(tracked)
+    before = points_in_mlflow(tracked)
     assert deliver(folder).pending == 0
-    assert stored(tracked) == before
-
-
-def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path, begin_ftrun: Begin) -> None:
-    process = begin_ftrun("tiny.toml", *TRACKED_COMMAND, "--set", "tracking.uri=http://127.0.0.1:9")
-    folder = await_step(tiny, 12)
-    while journal_of(folder)[-1]["type"] != "end":
-        time.sleep(0.02)
-    time.sleep(1)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 143, err
-    (result,) = map(json.loads, out.splitlines())
-    assert result["status"] == "FINISHED"
-    assert "records are not in MLflow yet: ftrun sync" in err
-    assert len(list(tiny.parent.glob("runs/*"))) == 1
-
-
-@pytest.mark.parametrize("delay", [0.1, slow(0.4), slow(0.8)])
-def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
-    tiny: Path, delay: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 0.0)
-    result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": "http://127.0.0.1:9"}, progress=False)
-    folder = RunFolder(result.run_folder)
-    folder.delivery.unlink(missing_ok=True)
-    store = tiny.parent / "mlflow.db"
-    code = f"import sys; from pathlib import Path; from ftrun.runs.folder import RunFolder; from ftrun.tracking.sender import deliver; deliver(RunFolder(Path({str(folder.path)!r})), 'sqlite:///{store}')"
-    maker = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    while maker.poll() is None and not sizes(tiny.parent.rglob("mlflow.db")):
-        time.sleep(0.005)
-    time.sleep(delay)
-    maker.kill()
-    maker.wait()
-    assert delay > 0.1 or not store.exists()
-    after = deliver(folder, f"sqlite:///{store}")
-    assert (after.pending, after.error) == (0, None)
-    assert stored(ftrun.RunResult(**{**result.__dict__, "run_id": after.run_id})) == points_of(folder.path)
-
-
-def sizes(paths: Iterable[Path]) -> list[int]:
-    """The sizes of files that hold something."""
-    found = []
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            found.append(path.stat().st_size)
-    return [size for size in found if size]
-
-
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"delivered": "all"}', "\0\0", '{"uri": 5}', '{"delivered": 1e30}', "[" * 99999]
-)
-def test_what_is_remembered_of_a_delivery_and_cannot_be_read_counts_as_nothing(workdir: Path, content: str) -> None:
-    folder = RunFolder.create(workdir / "runs", "torn")
-    folder.journal.write_text('{"type": "run", "time": 1}\n')
-    folder.delivery.write_text(content)
-    assert delivery(folder).pending == 1 and delivery(folder).run_id is None
-
-
-def test_runs_are_synced_beside_one_whose_delivery_cannot_be_read(tiny: Path, ftrun_command: Ftrun) -> None:
-    torn = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
-    sound = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
-    for result in (torn, sound):
-        (result.run_folder / "mlflow.json").write_bytes(b"\xff{" if result is torn else b"{}")
-    done = ftrun_command("sync")
-    assert done.returncode == 0, done.stderr
-    for result in (torn, sound):
-        assert f"{result.run}: all of it is in MLflow, as {result.run_id}" in done.stdout
-    assert done.stderr == f"{torn.run}: {torn.run_folder / 'mlflow.json'} cannot be read; delivered anew\n"
-    again = ftrun_command("sync", torn.run)
-    assert again.returncode == 0 and again.stderr == ""
+    assert points_in_mlflow(tracked) == before
 
 
 def test_a_second_run_of_the_same_name_is_deleted_in_mlflow(
     tracked: ftrun.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tracked.run_folder.parent.parent)
-    experiment = client(tracked).get_run(tracked.run_id).info.experiment_id
-    twin = client(tracked).create_run(experiment, tags={"ftrun.run": tracked.run}).info.run_id
+    experiment = mlflow_client(tracked).get_run(tracked.run_id).info.experiment_id
+    twin = mlflow_client(tracked).create_run(experiment, tags={"ftrun.run": tracked.run}).info.run_id
     state = json.loads((tracked.run_folder / "mlflow.json").read_text())
     (tracked.run_folder / "mlflow.json").write_text(json.dumps({**state, "delivered": 0}))
     assert deliver(RunFolder(tracked.run_folder)).pending == 0
-    stages = [client(tracked).get_run(run_id).info.lifecycle_stage for run_id in (tracked.run_id, twin)]
+    stages = [mlflow_client(tracked).get_run(run_id).info.lifecycle_stage for run_id in (tracked.run_id, twin)]
     assert stages == ["active", "deleted"]
 
 

@@ -6,7 +6,7 @@ import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.cli.run import run_all
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, RunError
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.layers import parse_override
 
@@ -44,4 +44,7 @@ def command(
     except RunFinishedError as finished:
         click.echo(str(finished), err=True)
         return 0
+    except RunError as error:  # its journal is a later version's
+        tell(error, run)
+        return 1
     return run_all([(plan, resumption)], catalogue, as_json)

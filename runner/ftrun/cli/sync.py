@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, FtrunError
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder
 from ftrun.runs.history import read_history
 
@@ -36,19 +36,19 @@ def command(runs: tuple[str, ...]) -> int:
 def _sync(folder: RunFolder, quiet: bool) -> int:
     from ftrun.execution.finding import tracking_of
     from ftrun.execution.process import output_redacted
-    from ftrun.tracking.feeder import delivery, is_state_damaged
     from ftrun.tracking.sender import deliver
+    from ftrun.tracking.state import delivery, is_state_damaged
 
     name = folder.name
-    if quiet and not delivery(folder).pending:
-        return 0
-    if not read_history(folder).recorded:
-        if not quiet:
-            click.echo(f"{name}: it ended before there was anything for MLflow")
-        return 0
     try:
+        if quiet and not delivery(folder).pending:
+            return 0
+        if not read_history(folder).recorded:
+            if not quiet:
+                click.echo(f"{name}: it ended before there was anything for MLflow")
+            return 0
         tracking = tracking_of(folder)
-    except ExperimentError as error:
+    except FtrunError as error:
         tell(error, f"{name} cannot be delivered")
         return 1
     anew = is_state_damaged(folder)
@@ -58,6 +58,6 @@ def _sync(folder: RunFolder, quiet: bool) -> int:
         click.secho(f"{name}: {after.pending} records are still pending: {after.error}", fg="red", err=True)
         return 1
     if anew:
-        click.echo(f"{name}: {folder.delivery} cannot be read; delivered anew", err=True)
+        click.echo(f"{name}: {folder.tracking_state} cannot be read; delivered anew", err=True)
     click.echo(f"{name}: all of it is in MLflow, as {after.run_id} at {after.uri}")
     return 0

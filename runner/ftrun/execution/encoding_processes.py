@@ -80,7 +80,12 @@ def encoded_batches(split: str, rows: Rows, encode: Encode, batch_rows: int, pro
 
 
 def _encoded(batch: Rows, encode: Encode, features: Any = None) -> Any:
-    options: dict[str, Any] = {"keep_in_memory": True, "load_from_cache_file": False, "new_fingerprint": "batch", "features": features}
+    options: dict[str, Any] = {
+        "keep_in_memory": True,
+        "load_from_cache_file": False,
+        "new_fingerprint": "batch",
+        "features": features,
+    }
     return batch.map(encode, batched=True, batch_size=len(batch), remove_columns=batch.column_names, **options)
 
 

@@ -11,7 +11,8 @@ from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.planning.experiment import Experiment, load_experiment
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import History, mark_if_killed, read_history
-from ftrun.tracking.feeder import deliver_later, read_state
+from ftrun.tracking.feeder import deliver_later
+from ftrun.tracking.state import read_state
 
 
 def find_run(
@@ -35,7 +36,7 @@ def find_run(
     if target.endswith(".toml"):
         return _latest_unfinished(target, load_experiment(Path(target), profile, overrides), runs)
     for folder in runs:
-        if read_state(folder).get("run_id") == target:
+        if read_state(folder).run_id == target:
             return folder
     close = nearest(target, [folder.name for folder in runs])
     latest = ", ".join(folder.name for folder in sorted(runs, key=_last_touched)[-3:])

@@ -18,7 +18,7 @@ from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import RUN_TAG
+from ftrun.runs.records import RUN_TAG, ArtifactRecord, DatasetRecord, RunRecord, TagsRecord
 
 MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"
@@ -41,8 +41,8 @@ def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[
     """What runs, and on what: the first record of a run, from which MLflow's is made."""
     resolved = plan.resolved()
     params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
-    journal.append("run", experiment_name=plan.experiment_name, params=params, tags=tags)
-    journal.append("artifact", path=folder.experiment.name)
+    journal.append(RunRecord(plan.experiment_name, params, tags))
+    journal.append(ArtifactRecord(folder.experiment.name))
 
 
 def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = ()) -> None:
@@ -54,8 +54,7 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
     for (context, split), rows in splits.used.items():
         if (context, split) in recorded:
             continue
-        journal.append(
-            "dataset",
+        dataset = DatasetRecord(
             name=f"{splits.name}/{split}",
             source=splits.source,
             digest=splits.digest,
@@ -64,6 +63,7 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
             columns=list(rows.column_names),
             context=context,
         )
+        journal.append(dataset)
 
 
 def record_predictions(
@@ -77,15 +77,15 @@ def record_predictions(
         table = _prediction_table(splits, split, predicted)
         write_whole(path, json.dumps(table, ensure_ascii=False, default=str, allow_nan=False))  # such as a date in idx
         paths.append(path.relative_to(folder.path).as_posix())
-        journal.append("artifact", path=paths[-1])
+        journal.append(ArtifactRecord(paths[-1]))
     shown = json.dumps([{"path": path, "type": "table"} for path in paths])
-    journal.append("tags", tags={"mlflow.loggedArtifacts": shown})
+    journal.append(TagsRecord({"mlflow.loggedArtifacts": shown}))
 
 
 def record_model(journal: Journal, folder: RunFolder, model_folder: Path) -> None:
     """The trained model's folder; it is on disk before the journal says so."""
     sync_folder(model_folder)
-    journal.append("artifact", path=model_folder.relative_to(folder.path).as_posix())
+    journal.append(ArtifactRecord(model_folder.relative_to(folder.path).as_posix()))
 
 
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ftrun.errors import ExperimentError, Problem, RunError
 from ftrun.execution.watcher import Watcher
 from ftrun.runs.checkpoints import Checkpoint, Checkpoints, damage_of
 from ftrun.runs.journal import Journal
+from ftrun.runs.records import CheckpointRecord
 
 
 class RunReporter:
@@ -160,7 +161,7 @@ class RunReporter:
         return ExperimentError(Problem(f"{self._backend} {message}", "backend"))
 
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
-        self._journal.append("checkpoint", step=checkpoint.step, folder=checkpoint.folder.name)
+        self._journal.append(CheckpointRecord(checkpoint.step, checkpoint.folder.name))
         self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal
+from ftrun.runs.records import ArtifactRecord, ResumedRecord
 
 PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
 HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
@@ -170,8 +171,8 @@ class Resumption:
         now = splits.used
         changes = []
         for record in self.history.datasets:
-            context, split = record["context"], record["split"]
-            before = f"{record['digest'][:12]}, {record['rows']:,} rows"
+            context, split = record.context, record.split
+            before = f"{record.digest[:12]}, {record.rows:,} rows"
             after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
             if before != after:
                 changes.append(Change(f"the data's split {split} for {context}", before, after))
@@ -198,10 +199,10 @@ class Resumption:
             record_start(journal, self.folder, plan, tags)
             record_data(journal, splits)
             return
-        facts = {"step": self.step, "experiment": self._recorded_anew(plan), "best_counts": self.best_counts}
-        journal.append("resumed", **facts, tags=self._new_tags(plan, tags))
-        journal.append("artifact", path=facts["experiment"])  # also that of the beginning: a kill may have come first
-        known = [(r["context"], r["split"]) for r in self.history.datasets if r["digest"] == splits.digest]
+        experiment = self._recorded_anew(plan)
+        journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
+        journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
+        known = [(r.context, r.split) for r in self.history.datasets if r.digest == splits.digest]
         record_data(journal, splits, known)
 
     def _recorded_anew(self, plan: Plan) -> str:
@@ -259,6 +260,7 @@ def plan_resumption(
     Raises:
         ExperimentError: If there is no such run, or its settings have changed and may not.
         RunFinishedError: If nothing is left to do.
+        RunError: If a later version of ftrun has written its journal, in a format that this one does not read.
     """
     folder = find_run(target, runs_folder, profile, overrides)
     mark_if_killed(folder)

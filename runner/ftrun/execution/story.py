@@ -25,9 +25,11 @@ from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import ERROR_TAG
+from ftrun.runs.records import ERROR_TAG, EndRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
-from ftrun.tracking.feeder import Delivery, Feeder, delivery, missing_credentials
+from ftrun.tracking.feeder import Feeder
+from ftrun.tracking.state import Delivery, delivery
+from ftrun.tracking.target import missing_credentials
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ class _Run:
         if fit.model_folder:
             record_model(self.journal, self.folder, fit.model_folder)
         if fit.model_step is not None:
-            self.journal.append("tags", tags={"ftrun.model_step": str(fit.model_step)})
+            self.journal.append(TagsRecord({"ftrun.model_step": str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
             self.watcher.notice(sentence)
 
@@ -192,8 +194,8 @@ class _Run:
             )
         try:
             if error:
-                self.journal.append("tags", tags={ERROR_TAG: error})
-            self.journal.append("end", status=status)
+                self.journal.append(TagsRecord({ERROR_TAG: error}))
+            self.journal.append(EndRecord(status))
             self.journal.sync()
         except RunError as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))

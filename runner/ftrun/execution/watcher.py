@@ -9,7 +9,7 @@ from typing import Self
 from ftrun.contracts import EvaluationReport, Splits
 from ftrun.planning.plan import Plan
 from ftrun.runs.results import RunResult
-from ftrun.tracking.feeder import Delivery
+from ftrun.tracking.state import Delivery
 
 
 class Watcher:

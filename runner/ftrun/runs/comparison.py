@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import read_journal
+from ftrun.runs.records import MetricsRecord
 
 
 def losses(folder: RunFolder) -> Mapping[int, float]:
     """The training loss of a run at every step."""
     return {
-        record["step"]: float(record["values"]["train/loss"])
-        for record, _ in read_journal(folder.journal)
-        if record["type"] == "metrics" and "train/loss" in record["values"]
+        entry.record.step: entry.record.values["train/loss"]
+        for entry, _ in read_journal(folder.journal)
+        if isinstance(entry.record, MetricsRecord) and "train/loss" in entry.record.values
     }

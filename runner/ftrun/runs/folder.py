@@ -7,7 +7,7 @@ runs/<experiment>-<UTC time>-<hex>/
     checkpoints/      checkpoint-<step>/
     model/            the trained model and its tokenizer, for from_pretrained
     predictions/      a table for each evaluation split
-    mlflow.json       where MLflow has the run, and how far the journal is delivered
+    mlflow.json       where MLflow has the run, and how far it has the journal
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RunFolder:
         return self.path / "model"
 
     @property
-    def delivery(self) -> Path:
+    def tracking_state(self) -> Path:
         return self.path / "mlflow.json"
 
     @property

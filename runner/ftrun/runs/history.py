@@ -9,7 +9,16 @@ from pathlib import Path
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal, read_journal
-from ftrun.runs.records import ERROR_TAG, Record
+from ftrun.runs.records import (
+    ERROR_TAG,
+    DatasetRecord,
+    EndRecord,
+    MetricsRecord,
+    ResumedRecord,
+    RunRecord,
+    Status,
+    TagsRecord,
+)
 
 
 @dataclass(frozen=True)
@@ -27,9 +36,9 @@ class History:
     """
 
     tags: Mapping[str, str]
-    datasets: Sequence[Record]
+    datasets: Sequence[DatasetRecord]
     experiment: str
-    status: str | None
+    status: Status | None
     last_step: int
     resumed: int
     best_counts_after: int = 0
@@ -41,25 +50,29 @@ class History:
 
 
 def read_history(folder: RunFolder) -> History:
-    """What the journal of a run tells."""
+    """What the journal of a run tells.
+
+    Raises:
+        RunError: If a later version of ftrun has written it, in a format that this one does not read.
+    """
     tags: dict[str, str] = {}
-    datasets: dict[tuple[str, str], Record] = {}
-    experiment, status, last_step, resumed, best_counts_after = folder.experiment.name, None, 0, 0, 0
-    for record, _ in read_journal(folder.journal):
-        match record["type"]:
-            case "run":
-                tags = dict(record["tags"])
-            case "dataset":
-                datasets[record["context"], record["split"]] = record
-            case "resumed":
-                status, experiment, resumed = None, record["experiment"], resumed + 1
-                tags.update(record["tags"])
-                counts = record.get("best_counts", True)
-                best_counts_after = min(best_counts_after, record["step"]) if counts else record["step"]
-            case "end":
-                status = record["status"]
-            case "metrics":
-                last_step = max(last_step, record["step"])
+    datasets: dict[tuple[str, str], DatasetRecord] = {}
+    status: Status | None = None
+    experiment, last_step, resumed, best_counts_after = folder.experiment.name, 0, 0, 0
+    for entry, _ in read_journal(folder.journal):
+        match entry.record:
+            case MetricsRecord(step):
+                last_step = max(last_step, step)
+            case RunRecord() as begun:
+                tags = dict(begun.tags)
+            case DatasetRecord() as dataset:
+                datasets[dataset.context, dataset.split] = dataset
+            case ResumedRecord() as record:
+                status, experiment, resumed = None, record.experiment, resumed + 1
+                tags.update(record.tags)
+                best_counts_after = min(best_counts_after, record.step) if record.best_counts else record.step
+            case EndRecord() as end:
+                status = end.status
     return History(tags, list(datasets.values()), experiment, status, last_step, resumed, best_counts_after)
 
 
@@ -89,9 +102,9 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
             if not history.recorded or history.status is not None:
                 return False
             journal = Journal(folder.journal)
-            journal.append("tags", tags={ERROR_TAG: f"killed outright, after step {history.last_step}"})
-            journal.append("end", status="KILLED")
+            journal.append(TagsRecord({ERROR_TAG: f"killed outright, after step {history.last_step}"}))
+            journal.append(EndRecord("KILLED"))
             journal.close()
             return True
-    except RunError:  # it is still running, or its folder cannot be written
+    except RunError:  # it is still running, or its folder cannot be written, or a later version's
         return False

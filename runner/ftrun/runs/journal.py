@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import threading
@@ -11,11 +10,9 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ftrun.errors import RunError
-from ftrun.redaction import redacted_values
-from ftrun.runs.records import Record
+from ftrun.runs.records import DifferingRecord, Entry, MetricsRecord, NewerFormatError, Record, decode, encode
 
 
 class Journal:
@@ -33,33 +30,29 @@ class Journal:
         _remove_torn_end(path)
         self._points = _Points(path)
         self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab")
 
-    def append(self, kind: str, **facts: Any) -> None:
-        """Add one record of this kind, stamped with the time in milliseconds, and without the secrets in its texts.
+    def append(self, record: Record) -> None:
+        """Add a record, stamped with the time, and without the secrets in its texts.
 
         Raises:
             RunError: If it cannot be written.
         """
-        self._write(kind, redacted_values(facts))
-
-    def _write(self, kind: str, facts: Record) -> None:
-        record = {"type": kind, "time": int(time.time() * 1000), **facts}
+        line = encode(record, int(time.time() * 1000))
         with self._lock, self._told():
-            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            self._file.write(line)
             self._file.flush()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add the points that are new; those that an earlier attempt of the run reported stand, and are compared."""
-        told = {key: _json_number(value) for key, value in values.items()}
-        before = self._points.told(step, told)
-        fresh = {key: value for key, value in told.items() if key not in before}
+        before = self._points.told(step, values)
+        fresh = {key: value for key, value in values.items() if key not in before}
         if fresh:
-            self._write("metrics", {"step": step, "values": fresh})
+            self.append(MetricsRecord(step, fresh))
             self._points.add(step, fresh)
-        if differing := {key: value for key, value in told.items() if before.get(key, value) != value}:
+        if differing := {key: value for key, value in values.items() if not _is_same(before.get(key, value), value)}:
             self.differing += [(key, step) for key in differing]
-            self._write("differing", {"step": step, "values": differing})
+            self.append(DifferingRecord(step, differing))
 
     def sync(self) -> None:
         """Return when everything is on disk."""
@@ -95,18 +88,19 @@ class _Points:
         self._last: dict[str, int] = {}
         self._in_order = True
         size, newest = 0, 0
-        for record, offset in read_journal(path):
+        for entry, offset in read_journal(path):
             size = offset
-            if record["type"] == "metrics":
-                self._in_order &= record["step"] >= newest
-                newest = record["step"]
-                self._remember(newest, record["values"])
+            match entry.record:
+                case MetricsRecord(step, values):
+                    self._in_order &= step >= newest
+                    newest = step
+                    self._remember(step, values)
         self._asked = 0
         self._records = _metrics_up_to(path, size)
         self._ahead = next(self._records, None)
-        self._near: dict[tuple[str, int], float | str] = {}
+        self._near: dict[tuple[str, int], float] = {}
 
-    def told(self, step: int, keys: Iterable[str]) -> dict[str, float | str]:
+    def told(self, step: int, keys: Iterable[str]) -> dict[str, float]:
         """The values that these metrics have at a step already."""
         self._in_order &= step >= self._asked
         self._asked = step
@@ -118,12 +112,12 @@ class _Points:
             self._near |= {
                 (key, step): value
                 for record in _metrics_up_to(self._path)
-                if record["step"] == step
-                for key, value in record["values"].items()
+                if record.step == step
+                for key, value in record.values.items()
             }
         return {key: self._near[key, step] for key in known if (key, step) in self._near}
 
-    def add(self, step: int, values: Mapping[str, float | str]) -> None:
+    def add(self, step: int, values: Mapping[str, float]) -> None:
         """New points, which stand in the journal now."""
         self._remember(step, values)
         self._near = {point: value for point, value in self._near.items() if point[1] == step}
@@ -135,19 +129,19 @@ class _Points:
 
     def _read_along(self, step: int) -> None:
         self._near = {point: value for point, value in self._near.items() if point[1] == step}
-        while self._ahead and self._ahead["step"] <= step:
-            if self._ahead["step"] == step:
-                self._near |= {(key, step): value for key, value in self._ahead["values"].items()}
+        while self._ahead and self._ahead.step <= step:
+            if self._ahead.step == step:
+                self._near |= {(key, step): value for key, value in self._ahead.values.items()}
             self._ahead = next(self._records, None)
 
 
-def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[Record]:
+def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[MetricsRecord]:
     """The records of metrics that end before a byte offset."""
-    for record, offset in read_journal(path):
+    for entry, offset in read_journal(path):
         if offset > size:
             return
-        if record["type"] == "metrics":
-            yield record
+        if isinstance(entry.record, MetricsRecord):
+            yield entry.record
 
 
 def _remove_torn_end(path: Path) -> None:
@@ -171,12 +165,16 @@ def _remove_torn_end(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)  # float() reads "nan" and "inf"; JSON has no such numbers
+def _is_same(value: float, other: float) -> bool:
+    return value == other or (math.isnan(value) and math.isnan(other))
 
 
-def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
-    """The whole records from a byte offset on, each with the offset after it."""
+def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
+    """The whole records from a byte offset on, each with the offset after it; up to the first that is damaged.
+
+    Raises:
+        RunError: If it was written by a later version of ftrun, in a format that this one does not read.
+    """
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -184,11 +182,13 @@ def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
     with file:
         file.seek(offset)
         for line in file:
-            try:
-                record = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                record = None
-            if record is None:
+            if not line.endswith(b"\n"):
                 return
+            try:
+                entry = decode(line)
+            except ValueError:
+                return
+            except NewerFormatError as error:
+                raise RunError(f"the journal {path} cannot be read: it has {error}") from error
             offset += len(line)
-            yield record, offset
+            yield entry, offset

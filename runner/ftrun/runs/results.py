@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
+from ftrun.runs.records import Status as Status
 
 
 @dataclass(frozen=True)

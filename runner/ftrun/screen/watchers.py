@@ -28,7 +28,7 @@ from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.results import RunResult
 from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, summary
-from ftrun.tracking.feeder import Delivery
+from ftrun.tracking.state import Delivery
 
 LINE_SECONDS = 10.0
 """Seconds between two plain lines of training progress."""

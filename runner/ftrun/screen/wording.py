@@ -17,7 +17,8 @@ from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 from ftrun.redaction import address, redacted_uri
 from ftrun.runs.results import RunResult
-from ftrun.tracking.feeder import DEFAULT_STORE, Delivery
+from ftrun.tracking.state import Delivery
+from ftrun.tracking.target import DEFAULT_STORE
 
 
 def delivering_line(delivery: Delivery) -> str:

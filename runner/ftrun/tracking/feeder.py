@@ -1,73 +1,50 @@
-"""The process that feeds MLflow from a run's journal, as the run sees it, and how far MLflow has a run.
+"""The process that feeds MLflow from a run's journal, as the run sees it, and what it does.
 
-What is delivered is remembered in the run folder, in `mlflow.json`: so a later feeder, or `ftrun sync`, goes on there.
+    python -m ftrun.tracking.feeder RUN_FOLDER
+
+It follows the journal while the run trains: an MLflow that is slow, away or importing never holds training up, and
+nothing that mlflow does to a process (telemetry, logging, environment) is done to the user's.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import json
 import os
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
-from filelock import FileLock
-
-from ftrun.errors import RunError
-from ftrun.planning.experiment import absolute_store
-from ftrun.redaction import HIDDEN, address, is_redacted, redacted_uri, redacted_values
-from ftrun.runs.folder import RunFolder, write_whole
-from ftrun.runs.journal import read_journal
+from ftrun.redaction import RedactedStream
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import mark_if_killed
+from ftrun.tracking.sender import Sender
+from ftrun.tracking.state import Delivery, delivery, remember_failure
+from ftrun.tracking.stores import client_environment
+from ftrun.tracking.target import MissingCredentialsError, with_credentials
 
 TELL_SECONDS = 0.5
-DEFAULT_STORE = "sqlite:///mlflow.db"
-"""MLflow's own, in the working folder."""
-TELEMETRY_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-HTTP = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""Unless the user says otherwise: the feeder itself tries again, after a look at what has arrived. The client's own
-retries would create a run anew whose first creation was only answered too late."""
-
-
-_STATE = {"delivered": int}
-"""Types of what is remembered of a delivery; all else is text."""
-
-
-class MissingCredentialsError(RunError):
-    """The credentials of a tracking URI are not on record, and not in the environment."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How far MLflow has a run.
-
-    Attributes:
-        uri: Where, without credentials; None until that is known.
-        run_id: MLflow's id of the run.
-        pending: Records of the journal that MLflow has not got.
-        error: Why the last attempt failed.
-        doing: What is being sent that may take a while, such as "model".
-    """
-
-    uri: str | None = None
-    run_id: str | None = None
-    pending: int = 0
-    error: str | None = None
-    doing: str | None = None
+POLL_SECONDS = 3.0
+"""How far MLflow is behind a training: to send few points costs the same as to send many."""
+RETRY_SECONDS, LONGEST_RETRY = 2.0, 30.0
+PATIENCE_ALONE = 120.0
+"""Seconds that it goes on trying once the run's process has let it go, or is gone."""
+NICENESS = 10
+"""The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
 
 
 class Feeder:
-    """The process that feeds MLflow while a run goes on."""
+    """The process that feeds MLflow while a run goes on, as the run sees it."""
 
     def __init__(self, folder: RunFolder, uri: str | None) -> None:
         self.folder = folder
         self._process = _start(folder, uri, subprocess.PIPE)
 
     def abandon(self) -> None:
-        """End it before the run has begun to be recorded: there is nothing to deliver."""
+        """End it before the run has begun to be recorded: there is nothing for MLflow."""
         self._process.kill()
         self._process.communicate()
 
@@ -80,7 +57,7 @@ class Feeder:
         """Wait until MLflow has everything, at most `patience` seconds, and say how far it has it.
 
         Args:
-            patience: What is not delivered then stays pending.
+            patience: What MLflow has not got then stays pending.
             tell: Called again and again with what is left.
         """
         self.let_go()
@@ -101,135 +78,48 @@ def deliver_later(folder: RunFolder, uri: str | None) -> None:
 
 
 def _start(folder: RunFolder, uri: str | None, stdin: int) -> subprocess.Popen[bytes]:
+    where = {"MLFLOW_TRACKING_URI": with_credentials(uri)} if uri else {}
     with folder.log.open("ab") as log:
         # a session of its own: Ctrl-C is for the run, which ends the feeder itself; the pipe tells it of our death
         return subprocess.Popen(
-            [sys.executable, "-m", "ftrun.tracking.sender", str(folder.path)],
+            [sys.executable, "-m", "ftrun.tracking.feeder", str(folder.path)],
             stdin=stdin,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**HTTP, **os.environ, **TELEMETRY_OFF, **({"MLFLOW_TRACKING_URI": _meant(uri)} if uri else {})},
+            env={**client_environment(), **where},
         )
 
 
-def missing_credentials(folder: RunFolder, uri: str | None) -> str | None:
-    """What to do about credentials that a run needs to be delivered, as far as that is known without asking MLflow.
-
-    Args:
-        folder: The run's.
-        uri: Where its file says it is to go.
-    """
-    try:
-        target_uri(read_state(folder), uri, _meant(uri) if uri else _around())
-    except MissingCredentialsError as error:
-        return str(error)
-    return None
-
-
-def target_uri(state: Mapping[str, Any], uri: str | None, around: str) -> str | None:
-    """The whole URI that a run goes to: where it is already; else where its file says; else where the environment says.
-
-    Args:
-        state: What is remembered of its delivery.
-        uri: Where its file says it is to go.
-        around: Where the environment says.
-
-    Returns:
-        The URI; None for MLflow's own default.
-
-    Raises:
-        MissingCredentialsError: If its credentials are not on record, and the environment does not have them.
-    """
-    known = state.get("uri")
-    if known is None:
-        wanted = uri or around
-    else:
-        may_move = "run_id" not in state
-        wanted = around if around and (may_move or _is_same_store(around, known)) else known
-    return _completed(wanted, around) if wanted else None
+def follow(folder: RunFolder) -> None:
+    """Feed MLflow until the run has ended, or the process that runs it is gone, and MLflow has everything."""
+    os.nice(NICENESS)
+    sender = Sender(folder)
+    sender.prepare()  # while the run imports and opens its own
+    wait, retry = POLL_SECONDS, RETRY_SECONDS
+    deadline: float | None = None
+    while folder.journal.exists() and (deadline is None or time.monotonic() < deadline):
+        if deadline is not None:
+            time.sleep(wait)
+        elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
+            deadline = time.monotonic() + PATIENCE_ALONE
+            mark_if_killed(folder, patience=1.0)
+        try:
+            sender.send()
+            wait, retry = POLL_SECONDS, RETRY_SECONDS
+            if deadline is not None:
+                return
+        except Exception as error:
+            if not folder.journal.exists():  # the run folder was removed
+                return
+            remember_failure(folder, error)
+            if deadline is not None and isinstance(error, MissingCredentialsError):
+                return  # which no waiting brings
+            sender = Sender(folder)
+            wait, retry = retry, min(retry * 2, LONGEST_RETRY)
 
 
-def _around() -> str:
-    return absolute_store(os.environ.get("MLFLOW_TRACKING_URI", ""))
-
-
-def _meant(uri: str) -> str:
-    """The URI of the file; with the environment's credentials, if it is the environment's but for them."""
-    try:
-        return _completed(uri, _around())
-    except MissingCredentialsError:
-        return uri
-
-
-def _is_same_store(uri: str, other: str) -> bool:
-    """Whether two URIs differ in their credentials alone."""
-    return address(redacted_uri(uri)) == address(redacted_uri(other))
-
-
-def _completed(uri: str, around: str) -> str:
-    """A URI, perhaps from a record, with the environment's credentials."""
-    if around and not is_redacted(around) and address(redacted_uri(around)) == address(uri):
-        return around
-    if not is_redacted(uri):
-        return uri
-    ways = "MLFLOW_TRACKING_URI to the whole URI"
-    if uri.startswith("http") and not is_redacted(plain := address(uri)):
-        if os.environ.get("MLFLOW_TRACKING_TOKEN") or os.environ.get("MLFLOW_TRACKING_USERNAME"):
-            return plain
-        ways += f", or to {plain} with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD beside it"
-    message = f"what {HIDDEN} stands for in {uri} is not on record; to have the run delivered, set {ways}"
-    raise MissingCredentialsError(message)
-
-
-def delivery(folder: RunFolder) -> Delivery:
-    """How far MLflow has a run, from what the run folder says; MLflow is not asked."""
-    state = read_state(folder)
-    pending = sum(1 for _ in read_journal(folder.journal, delivered_offset(folder, state)))
-    uri = state.get("uri")
-    return Delivery(uri and address(uri), state.get("run_id"), pending, state.get("error"), state.get("doing"))
-
-
-def read_state(folder: RunFolder) -> dict[str, Any]:
-    """What is remembered of the delivery of a run; nothing where that cannot be read, so that it is delivered again,
-    which does no harm.
-    """
-    state = _state(folder) or {}
-    return {key: value for key, value in state.items() if value is None or isinstance(value, _STATE.get(key, str))}
-
-
-def is_state_damaged(folder: RunFolder) -> bool:
-    """Whether something is remembered of the delivery of a run, and it cannot be read."""
-    return folder.delivery.exists() and _state(folder) is None
-
-
-def _state(folder: RunFolder) -> dict[str, Any] | None:
-    try:
-        state = json.loads(folder.delivery.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return state if isinstance(state, dict) else None
-
-
-def delivered_offset(folder: RunFolder, state: Mapping[str, Any]) -> int:
-    """Up to where the journal is delivered; 0 if that is no place between two records.
-
-    After a loss of power the journal may be shorter than it was. To send all of it again does no harm.
-    """
-    offset = state.get("delivered", 0)
-    if offset is None or not 0 < offset <= folder.journal.stat().st_size:
-        return 0
-    with folder.journal.open("rb") as journal:
-        journal.seek(offset - 1)
-        return offset if journal.read(1) == b"\n" else 0
-
-
-def write_state(folder: RunFolder, **changes: Any) -> None:
-    """Remember changes, without secrets; for whoever holds `delivery_lock`."""
-    state = redacted_values({**read_state(folder), **changes})
-    write_whole(folder.delivery, json.dumps(state, indent=2) + "\n")
-
-
-def delivery_lock(folder: RunFolder, timeout: float) -> FileLock:
-    """Held by whoever delivers a run, and writes down how far."""
-    return FileLock(folder.path / ".mlflow.lock", timeout=timeout)
+if __name__ == "__main__":
+    sys.stdout = sys.stderr = output = RedactedStream(sys.stderr)
+    atexit.register(output.finish)
+    follow(RunFolder(Path(sys.argv[1])))

@@ -1,232 +1,215 @@
-"""Feeds MLflow from a run's journal. The only module that imports mlflow, and it does so in a process of its own.
+"""A run's journal, sent to MLflow.
 
-The feeder (see `feeder.py`) follows the journal while the run trains: an MLflow that is slow, away or importing never
-holds training up, and nothing that mlflow does to a process (telemetry, logging, environment) is done to the user's.
-Everything it sends can be sent twice without harm: points keep their journaled timestamps, and the run is looked for by
-its tag before it is created.
+Everything can be sent twice without harm: points keep their journaled timestamps, and the run is looked for by its tag
+before it is created. With `stores.py` all that imports mlflow, and that in a process of its own: the feeder's, or
+`ftrun sync`'s.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import hashlib
 import json
 import os
-import shutil
-import sys
-import tempfile
-import time
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from ftrun.errors import FtrunError
-from ftrun.planning.experiment import absolute_store
-from ftrun.redaction import RedactedStream, redacted, redacted_uri
+from ftrun.redaction import redacted_uri
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import mark_if_killed
 from ftrun.runs.journal import read_journal
-from ftrun.runs.records import ERROR_TAG, RUN_TAG, Record
-from ftrun.tracking.feeder import (
-    HTTP,
-    TELEMETRY_OFF,
+from ftrun.runs.records import (
+    ERROR_TAG,
+    RUN_TAG,
+    ArtifactRecord,
+    DatasetRecord,
+    EndRecord,
+    Entry,
+    MetricsRecord,
+    ResumedRecord,
+    RunRecord,
+    Status,
+    TagsRecord,
+)
+from ftrun.tracking.state import (
     Delivery,
-    MissingCredentialsError,
     delivered_offset,
     delivery,
-    delivery_lock,
     read_state,
-    target_uri,
+    remember_failure,
+    tracking_lock,
     write_state,
 )
+from ftrun.tracking.stores import artifact_patience, client_environment, default_uri, is_made, open_store
+from ftrun.tracking.target import target_uri, uri_around
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """So that MLflow's pages show the experiment as training, not as work on prompts."""
-POLL_SECONDS = 3.0
-"""How far MLflow is behind a training: a delivery costs the same for few points as for many."""
-RETRY_SECONDS, LONGEST_WAIT = 2.0, 30.0
-PATIENCE_ALONE = 120.0
-NICENESS = 10
-"""The feeder yields to the training: torch's threads wait for each other, so one that is held up holds up all."""
+LONGEST_WAIT = 30.0
+"""Seconds that it waits for another process that sends the same run."""
 PARAMS_A_BATCH, METRICS_A_BATCH, TAGS_A_BATCH, LONGEST_PARAM = 100, 1000, 100, 6000
-STORE_SECONDS = 600.0
-"""What the making of a store never takes."""
-ARTIFACT_SECONDS = "600"
-"""What a store may take to answer for one file."""
 
 
 def deliver(folder: RunFolder, uri: str | None = None) -> Delivery:
-    """Deliver what MLflow has not got yet; what goes wrong is in the result, never raised.
+    """Send MLflow what it has not got yet; what goes wrong is in the result, never raised.
 
     Args:
         folder: The run's.
         uri: Where its file says it is to go; it stays where it is already.
     """
-    os.environ.update({key: os.environ.get(key, value) for key, value in HTTP.items()})
+    os.environ.update(client_environment())
     try:
-        _Delivery(folder, uri).deliver()
+        Sender(folder, uri).send()
     except Timeout:
         return replace(delivery(folder), error="another process is delivering this run")
     except Exception as error:
-        _remember_failure(folder, error)
+        remember_failure(folder, error)
     return delivery(folder)
 
 
-def _remember_failure(folder: RunFolder, error: Exception) -> None:
-    expected = isinstance(error, FtrunError)
-    with folder.log.open("a", encoding="utf-8") as log:
-        log.write(f"{error}\n" if expected else redacted(traceback.format_exc()))
-    with contextlib.suppress(Timeout), delivery_lock(folder, timeout=1.0):
-        write_state(folder, error=str(error) if expected else f"{type(error).__name__}: {error}")
+class Sender:
+    """Sends one run to MLflow, over one connection.
 
-
-class _Delivery:
-    """One connection to MLflow, for one run."""
+    Args:
+        folder: The run's.
+        uri: Where its file says it is to go; it stays where it is already.
+    """
 
     def __init__(self, folder: RunFolder, uri: str | None = None) -> None:
-        self.folder = folder
-        self.uri = uri
-        self.state = read_state(folder)
-        self._client: MlflowClient | None = None
+        self._folder = folder
+        self._uri = uri
+        self._state = read_state(folder)
         self._target: str | None = None
+        self._client: MlflowClient | None = None
 
-    def deliver(self) -> None:
-        """Send every whole record that is not sent yet, remembering each batch.
-
-        Raises:
-            filelock.Timeout: If another process delivers the same run, such as the feeder that a killed process left.
-        """
-        with delivery_lock(self.folder, timeout=LONGEST_WAIT):
-            before, self.state = self.state, read_state(self.folder)
-            if self.state.get("uri") != before.get("uri"):  # another process has delivered meanwhile, elsewhere
-                self._client = self._target = None
-            self._deliver()
-
-    def _deliver(self) -> None:
-        batch: list[tuple[Record, int]] = []
-        points = 0
-        for record, offset in read_journal(self.folder.journal, delivered_offset(self.folder, self.state)):
-            batch.append((record, offset))
-            points += len(record.get("values", ()))
-            if record["type"] != "metrics" or points > METRICS_A_BATCH // 2:
-                self._send(batch)
-                batch, points = [], 0
-        if batch:
-            self._send(batch)
-
-    def _send(self, batch: list[tuple[Record, int]]) -> None:
-        _sync_to_disk(self.folder.journal)  # what MLflow has, the journal must not lose
-        self._metrics([record for record, _ in batch if record["type"] == "metrics"])
-        for record, _ in batch:
-            if record["type"] != "metrics":
-                self._send_record(record)
-        self._remember(delivered=batch[-1][1], error=None)
-
-    def _remember(self, **changes: Any) -> None:
-        self.state.update(changes)
-        write_state(self.folder, **changes)
-
-    def open(self) -> None:
+    def prepare(self) -> None:
         """Import and open what sending needs while there is nothing to send, but nothing that opening would make: a run
         may fail before there is anything to track. What cannot be opened now is told when there is.
         """
         with contextlib.suppress(Exception):
             self._remember_target()
-            file = _sqlite_file(self.target)
-            if self.target.startswith("http") or (file and file.stat().st_size):
+            if is_made(self.target):
                 self.client.search_experiments(max_results=1)
+
+    def send(self) -> None:
+        """Send every whole record that is not sent yet, remembering each batch.
+
+        Raises:
+            filelock.Timeout: If another process sends the same run, such as the feeder that a killed process left.
+            MissingCredentialsError: If the store's are not on record, and the environment does not have them.
+            Exception: Whatever the store says.
+        """
+        with tracking_lock(self._folder, timeout=LONGEST_WAIT):
+            before, self._state = self._state, read_state(self._folder)
+            if self._state.uri != before.uri:  # another process has sent it meanwhile, elsewhere
+                self._client = self._target = None
+            self._send_rest()
+
+    def _send_rest(self) -> None:
+        reached = delivered_offset(self._folder, self._state)
+        batch: list[Entry] = []
+        points = 0
+        for entry, end in read_journal(self._folder.journal, reached):
+            reached = end
+            batch.append(entry)
+            match entry.record:
+                case MetricsRecord(_, values) if (points := points + len(values)) <= METRICS_A_BATCH // 2:
+                    continue
+            self._send_batch(batch, reached)
+            batch, points = [], 0
+        if batch:
+            self._send_batch(batch, reached)
+
+    def _send_batch(self, batch: list[Entry], end: int) -> None:
+        """Send records, all of metrics but the last, which ends at a byte offset of the journal."""
+        _sync_to_disk(self._folder.journal)  # what MLflow has, the journal must not lose
+        self._metrics(batch)
+        self._record(batch[-1])
+        self._remember(delivered=end, error=None)
+
+    def _remember(self, **changes: Any) -> None:
+        self._state = replace(self._state, **changes)
+        write_state(self._folder, self._state)
 
     def _remember_target(self) -> None:
         """Where the run goes, before MLflow is asked: so it goes there, too, when gone on with in another folder."""
-        with delivery_lock(self.folder, timeout=LONGEST_WAIT):
-            self.state = read_state(self.folder)
-            if "uri" not in self.state:
+        with tracking_lock(self._folder, timeout=LONGEST_WAIT):
+            self._state = read_state(self._folder)
+            if self._state.uri is None:
                 self._remember(uri=redacted_uri(self.target), working_folder=str(Path.cwd()))
 
     @property
-    def client(self) -> MlflowClient:
-        if self._client is None:
-            with _first_opening(self.target), self._in_working_folder():
-                self._client = _opened(self.target)
-        return self._client
-
-    def _in_working_folder(self) -> contextlib.AbstractContextManager[None]:
-        """MLflow puts the artifacts of a new SQLite store's experiments below the working folder."""
-        folder = Path(self.state.get("working_folder", "."))
-        return contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext()
-
-    @property
     def target(self) -> str:
-        """The URI that it delivers to, chosen once."""
+        """The URI that it sends to, chosen once."""
         if self._target is None:
-            self._target = self._choose()
+            self._target = target_uri(self._state, self._uri, uri_around()) or default_uri()
         return self._target
 
-    def _choose(self) -> str:
-        os.environ.update(TELEMETRY_OFF)
-        import mlflow
-
-        around = absolute_store(os.environ.get("MLFLOW_TRACKING_URI", ""))
-        return target_uri(self.state, self.uri, around) or mlflow.get_tracking_uri()
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client, opened once."""
+        if self._client is None:
+            self._client = open_store(self.target, Path(self._state.working_folder or "."))
+        return self._client
 
     @property
     def run_id(self) -> str:
-        return str(self.state["run_id"])
+        """MLflow's id of the run; there must be one."""
+        assert self._state.run_id is not None
+        return self._state.run_id
 
-    def _send_record(self, record: Record) -> None:
-        if record["type"] != "run" and "run_id" not in self.state:
+    def _record(self, entry: Entry) -> None:
+        if self._state.run_id is None and not isinstance(entry.record, RunRecord):
             return  # of an attempt that ended before there was anything to track
-        match record["type"]:
-            case "run":
-                self._run(record)
-            case "resumed":
-                self._resumed(record)
-            case "tags":
-                self._tags(record)
-            case "dataset":
-                self._dataset(record)
-            case "artifact":
-                self._artifact(record)
-            case "end":
-                self._end(record)
-            case _:  # such as a checkpoint: for ftrun alone
+        match entry.record:
+            case RunRecord() as begun:
+                self._run(begun, entry.time)
+            case ResumedRecord(tags=tags):
+                self._resumed(tags)
+            case TagsRecord(tags):
+                self._tags(tags)
+            case DatasetRecord() as dataset:
+                self._dataset(dataset)
+            case ArtifactRecord(path):
+                self._artifact(path)
+            case EndRecord(status):
+                self._end(status, entry.time)
+            case _:  # metrics are sent already, and all else, such as a checkpoint, is for ftrun alone
                 pass
 
-    def _run(self, record: Record) -> None:
-        if "run_id" not in self.state:
+    def _run(self, begun: RunRecord, time: int) -> None:
+        if self._state.run_id is None:
             self._remember(uri=redacted_uri(self.target))
-            experiment_id = self._experiment(record["experiment_name"])
+            experiment_id = self._experiment(begun.experiment_name)
             run_ids = self._found(experiment_id)
-            run_id = run_ids[0] if run_ids else self._create(experiment_id, record["time"])
+            run_id = run_ids[0] if run_ids else self._create(experiment_id, time)
             self._remember(run_id=run_id, experiment_id=experiment_id)
-        self._params(record["params"])
-        self._tags(record)
+        self._params(begun.params)
+        self._tags(begun.tags)
 
-    def _resumed(self, record: Record) -> None:
+    def _resumed(self, tags: Mapping[str, str]) -> None:
         self.client.update_run(self.run_id, "RUNNING")
         if ERROR_TAG in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, ERROR_TAG)
-        self._tags(record)
+        self._tags(tags)
 
     def _found(self, experiment_id: str) -> list[str]:
-        found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self.folder.name}'")
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self._folder.name}'")
         return [run.info.run_id for run in found]
 
     def _create(self, experiment_id: str, start_time: int) -> str:
-        name = self.folder.name
+        name = self._folder.name
         return str(self.client.create_run(experiment_id, start_time, {RUN_TAG: name}, name).info.run_id)
 
     def _delete_twins(self) -> None:
         """A creation that was answered too late, and so was asked for again, has made two runs."""
-        for run_id in self._found(self.state["experiment_id"]):
+        assert self._state.experiment_id is not None
+        for run_id in self._found(self._state.experiment_id):
             if run_id != self.run_id:
                 self.client.delete_run(run_id)
 
@@ -249,121 +232,52 @@ class _Delivery:
         for part in _parts(entities, PARAMS_A_BATCH):
             self.client.log_batch(self.run_id, params=part)
 
-    def _tags(self, record: Record) -> None:
+    def _tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for part in _parts([RunTag(key, value) for key, value in record["tags"].items()], TAGS_A_BATCH):
+        for part in _parts([RunTag(key, value) for key, value in tags.items()], TAGS_A_BATCH):
             self.client.log_batch(self.run_id, tags=part)
 
-    def _metrics(self, records: list[Record]) -> None:
+    def _metrics(self, batch: list[Entry]) -> None:
         from mlflow.entities import Metric
 
         points = [
-            Metric(key, float(value), record["time"], record["step"])
-            for record in records
-            for key, value in record["values"].items()
+            Metric(key, value, entry.time, entry.record.step)
+            for entry in batch
+            if isinstance(entry.record, MetricsRecord)
+            for key, value in entry.record.values.items()
         ]
         for part in _parts(points, METRICS_A_BATCH):
             self.client.log_batch(self.run_id, metrics=part)
 
-    def _dataset(self, record: Record) -> None:
+    def _dataset(self, record: DatasetRecord) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
-            name=record["name"],
-            digest=record["digest"][:36],  # MLflow's column is that long
+            name=record.name,
+            digest=record.digest[:36],  # MLflow's column is that long
             source_type="ftrun",
-            source=json.dumps({"source": record["source"], "revision": record["digest"]}),
-            schema=json.dumps({"columns": record["columns"]}),
-            profile=json.dumps({"num_rows": record["rows"], "split": record["split"]}),
+            source=json.dumps({"source": record.source, "revision": record.digest}),
+            schema=json.dumps({"columns": record.columns}),
+            profile=json.dumps({"num_rows": record.rows, "split": record.split}),
         )
-        context = InputTag("mlflow.data.context", record["context"])
+        context = InputTag("mlflow.data.context", record.context)
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
 
-    def _artifact(self, record: Record) -> None:
-        path = self.folder.path / record["path"]
-        self._remember(doing=record["path"])
-        with _artifact_patience():
-            if path.is_dir():
-                self.client.log_artifacts(self.run_id, str(path), record["path"])
+    def _artifact(self, path: str) -> None:
+        local = self._folder.path / path
+        self._remember(doing=path)
+        with artifact_patience():
+            if local.is_dir():
+                self.client.log_artifacts(self.run_id, str(local), path)
             else:
-                parent = Path(record["path"]).parent.as_posix()
-                self.client.log_artifact(self.run_id, str(path), None if parent == "." else parent)
+                parent = Path(path).parent.as_posix()
+                self.client.log_artifact(self.run_id, str(local), None if parent == "." else parent)
         self._remember(doing=None)
 
-    def _end(self, record: Record) -> None:
-        self.client.set_terminated(self.run_id, record["status"], record["time"])
+    def _end(self, status: Status, time: int) -> None:
+        self.client.set_terminated(self.run_id, status, time)
         self._delete_twins()
-
-
-@contextlib.contextmanager
-def _artifact_patience() -> Iterator[None]:
-    """The client reads its timeout from the environment at every call; a file may take longer than a few numbers."""
-    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-    before = os.environ.get(name)
-    if before == HTTP[name]:
-        os.environ[name] = ARTIFACT_SECONDS
-    try:
-        yield
-    finally:
-        if before is not None:
-            os.environ[name] = before
-
-
-@contextlib.contextmanager
-def _first_opening(uri: str) -> Iterator[None]:
-    """Two processes that open a new store at once break it, and one that dies while its tables are made leaves one that
-    nobody can open: the first to come makes them all, aside.
-    """
-    if uri.startswith("http"):
-        yield
-        return
-    file = _sqlite_file(uri)
-    store = str(file.resolve()) if file else redacted_uri(uri)
-    name = f"ftrun-{os.getuid()}-{hashlib.sha256(store.encode()).hexdigest()[:16]}.lock"
-    with FileLock(Path(tempfile.gettempdir()) / name):
-        if file and not file.exists():
-            _make_sqlite_store(file, uri)
-        yield
-
-
-def _make_sqlite_store(path: Path, uri: str) -> None:
-    """Make a SQLite store; it has its name from when it is whole, unless somebody else was faster."""
-    from sqlalchemy.engine import make_url
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name}.new-"
-    for left in path.parent.glob(f"{prefix}*"):
-        if time.time() - left.stat().st_mtime > STORE_SECONDS:  # by one that died
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent, ignore_cleanup_errors=True) as aside:
-        made = Path(aside) / path.name
-        _opened(make_url(uri).set(database=str(made)).render_as_string(hide_password=False))
-        try:
-            os.link(made, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            if not path.exists():
-                made.rename(path)
-
-
-def _sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store, there or not; None for any other store."""
-    if not uri.startswith("sqlite"):
-        return None
-    from sqlalchemy.engine import make_url
-
-    database = make_url(uri).database or ":memory:"
-    return None if database.startswith((":", "file:")) else Path(database)
-
-
-def _opened(uri: str) -> MlflowClient:
-    import mlflow
-
-    client = mlflow.MlflowClient(tracking_uri=uri)
-    client.search_experiments(max_results=1)
-    return client
 
 
 def _sync_to_disk(path: Path) -> None:
@@ -373,39 +287,3 @@ def _sync_to_disk(path: Path) -> None:
 
 def _parts(entities: list[Any], size: int) -> Iterable[list[Any]]:
     return (entities[start : start + size] for start in range(0, len(entities), size))
-
-
-def _follow(folder: RunFolder) -> None:
-    """Feed MLflow until the run has ended, or the process that runs it is gone, and everything is delivered."""
-    import select
-
-    os.nice(NICENESS)
-    connection = _Delivery(folder)
-    connection.open()  # while the run imports and opens its own
-    wait, retry = POLL_SECONDS, RETRY_SECONDS
-    deadline: float | None = None
-    while folder.journal.exists() and (deadline is None or time.monotonic() < deadline):
-        if deadline is not None:
-            time.sleep(wait)
-        elif select.select([sys.stdin], [], [], wait)[0]:  # end of file: the run's process let go, or is gone
-            deadline = time.monotonic() + PATIENCE_ALONE
-            mark_if_killed(folder, patience=1.0)
-        try:
-            connection.deliver()
-            wait, retry = POLL_SECONDS, RETRY_SECONDS
-            if deadline is not None:
-                return
-        except Exception as error:
-            if not folder.journal.exists():  # the run folder was removed
-                return
-            _remember_failure(folder, error)
-            if deadline is not None and isinstance(error, MissingCredentialsError):
-                return  # which no waiting brings
-            connection = _Delivery(folder)
-            wait, retry = retry, min(retry * 2, LONGEST_WAIT)
-
-
-if __name__ == "__main__":
-    sys.stdout = sys.stderr = output = RedactedStream(sys.stderr)
-    atexit.register(output.finish)
-    _follow(RunFolder(Path(sys.argv[1])))
