@@ -21,11 +21,13 @@ import ftrun
 import pytest
 from filelock import FileLock
 from ftrun.errors import ExperimentError, RunError
-from ftrun.execution.resumption import RunFinishedError, plan_resumption
+from ftrun.execution.resumption import Resumption, RunFinishedError, plan_resumption
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.runs.checkpoints import damage_of
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import read_history
 from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -348,6 +350,76 @@ def test_other_packages_threads_and_processors_are_refused(tiny: Path, tag: str,
     assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
 
 
+MACHINE = {
+    "ftrun.device": "cpu",
+    "ftrun.precision": "float32",
+    "ftrun.processor": "Abacus",
+    "ftrun.threads": "2",
+    "ftrun.version.torch": "2.9",
+    "ftrun.version.mlflow": "3.1",
+    "ftrun.host": "here",
+}
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"ftrun.device": "cuda:0"}, ["device: the run was begun with cpu, and now it is cuda:0"]),
+        ({"ftrun.precision": "bfloat16"}, ["precision: the run was begun with float32, and now it is bfloat16"]),
+        ({"ftrun.version.abacus": "1.0"}, ["abacus: the run was begun with nothing, and now it is 1.0"]),
+        ({"ftrun.version.torch": None}, ["torch: the run was begun with 2.9, and now it is nothing"]),
+        ({"ftrun.version.mlflow": "4.0", "ftrun.host": "there", "mlflow.user": "another"}, []),
+    ],
+)
+def test_what_the_numbers_depend_on_is_compared_and_nothing_else(
+    workdir: Path, now: Mapping[str, str | None], told: list[str]
+) -> None:
+    folder = RunFolder.create(workdir / "runs", "begun")
+    folder.journal.write_text(json.dumps({"type": "run", "time": 1, "tags": MACHINE}) + "\n")
+    tags = {key: value for key, value in {**MACHINE, **now}.items() if value is not None}
+    resumption = Resumption(folder, read_history(folder), allow_changes=True)
+    resumption.compare_environment(tags)
+    assert [str(change) for change in resumption.changes] == told
+    resumption = Resumption(folder, read_history(folder))
+    if told:
+        with pytest.raises(ExperimentError, match="--allow-changes"):
+            resumption.compare_environment(tags)
+    else:
+        resumption.compare_environment(tags)
+
+
+def test_a_device_said_in_another_way_is_no_change_and_a_new_setting_is_one(tiny: Path) -> None:
+    folder = died_after(run(tiny, {"training.max_steps": 2}).run_folder, 1, "device")
+    _, resumption = plan_resumption(folder.name, load_catalogue(), {"training.device": "auto"})
+    assert resumption.changes == []
+    with pytest.raises(ExperimentError, match="data_seed: the run was begun with nothing, and now it is 7"):
+        plan_resumption(folder.name, load_catalogue(), {"training.data_seed": 7})
+
+
+def test_a_file_is_compared_with_the_profile_that_the_run_was_begun_with(tiny: Path) -> None:
+    tiny.write_text(tiny.read_text() + "[profile.short.training]\nmax_steps = 2\n")
+    undisturbed = ftrun.run(tiny, profile="short", overrides=SAVING, progress=False)
+    folder = died_after(undisturbed.run_folder, 1, "profiled")
+    plan, resumption = plan_resumption("tiny.toml", load_catalogue(), SAVING)
+    assert (resumption.folder.path, resumption.changes) == (folder, [])
+    assert plan.training.max_steps == 2
+
+
+def test_what_was_the_best_does_not_count_once_something_else_is(tiny: Path) -> None:
+    looking = {"training.max_steps": 2, "training.eval_strategy": "steps", "training.eval_steps": 1}
+    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "f1"}
+    folder = died_after(run(tiny, {**looking, **best}).run_folder, 1, "best")
+    for changed, counts in (
+        ({"training.greater_is_better": False}, False),
+        ({"training.metric_for_best_model": "loss"}, False),
+        ({"training.load_best_model_at_end": False}, False),
+        ({"training.learning_rate": 1e-4}, True),
+    ):
+        plan, resumption = plan_resumption(folder.name, load_catalogue(), changed, allow_changes=True)
+        resumption.look_again(plan)
+        assert resumption.checkpoint and resumption.best_counts == counts
+
+
 def test_other_data_are_refused(tiny: Path) -> None:
     rows = [{"text": "word " * (1 + i % 5), "label": i % 2} for i in range(30)]
     data = Path("rows.json")
@@ -359,6 +431,11 @@ def test_other_data_are_refused(tiny: Path) -> None:
     result = ftrun.resume(folder, progress=False)
     assert result.status == "FAILED" and result.error
     assert "the data's split train for training: the run was begun with" in result.error
+    data.write_text("\n".join(map(json.dumps, [*rows[:-1], {**rows[-1], "label": 0}])))
+    result = ftrun.resume(folder, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert result.error.count("30 rows, and now it is ") == 2 and result.error.count("30 rows") == 4
+    data.write_text("\n".join(map(json.dumps, rows[:-1])))
     assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
     records = [record for record in journal_of(folder) if record["type"] == "dataset"]
     assert [record["rows"] for record in records] == [30, 30, 29, 29]

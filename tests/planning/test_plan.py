@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ftrun.errors import ExperimentError
-from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.catalogue import Catalogue, Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import Plan, make_plan
 
@@ -61,6 +62,7 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
         ("training.fp16", True, "Write bf16 = true"),
         ("training.warmup_ratio", 0.1, "Write warmup_steps = 0.1"),
         ("training.metric_for_best_model", "eval_f_1", "Did you mean f1"),
+        ("training.metric_for_best_model", "eval/f_1", "Did you mean f1"),
         ("training.early_stopping_patience", 0, "greater than 0"),
         ("training.eval_steps", 2.5, "whole number of steps"),
         ("training.lr_scheduler_type", "cosine_with_min_lr", "needs lr_scheduler_kwargs"),
@@ -176,3 +178,43 @@ def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> Non
     with pytest.raises(ExperimentError, match='there is no split "c"'):
         best_by(TrainingSettings(metric_for_best_model="c/f1"), directions, ["a", "b"])
     assert best_by(TrainingSettings(), directions, ["a"]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "able", "asked", "told"),
+    [
+        (
+            "backend",
+            {"precisions": frozenset({"float32"})},
+            {"training.bf16": True},
+            {"training.bf16": 'the backend "loop" cannot train in bfloat16 | None'},
+        ),
+        (
+            "backend",
+            {"devices": frozenset({"cpu"})},
+            {"training.device": "cuda"},
+            {"training.device": 'the backend "loop" cannot train on "cuda" | It can on: cpu.'},
+        ),
+        (
+            "model",
+            {"kinds": frozenset({"regression"})},
+            {},
+            {
+                "model.use": 'the model "sequence-classification-from-config" does not take the data set\'s kind of task, '
+                "classification | None"
+            },
+        ),
+    ],
+)
+def test_what_a_part_cannot_do_is_told(
+    catalogue: Catalogue, tiny: Path, monkeypatch: pytest.MonkeyPatch, kind: str, able: Any, asked: Any, told: Any
+) -> None:
+    find = catalogue.find
+
+    def narrower(of: Any, use: str, place: str) -> Offer:
+        offer = find(of, use, place)
+        component = dataclasses.replace(offer.component, **able) if of == kind else offer.component
+        return dataclasses.replace(offer, component=component)
+
+    monkeypatch.setattr(catalogue, "find", narrower)
+    assert problems(catalogue, tiny, asked) == told

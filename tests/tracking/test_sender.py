@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ftrun
 import pytest
@@ -172,3 +176,131 @@ def test_a_run_whose_experiment_cannot_be_read_goes_nowhere_and_the_others_are_s
     assert done.returncode == 1 and f"{torn.run} cannot be delivered" in done.stderr
     assert f"{sound.run}: all of it is in MLflow" in done.stdout
     assert not (torn.run_folder / "mlflow.json").exists()
+
+
+def written(workdir: Path, *records: Mapping[str, Any], **run: Any) -> RunFolder:
+    """The folder of a run of which these records are told after that of its beginning, a second after another."""
+    folder = RunFolder.create(workdir / "runs", "late")
+    begun = {"type": "run", "experiment_name": "late", "params": {}, "tags": {"ftrun.run": folder.name}, **run}
+    tell(folder, begun, *records)
+    return folder
+
+
+def tell(folder: RunFolder, *records: Mapping[str, Any]) -> None:
+    with folder.journal.open("a") as journal:
+        for record in records:
+            journal.write(json.dumps({"time": (len(journal_of(folder.path)) + 1) * 1000, **record}) + "\n")
+            journal.flush()
+
+
+def run_in(store: Path, folder: RunFolder) -> Any:
+    """The run in MLflow, once all of it is delivered."""
+    import mlflow
+
+    done = deliver(folder, f"sqlite:///{store}")
+    assert (done.pending, done.error) == (0, None)
+    return mlflow.MlflowClient(f"sqlite:///{store}").get_run(done.run_id)
+
+
+def point(step: int) -> dict[str, Any]:
+    return {"type": "metrics", "step": step, "values": {"train/loss": 1 / step}}
+
+
+def test_a_run_that_is_delivered_late_began_and_ended_when_it_did(workdir: Path, store: Path) -> None:
+    run = run_in(store, written(workdir, point(1), {"type": "end", "status": "FINISHED"}))
+    assert (run.info.start_time, run.info.end_time) == (1000, 3000)
+
+
+def test_a_run_that_goes_on_is_running_in_mlflow_until_it_ends_again(workdir: Path, store: Path) -> None:
+    error = {"type": "tags", "tags": {"ftrun.error": "interrupted"}}
+    folder = written(workdir, point(1), error, {"type": "end", "status": "KILLED"})
+    assert run_in(store, folder).info.status == "KILLED"
+    tell(folder, {"type": "resumed", "tags": {}}, point(2))
+    run = run_in(store, folder)
+    assert run.info.status == "RUNNING" and "ftrun.error" not in run.data.tags
+    tell(folder, {"type": "end", "status": "FINISHED"})
+    assert run_in(store, folder).info.status == "FINISHED"
+
+
+def test_many_and_long_settings_are_delivered_too(workdir: Path, store: Path) -> None:
+    params = {f"dataset.option_{number}": str(number) for number in range(250)}
+    run = run_in(store, written(workdir, params={**params, "dataset.text": "x" * 7000}))
+    assert run.data.params == {**params, "dataset.text": "x" * 6000}
+
+
+def test_what_mlflow_is_told_is_on_disk_in_the_journal_before(
+    workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    folder = written(workdir)
+    run_in(store, folder)
+    told: list[str] = []
+    fsync, log_batch = os.fsync, mlflow.MlflowClient.log_batch
+
+    def synced(descriptor: int) -> None:
+        told.append("journal" if os.path.samestat(os.fstat(descriptor), folder.journal.stat()) else "other")
+        fsync(descriptor)
+
+    def logged(*arguments: Any, **named: Any) -> None:
+        told.append("MLflow")
+        log_batch(*arguments, **named)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", logged)
+    for step in (1, 2):
+        told.clear()
+        tell(folder, point(step))
+        run_in(store, folder)
+        assert told[:2] == ["journal", "MLflow"]
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(None, "600"), ("5", "5")])
+def test_a_file_may_take_longer_than_numbers_unless_a_time_is_set(
+    workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, waits: str
+) -> None:
+    import mlflow
+
+    name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+    if asked:
+        monkeypatch.setenv(name, asked)
+    folder = written(workdir, {"type": "artifact", "path": "experiment.toml"})
+    folder.experiment.write_text("seed = 1")
+    seen: list[tuple[str | None, str | None]] = []
+    monkeypatch.setattr(
+        mlflow.MlflowClient,
+        "log_artifact",
+        lambda *_: seen.append((os.environ.get(name), delivery(folder).doing)),
+    )
+    run_in(store, folder)
+    assert seen == [(waits, "experiment.toml")]
+    assert os.environ[name] == (asked or "20") and delivery(folder).doing is None
+
+
+def test_the_journal_is_sent_again_if_what_was_sent_is_no_whole_records(workdir: Path, store: Path) -> None:
+    folder = written(workdir, point(1), point(2))
+    run_in(store, folder)
+    state = json.loads(folder.tracking_state.read_text())
+    folder.tracking_state.write_text(json.dumps({**state, "delivered": state["delivered"] - 3}))
+    assert delivery(folder).pending == 3
+    run_in(store, folder)
+
+
+def test_a_run_stays_in_the_store_where_it_is(workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(workdir, point(1))
+    run = run_in(store, folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workdir / 'other.db'}")
+    tell(folder, {"type": "end", "status": "FINISHED"})
+    assert deliver(folder).pending == 0 and not (workdir / "other.db").exists()
+    assert run_in(store, folder).info.run_id == run.info.run_id
+    assert run_in(store, folder).info.status == "FINISHED"
+
+
+def test_artifacts_go_below_the_folder_that_the_run_was_begun_in(workdir: Path, store: Path) -> None:
+    folder = written(workdir, {"type": "artifact", "path": "experiment.toml"})
+    folder.experiment.write_text("seed = 1")
+    folder.tracking_state.write_text(json.dumps({"uri": f"sqlite:///{store}", "working_folder": str(workdir)}))
+    (workdir / "elsewhere").mkdir()
+    with contextlib.chdir(workdir / "elsewhere"):
+        run_in(store, folder)
+    assert list(workdir.glob("mlruns/**/experiment.toml")) and not list(workdir.glob("elsewhere/*"))

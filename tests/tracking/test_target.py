@@ -11,6 +11,7 @@ import ftrun
 import pytest
 from ftrun.cli.sync import command as sync_command
 from ftrun.runs.folder import RunFolder
+from ftrun.tracking.sender import deliver
 from ftrun.tracking.state import State, write_state
 from ftrun.tracking.target import MissingCredentialsError, missing_credentials, target_uri
 from helpers import TRACKED, died_after
@@ -91,3 +92,24 @@ def test_a_resume_by_name_says_that_it_needs_credentials(
         assert (told + ways in shown) == (name == "without"), shown
         assert ("is not told" in shown) == (name == "without") and "hunter2" not in shown
         assert "hunter2" not in (folder / "log.txt").read_text()
+
+
+def test_credentials_are_asked_for_unless_the_environment_has_them(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder.create(workdir / "runs", "late")
+    record = {"type": "run", "time": 1, "experiment_name": "late", "params": {}, "tags": {}}
+    folder.journal.write_text(json.dumps(record) + "\n")
+    known = State(uri="http://***@127.0.0.1:9")
+    write_state(folder, known)
+    for around in ("", "http://***@127.0.0.1:9"):  # the latter is copied from what is shown
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", around)
+        told = deliver(folder).error or ""
+        assert told.startswith("what *** stands for in http://***@127.0.0.1:9 is not on record")
+        assert "http://127.0.0.1:9 with MLFLOW_TRACKING_USERNAME" in told and told == missing_credentials(folder, None)
+    whole = "http://me:hunter2@127.0.0.1:9"
+    assert target_uri(known, None, whole) == whole
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "me")
+            assert target_uri(known, None, "") == "http://127.0.0.1:9" and missing_credentials(folder, None) is None

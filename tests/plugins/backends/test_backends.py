@@ -443,3 +443,116 @@ def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> No
     for name in set(TrainingSettings.model_fields) - OWN_KEYS - steered - loaders - adam:
         assert getattr(arguments, name) == getattr(training, name), name
     assert (arguments.seed, arguments.data_seed) == (3, 4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_that_is_stopped_right_after_a_checkpoint_needs_no_other(
+    tiny: Path, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftrun.execution.reporter import RunReporter
+
+    monkeypatch.setattr(RunReporter, "stop_requested", property(lambda reporter: reporter.steps >= 3))
+    saving = {"training.save_strategy": "steps", "training.save_steps": 3, "backend.use": backend}
+    result = ftrun.run(tiny, overrides=saving, progress=False)
+    assert (result.status, result.error) == ("KILLED", "stopped on request after step 3, with a checkpoint")
+    assert [path.name for path in (result.run_folder / "checkpoints").iterdir()] == ["checkpoint-3"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loss_that_is_not_finite_at_the_last_step_fails_the_run_too(tiny: Path, backend: str) -> None:
+    exploding = {"training.learning_rate": 1e30, "training.max_steps": 2, "training.eval_strategy": "no"}
+    result = ftrun.run(tiny, overrides={**exploding, "backend.use": backend}, progress=False)
+    assert result.status == "FAILED" and result.error and "step 2" in result.error
+    assert not (result.run_folder / "model").exists()
+
+
+BEST = {
+    "training.eval_strategy": "steps",
+    "training.eval_steps": 2,
+    "training.num_train_epochs": 1.4,
+    "training.load_best_model_at_end": True,
+    "training.metric_for_best_model": "loss",
+}
+
+
+def test_the_state_in_a_checkpoint_names_the_best_one_and_the_epochs_as_transformers_does(tiny: Path) -> None:
+    from transformers import TrainerState
+
+    checkpoints = run(tiny, BEST).run_folder / "checkpoints"
+    for checkpoint in checkpoints.iterdir():
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        assert state.best_model_checkpoint == str(checkpoints / f"checkpoint-{state.best_global_step}")
+        assert state.num_train_epochs == 2
+
+
+def test_the_metrics_and_predictions_of_a_run_are_those_of_its_model(tiny: Path) -> None:
+    result = run(tiny, BEST)
+    points = points_of(result.run_folder)
+    losses = {step: value for (key, step), value in points.items() if key == "eval/loss"}
+    best = min(losses, key=lambda step: losses[step])
+    assert best == 2 < result.steps and result.metrics["eval/loss"] == losses[best]
+
+
+def test_a_best_model_that_was_damaged_meanwhile_is_not_taken(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ftrun.training.fitting as fitting
+
+    evaluate = fitting.Fitting.evaluate
+
+    def damaging(one: Any, step: int, *rest: Any) -> Any:
+        for weights in one.job.run_folder.glob("checkpoints/checkpoint-2/model.safetensors"):
+            weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+        return evaluate(one, step, *rest)
+
+    monkeypatch.setattr(fitting.Fitting, "evaluate", damaging)
+    result = ftrun.run(tiny, overrides=BEST, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "checkpoint-2 is needed, and is not whole: model.safetensors was altered" in result.error
+
+
+def test_every_generator_goes_on_from_a_checkpoint_where_it_was(workdir: Path) -> None:
+    import random
+
+    import numpy as np
+    import torch
+    from ftrun.training.state import RANDOM, load_random_states, random_states
+
+    def drawn() -> list[float]:
+        """Of each generator something, of normal ones an odd number: they come in pairs, and the second is kept."""
+        normal = [random.gauss(0, 1), float(np.random.randn()), float(torch.randn(1))]
+        return [*normal, random.random(), float(np.random.rand()), float(torch.rand(1))]
+
+    drawn()
+    torch.save(random_states(), workdir / RANDOM)
+    told = drawn()
+    drawn()
+    load_random_states(workdir)
+    assert drawn() == told
+
+
+def test_optimizer_settings_are_those_of_now_and_moments_those_of_the_checkpoint(workdir: Path) -> None:
+    import torch
+    from ftrun.settings import TrainingSettings
+    from ftrun.training.optimization import build_optimizer, build_scheduler
+    from ftrun.training.state import OPTIMIZER, SCHEDULER, load_optimizer
+
+    def made(**training: Any) -> tuple[Any, Any]:
+        model = torch.nn.Linear(2, 2)
+        settings = TrainingSettings(**training)
+        optimizer = build_optimizer(model, settings)
+        scheduler = build_scheduler(optimizer, settings, 10)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        return optimizer, scheduler
+
+    before = made(learning_rate=0.1, weight_decay=0.0)
+    for _ in range(2):
+        before[0].step()
+        before[1].step()
+    torch.save(before[0].state_dict(), workdir / OPTIMIZER)
+    torch.save(before[1].state_dict(), workdir / SCHEDULER)
+    now = made(learning_rate=0.5, weight_decay=0.3, adam_beta1=0.8)
+    load_optimizer(workdir, *now)
+    group = now[0].param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (pytest.approx(0.4), 0.3, (0.8, 0.999))
+    moments, saved = ([state["exp_avg"] for state in optimizer.state.values()] for optimizer, _ in (now, before))
+    assert len(moments) == 2 and all(map(torch.equal, moments, saved))
