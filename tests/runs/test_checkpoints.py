@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftrun.errors import RunError
@@ -159,3 +160,24 @@ def test_the_best_one_counts_for_the_checkpoints_after_it_was_asked_for_alone(wo
         "checkpoint-5 is whole, but the best one before it, checkpoint-2, is not: it has no manifest.json"
     ]
     assert newest_whole(workdir)[0] == Checkpoint(5, workdir / "checkpoint-5")
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        *({"files": {"weights": 1}}, {"files": {"weights": {"sha256": "0"}}}, {"files": [1]}, {"files": None}),
+        *({"step": "two"}, {"step": None}, {"best_step": "two"}, {"best_step": [1]}),
+    ],
+    ids=str,
+)
+def test_a_manifest_that_was_altered_is_told_and_the_checkpoint_before_it_used(workdir: Path, altered: Any) -> None:
+    checkpoints = Checkpoints(workdir / "checkpoints", None, lambda checkpoint: None)
+    for step in (1, 2):
+        with checkpoints.writing(step) as folder:
+            (folder / "weights").write_text(str(step))
+    checkpoints.close()
+    manifest = checkpoints.folder_of(2) / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **altered}))
+    newest, skipped = newest_whole(workdir / "checkpoints", best_after=0)
+    assert newest and newest.step == 1
+    assert skipped == ["checkpoint-2 is not whole: its manifest.json cannot be read"]

@@ -171,42 +171,66 @@ def newest_whole(folder: Path, best_after: float = math.inf) -> tuple[Checkpoint
         elif best and (damage := damage_of(best)):
             skipped.append(f"{path.name} is whole, but the best one before it, {best.name}, is not: {damage}")
         else:
-            return Checkpoint(_step(path), path, _manifest(path).get("holds")), skipped
+            return Checkpoint(_step(path), path, _Manifest.read(path).holds), skipped
     return None, skipped
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        step: The optimizer steps before it.
+        best_step: Those before the best one of its time; None if there was none.
+        holds: What its files hold, as its backend names it.
+        files: Size in bytes and checksum of each file by name.
+    """
+
+    step: int
+    best_step: int | None
+    holds: str | None
+    files: dict[str, tuple[int, str]]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Manifest:
+        """That of a checkpoint.
+
+        Raises:
+            OSError: If it cannot be read.
+            ValueError, KeyError, TypeError, AttributeError: If it is none.
+        """
+        facts: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = {name: (int(file["size"]), str(file["sha256"])) for name, file in facts["files"].items()}
+        best = facts["best_step"]
+        return cls(int(facts["step"]), None if best is None else int(best), facts.get("holds"), files)
 
 
 def _best_of(folder: Path) -> Path | None:
     """The best checkpoint of the time of a whole one, if that is another."""
-    best_step = _manifest(folder)["best_step"]
+    best_step = _Manifest.read(folder).best_step
     return None if best_step in (None, _step(folder)) else folder.with_name(f"{PREFIX}{best_step}")
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return manifest
 
 
 def damage_of(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, by its manifest; None if they are as they were written."""
     try:
-        manifest = _manifest(folder)
-        files, step = dict(manifest["files"]), manifest["step"]
+        manifest = _Manifest.read(folder)
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"its {MANIFEST} cannot be read"
-    if step != _step(folder):
-        return f"its {MANIFEST} is that of step {step}"
-    problems = (_damage_of_file(folder / name, facts) for name, facts in files.items())
+    if manifest.step != _step(folder):
+        return f"its {MANIFEST} is that of step {manifest.step}"
+    problems = (_damage_of_file(folder / name, *facts) for name, facts in manifest.files.items())
     return next((problem for problem in problems if problem), None)
 
 
-def _damage_of_file(file: Path, facts: dict[str, Any]) -> str | None:
+def _damage_of_file(file: Path, size: int, sha256: str) -> str | None:
     try:
-        size = file.stat().st_size
-        if size != facts["size"]:
-            return f"{file.name} has {size:,} bytes of {facts['size']:,}"
-        return None if _checksum(file) == facts["sha256"] else f"{file.name} was altered"
+        found = file.stat().st_size
+        if found != size:
+            return f"{file.name} has {found:,} bytes of {size:,}"
+        return None if _checksum(file) == sha256 else f"{file.name} was altered"
     except FileNotFoundError:
         return f"{file.name} is missing"
     except OSError as error:
