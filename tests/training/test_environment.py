@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError, RunError
-from ftrun_plugins.backends import environment
+from ftrun.training import environment
 from helpers import BACKENDS, died_after, points_of, weights_of
 
 DISAGREEING = {

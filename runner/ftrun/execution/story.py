@@ -21,6 +21,7 @@ from ftrun.contracts import (
 )
 from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.class_weights import class_weights
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.preparation import build_model, evaluators_of, open_data
@@ -200,6 +201,7 @@ class _Execution:
         plan, watcher = self.plan, self.watcher
         encoding = Encoding(splits, built, plan.model.offer.provider, cache, watcher.encoding, watcher.notice)
         return Job(
+            class_weights=class_weights(plan.training, splits, built),
             model=built.model,
             tokenizer=built.tokenizer,
             train=encoding.encode(splits.train_split, splits.train),
