@@ -114,6 +114,24 @@ def test_steps_that_are_none_are_told(steps: float, told: str) -> None:
     assert told in refused(save_steps=steps)["training.save_steps"]
 
 
+@pytest.mark.parametrize("weights", [[1, 2.5], [0.1], "balanced", None])
+def test_weights_of_classes_are_taken(weights: Any) -> None:
+    told, problems = validate(TrainingSettings, {"class_weights": weights})
+    assert told and told.class_weights == weights and not problems
+
+
+@pytest.mark.parametrize("weights", [[], [1, 0], [-1], [True, 1], ["1"], [1e999], [float("nan")], "even", 2, {"a": 1}])
+def test_what_is_no_list_of_weights_is_told_in_one_sentence(weights: Any) -> None:
+    told = refused(class_weights=weights)
+    assert list(told) == ["training.class_weights"]
+    assert 'must be "balanced" or a list of positive numbers, one for each class, not' in told["training.class_weights"]
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.1])
+def test_smoothing_is_a_share(smoothing: float) -> None:
+    assert "must be" in refused(label_smoothing_factor=smoothing)["training.label_smoothing_factor"]
+
+
 def test_what_transformers_fills_in_is_filled_in() -> None:
     from transformers import TrainingArguments
 

@@ -184,6 +184,10 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
 class TrainingSettings(Settings):
     """The `[training]` table: names and defaults of `transformers.TrainingArguments`, but for `OWN_KEYS`."""
 
@@ -198,6 +202,14 @@ class TrainingSettings(Settings):
     )
     warmup_steps: NonNegativeFloat = Field(
         0.0, description='Steps of linear warm-up; below 1, a fraction of all steps. None with "constant".'
+    )
+    label_smoothing_factor: NonNegativeFloat = Field(
+        0.0, le=1, description="Share of every label that is spread over all classes."
+    )
+    class_weights: list[PositiveFloat] | Literal["balanced"] | None = Field(
+        None,
+        description='How much a row of each class counts in the loss, in the order of the task\'s classes; "balanced": '
+        "the less the more rows of the class there are to train on. All alike by default.",
     )
     optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
         "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
@@ -260,6 +272,18 @@ class TrainingSettings(Settings):
             return {**values, "eval_steps": 500}
         return values
 
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _one_for_each_class(cls, value: Any) -> Any:
+        """One sentence, where a union would have one for each of its parts."""
+        if (
+            value is None
+            or value == "balanced"
+            or (isinstance(value, list) and value and all(map(_is_positive, value)))
+        ):
+            return value
+        raise ValueError(f'must be "balanced" or a list of positive numbers, one for each class, not {shown(value)}')
+
     @field_validator("lr_scheduler_type", "optim", mode="before")
     @classmethod
     def _say_why_not(cls, value: Any) -> Any:
@@ -290,7 +314,9 @@ class TrainingSettings(Settings):
         return 'save_strategy = "best"' if self.save_strategy == "best" else None
 
 
-OWN_KEYS = frozenset({"device", "early_stopping_patience", "early_stopping_threshold", "preprocessing_num_workers"})
+OWN_KEYS = frozenset(
+    {"class_weights", "device", "early_stopping_patience", "early_stopping_threshold", "preprocessing_num_workers"}
+)
 """Keys of `[training]` that are ours; all others are `TrainingArguments`' by name, type and default."""
 
 OTHER_SPELLINGS = {
@@ -318,5 +344,7 @@ OTHER_SPELLINGS = {
     "patience": "early_stopping_patience",
     "early_stopping": "early_stopping_patience",
     "best_metric": "metric_for_best_model",
+    "label_smoothing": "label_smoothing_factor",
+    "class_weight": "class_weights",
 }
 """What people write for a key of `[training]` elsewhere, and the key that is meant; see `training_arguments`, too."""

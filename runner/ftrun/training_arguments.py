@@ -89,7 +89,6 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "AdamW is the only optimizer so far",
             "Its settings: learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon.",
         ),
-        *_each("label_smoothing_factor", "the loss is the model's own; smoothing labels is not there yet"),
         *_each("neftune_noise_alpha", "noise on embeddings is not there yet"),
         *_each(
             "activation_checkpointing activation_checkpointing_kwargs gradient_checkpointing "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ftrun import hookimpl
 from ftrun.contracts import Backend, BackendSession
 from ftrun.settings import Settings, TrainingSettings
-from ftrun.training.environment import disagreements
+from ftrun.training import CHECKPOINT_FORMAT, disagreements
 
 PRECISIONS = frozenset({"float32", "bfloat16"})
 DEVICES = frozenset({"cpu", "cuda", "mps"})
@@ -40,6 +40,7 @@ def ftrun_backends() -> Sequence[Backend]:
             precisions=PRECISIONS,
             devices=DEVICES,
             check_environment=disagreements,
+            checkpoint_format=CHECKPOINT_FORMAT,
             build=_build_trainer,
         ),
         Backend(
@@ -48,6 +49,7 @@ def ftrun_backends() -> Sequence[Backend]:
             precisions=PRECISIONS,
             devices=DEVICES,
             check_environment=disagreements,
+            checkpoint_format=CHECKPOINT_FORMAT,
             build=_build_loop,
         ),
         Backend(
@@ -56,6 +58,7 @@ def ftrun_backends() -> Sequence[Backend]:
             precisions=PRECISIONS,
             devices=DEVICES,
             check_environment=disagreements,
+            checkpoint_format=CHECKPOINT_FORMAT,
             build=_build_accelerate,
         ),
     ]

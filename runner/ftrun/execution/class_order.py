@@ -39,6 +39,12 @@ class ClassOrder:
             labels[predictions.labels == output] = class_id
         return replace(predictions, logits=predictions.logits[:, self._outputs], labels=labels)
 
+    def in_output_order(self, by_class: Sequence[float]) -> list[float]:
+        """Numbers that are one for each of the task's classes, in the order of the model's outputs."""
+        if self._outputs is None:
+            return list(by_class)
+        return [by_class[self._outputs.index(output)] for output in range(len(self._outputs))]
+
     def evaluator(self, evaluator: Evaluator) -> Evaluator:
         """An evaluator that gets predictions in the order of the task's classes."""
         return lambda predictions: evaluator(self.in_task_order(predictions))

@@ -9,6 +9,7 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import check_model, check_splits
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.class_weights import class_weights
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.watcher import Watcher
@@ -88,4 +89,5 @@ def make_job(
         best_by=best,
         resume_from=beginning.checkpoint_folder,
         resume_best=beginning.best_counts,
+        class_weights=class_weights(plan.training, splits, built),
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ftrun.contracts import Collate, Job, Rows
+from ftrun.contracts import Collate, EncodedRows, Job
 from ftrun.training.workers import loader_options
 
 Batch = Mapping[str, torch.Tensor]
+"""What the collate function makes of some rows, by the names that the model takes: `labels` among them where the rows
+have any. The first dimension of `labels`, or without them of its first tensor, is that of the rows."""
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -66,9 +68,13 @@ class EpochBatches(Sampler[list[int]]):
 
 
 def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
-    """Batches to train on; what is drawn from torch's global generator, `batches` draws."""
+    """Batches to train on; what is drawn from torch's global generator, `batches` draws.
+
+    Raises:
+        ExperimentError: If `dataloader_num_workers` asks for processes that cannot be sent the rows.
+    """
     return DataLoader(
-        job.train,
+        cast("Dataset[Any]", job.train),
         batch_sampler=batches,
         collate_fn=job.collate,
         generator=torch.Generator(),
@@ -76,9 +82,10 @@ def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
     )
 
 
-def evaluation_loader(rows: Rows, batch_size: int, collate: Collate) -> DataLoader[Any]:
+def evaluation_loader(rows: EncodedRows, batch_size: int, collate: Collate) -> DataLoader[Any]:
     """Batches to evaluate on, in order. A generator of its own: else looking would change the training after it."""
-    return DataLoader(rows, batch_size=batch_size, collate_fn=collate, generator=torch.Generator())
+    dataset = cast("Dataset[Any]", rows)
+    return DataLoader(dataset, batch_size=batch_size, collate_fn=collate, generator=torch.Generator())
 
 
 def groups(loader: DataLoader[Any], size: int, epochs: range) -> Iterator[list[Batch]]:
@@ -97,9 +104,9 @@ def groups(loader: DataLoader[Any], size: int, epochs: range) -> Iterator[list[B
             yield group
 
 
-def rows_in(group: Sequence[Batch]) -> int:
-    """Rows of all batches of a group."""
-    return sum(len(batch["labels"]) for batch in group)
+def rows_in(batch: Batch) -> int:
+    """Rows of a batch."""
+    return len(batch["labels"] if "labels" in batch else next(iter(batch.values())))
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:

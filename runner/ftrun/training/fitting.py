@@ -1,9 +1,10 @@
-"""What the three loops share between optimizer steps: reporting, evaluating, saving, resuming, and the end."""
+"""What stands between two optimizer steps, whoever takes them: reporting, evaluating, saving, stopping, resuming."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from transformers import TrainerState
 from ftrun.contracts import EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport
 from ftrun.errors import ExperimentError, Problem
 from ftrun.training.batches import Batch, EpochBatches, groups, training_loader
-from ftrun.training.evaluation import Forward, metrics_of, predict
-from ftrun.training.optimization import Horizon
+from ftrun.training.evaluation import metrics_of, predict
+from ftrun.training.objective import Objective
+from ftrun.training.optimization import Horizon, learning_rate_of
 from ftrun.training.selection import Selection
 from ftrun.training.state import (
     load_optimizer,
@@ -25,40 +27,47 @@ from ftrun.training.state import (
     save_model,
     write_checkpoint,
 )
+from ftrun.training.step import Forward, Step
 
 
 class Fitting:
-    """One job on its way, whoever drives the loop.
+    """One job on its way.
 
-    Where the job resumes from a checkpoint, the model has its weights once this is made; `restore` does the rest.
+    `steps` gives the steps that are to be taken, and does all that is due after each; `finish` is the end. Who cannot
+    leave the loop to `steps` calls what it is made of: `begin`, then for each step `begin_step` and `end_step`, and
+    what `evaluation_due`, `checkpoint_due` and `stops` say.
+
+    Where the job resumes from a checkpoint, the model has its weights once this is made.
 
     Args:
         job: What to train.
         reporter: Whom to tell.
 
+    Raises:
+        ExperimentError: If the rows make no batch.
+
     Attributes:
-        batches: The order of the rows; loader: the batches to train on.
+        loader: The batches to train on.
         horizon: How far to go, and what is due on the way.
         selection: The best evaluation so far.
-        first_step: The steps that are behind already: 0, or those of the checkpoint.
+        step: The steps that are taken.
     """
 
     def __init__(self, job: Job, reporter: Reporter) -> None:
         self.job = job
         self.reporter = reporter
-        self.batches = EpochBatches(
-            len(job.train),
-            job.training.per_device_train_batch_size,
-            job.data_seed,
-            job.training.dataloader_drop_last,
+        training = job.training
+        self._batches = EpochBatches(
+            len(job.train), training.per_device_train_batch_size, job.data_seed, training.dataloader_drop_last
         )
-        self.loader = training_loader(job, self.batches)
-        if not len(self.batches):
+        if not len(self._batches):
             message = f"the {len(job.train)} rows to train on make no whole batch, and others are left out"
             raise ExperimentError(Problem(message, "training.dataloader_drop_last"))
-        self.horizon = Horizon(self.batches.rows_per_epoch, job.training)
-        self.selection = Selection(job.best_by, job.training)
-        self.first_step = 0
+        self.loader = training_loader(job, self._batches)
+        self.horizon = Horizon(self._batches.rows_per_epoch, training)
+        self.selection = Selection(job.best_by, training)
+        self.step = 0
+        self._objective = Objective(job)
         self._evaluated_at: int | None = None
         self._saved_at: int | None = None
         self._metrics: dict[str, float] = {}
@@ -68,112 +77,161 @@ class Fitting:
             state = load_state(job.resume_from)
             if job.resume_best:
                 self.selection.read(state)
-            self.first_step = self._saved_at = state.global_step
+            self.step = self._saved_at = state.global_step
 
-    def restore(self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
-        """Where the job resumes: put optimizer and schedule where they were."""
+    def steps(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scheduler: LRScheduler,
+        forward: Forward,
+        loader: DataLoader[Any] | None = None,
+    ) -> Iterator[Step]:
+        """The steps that are still to be taken, one at a time.
+
+        Whoever gets one takes it: gradients of its batches' losses, `grad_norm`, `optimizer.step`, `scheduler.step`,
+        `optimizer.zero_grad`. What is due then is done as the next one is asked for.
+
+        Args:
+            optimizer, scheduler: Put where the checkpoint has them, where the job resumes.
+            forward: What the model says of a batch, in training and in evaluation.
+            loader: The fitting's own, perhaps wrapped; that by default.
+        """
+        self.begin(optimizer, scheduler, forward)
+        self.job.model.train()
+        for batches in self._groups(loader or self.loader):
+            step = self.begin_step(batches)
+            yield step
+            self.end_step(step)
+            if self.evaluation_due:
+                self.evaluate()
+            if self.checkpoint_due:
+                self.save()
+            if self.stops:
+                return
+
+    def begin(self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler, forward: Forward) -> None:
+        """Take what does the steps, put it where the checkpoint has it where the job resumes, and report the start."""
+        self._optimizer, self._scheduler, self._forward = optimizer, scheduler, forward
         if self.job.resume_from:
             load_optimizer(self.job.resume_from, optimizer, scheduler)
+        self.reporter.training_started(self.horizon.total_steps, self.step + 1)
 
     def restore_random_states(self) -> None:
         """Where the job resumes: put the generators where they were; the last thing before the first batch."""
         if self.job.resume_from:
             load_random_states(self.job.resume_from)
 
-    def groups(self, loader: DataLoader[Any]) -> Iterator[list[Batch]]:
-        """The batches of each step that is still to be taken; `loader` is the fitting's own, perhaps wrapped."""
-        if self.is_over(self.first_step):
-            return
-        self.restore_random_states()
-        self.batches.first_batch = self.horizon.batch_after(self.first_step)
-        yield from groups(
-            loader, self.job.training.gradient_accumulation_steps, self.horizon.epochs_after(self.first_step)
+    def begin_step(self, batches: Sequence[Batch]) -> Step:
+        """The step after those that are taken, of these batches."""
+        return Step(self.step + 1, batches, learning_rate_of(self._scheduler), self._objective, self._forward)
+
+    def end_step(self, step: Step) -> None:
+        """Report a step that was taken."""
+        self.step = step.number
+        self.reporter.stepped(
+            StepReport(
+                step.number,
+                self.horizon.epoch_after(step.number),
+                step.total_loss,
+                step.learning_rate,
+                step.grad_norm.detach(),
+                step.rows,
+            )
         )
 
-    def is_over(self, step: int) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Whether all steps are taken, or patience has run out."""
-        return step >= self.horizon.total_steps or self.selection.is_over
+        return self.step >= self.horizon.total_steps or self.selection.is_over
 
-    def stops_after(self, step: int) -> bool:
-        """Whether no step follows this one."""
-        return self.is_over(step) or self.reporter.stop_requested
+    @property
+    def stops(self) -> bool:
+        """Whether no step follows now: it is over, or somebody asked to stop."""
+        return self.is_over or self.reporter.stop_requested
 
-    def stepped(
-        self, step: int, losses: list[torch.Tensor], learning_rate: float, grad_norm: torch.Tensor, examples: int
-    ) -> None:
-        """Report one optimizer step; `losses` are those of its batches, each weighted by its share of the rows."""
-        loss = sum(losses[1:], start=losses[0])
-        epoch = self.horizon.epoch_after(step)
-        self.reporter.stepped(StepReport(step, epoch, loss, learning_rate, grad_norm.detach(), examples))
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether to evaluate now."""
+        return self.horizon.evaluates_by_strategy(self.step)
 
-    def evaluate(self, step: int, forward: Forward) -> dict[str, float]:
-        """Evaluate all splits after a step, and report."""
-        self._predict(forward)
-        self.selection.judge(step, self._metrics)
-        self._evaluated_at = step
-        self.reporter.evaluated(EvaluationReport(step, self.horizon.epoch_after(step), self._metrics))
-        return self._metrics
-
-    def saves_after(self, step: int) -> bool:
-        """Whether a checkpoint is due, as the strategy has it or because the step was the best."""
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether to save now, as the strategy has it or because the evaluation was the best; asked after that."""
         training = self.job.training
         keeps_best = training.load_best_model_at_end or training.save_strategy == "best"
-        is_best = self.selection.step == step and self._evaluated_at == step
-        return self.horizon.saves_after(step) or (keeps_best and is_best)
+        is_best = self.selection.step == self.step == self._evaluated_at
+        return self.horizon.saves_by_strategy(self.step) or (keeps_best and is_best)
 
-    def save(self, step: int, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
-        """Write a checkpoint after a step, once all that was reported before it is known to be sound."""
-        with self.reporter.checkpoint(step, self.selection.step) as folder:
-            write_checkpoint(self.job, folder, self._state(step), optimizer, scheduler)
-        self._saved_at = step
+    def evaluate(self) -> dict[str, float]:
+        """Evaluate all splits and report; the numbers by MLflow's key."""
+        self._predict()
+        self.selection.judge(self.step, self._metrics)
+        self._evaluated_at = self.step
+        self.reporter.evaluated(EvaluationReport(self.step, self.horizon.epoch_after(self.step), self._metrics))
+        return self._metrics
 
-    def finish(
-        self, step: int, forward: Forward, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
-    ) -> FitResult:
+    def save(self) -> None:
+        """Write a checkpoint, once all that was reported is known to be sound."""
+        with self.reporter.checkpoint(self.step, self.selection.step) as folder:
+            write_checkpoint(self.job, folder, self._state(), self._optimizer, self._scheduler)
+        self._saved_at = self.step
+
+    def finish(self) -> FitResult:
         """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model."""
-        epoch = self.horizon.epoch_after(step)
-        if not self.is_over(step):
-            if self._saved_at != step:
-                self.save(step, optimizer, scheduler)
+        epoch = self.horizon.epoch_after(self.step)
+        if not self.is_over:
+            if self._saved_at != self.step:
+                self.save()
             self.reporter.settle()
-            return FitResult(step, epoch, completed=False, metrics=self._metrics)
+            return FitResult(self.step, epoch, completed=False, metrics=self._metrics)
         self.reporter.settle()
-        if self._evaluated_at != step:
-            self.evaluate(step, forward)
-        model_step = self._take_best(step, forward)
+        if self._evaluated_at != self.step:
+            self.evaluate()
+        model_step = self._take_best()
         folder = self.job.run_folder / "model"
         save_model(self.job, folder)
-        stopped_early = step < self.horizon.total_steps
-        return FitResult(step, epoch, True, self._metrics, self._predictions, folder, model_step, stopped_early)
+        stopped_early = self.step < self.horizon.total_steps
+        return FitResult(self.step, epoch, True, self._metrics, self._predictions, folder, model_step, stopped_early)
 
-    def _take_best(self, step: int, forward: Forward) -> int:
+    def _groups(self, loader: DataLoader[Any]) -> Iterator[list[Batch]]:
+        if self.is_over:
+            return
+        self.restore_random_states()
+        self._batches.first_batch = self.horizon.batch_after(self.step)
+        size = self.job.training.gradient_accumulation_steps
+        yield from groups(loader, size, self.horizon.epochs_after(self.step))
+
+    def _take_best(self) -> int:
         """With `load_best_model_at_end`, let the model be that of the best evaluation."""
         best = self.selection.step
-        if not self.job.training.load_best_model_at_end or best is None or best == step:
-            return step
+        if not self.job.training.load_best_model_at_end or best is None or best == self.step:
+            return self.step
         load_weights(self.job.model, self.reporter.whole_checkpoint(best))
-        self._predict(forward)
+        self._predict()
         return best
 
-    def _predict(self, forward: Forward) -> None:
-        self._predictions = {split: predict(self.job, split, forward, self.reporter) for split in self.job.evaluation}
+    def _predict(self) -> None:
+        self._predictions = {
+            split: predict(self.job, rows, self._forward, partial(self.reporter.evaluating, split))
+            for split, rows in self.job.evaluation.items()
+        }
         self._metrics = metrics_of(self._predictions, self.job.evaluators)
 
-    def _state(self, step: int) -> TrainerState:
+    def _state(self) -> TrainerState:
         state = TrainerState(
-            epoch=self.horizon.epoch_after(step),
-            global_step=step,
+            epoch=self.horizon.epoch_after(self.step),
+            global_step=self.step,
             max_steps=self.horizon.total_steps,
             num_train_epochs=math.ceil(self.job.training.num_train_epochs),
             train_batch_size=self.job.training.per_device_train_batch_size,
         )
-        self.selection.write(state, self._best_checkpoint(step))
+        self.selection.write(state, self._best_checkpoint())
         return state
 
-    def _best_checkpoint(self, step: int) -> str | None:
+    def _best_checkpoint(self) -> str | None:
         """The folder of the best evaluation's checkpoint, if there is one or is about to be."""
         best = self.selection.step
         if best is None:
             return None
         folder = self.reporter.checkpoint_folder(best)
-        return str(folder) if best == step or folder.is_dir() else None
+        return str(folder) if best == self.step or folder.is_dir() else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
-from transformers import PreTrainedModel, get_scheduler
+from transformers import get_scheduler
 from transformers.trainer_pt_utils import get_parameter_names
 
+from ftrun.contracts import TrainableModel
 from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import TrainingSettings, steps_of
 
@@ -60,12 +62,14 @@ class Horizon:
         whole, steps = divmod(step, self.steps_per_epoch)
         return whole + steps * self.rows_per_step / self.rows_per_epoch
 
-    def evaluates_after(self, step: int) -> bool:
-        """Whether an evaluation is due; by steps or epochs also at the end, as in Trainer."""
+    def evaluates_by_strategy(self, step: int) -> bool:
+        """Whether `eval_strategy` asks for an evaluation then; by steps or epochs also at the end, as in Trainer."""
         return self._due(step, self.training.eval_strategy, self.training.eval_steps)
 
-    def saves_after(self, step: int) -> bool:
-        """Whether a checkpoint is due; by steps or epochs also at the end, as in Trainer."""
+    def saves_by_strategy(self, step: int) -> bool:
+        """Whether `save_strategy` asks for a checkpoint then; by steps or epochs also at the end, as in Trainer. With
+        "best" it is the evaluation that asks.
+        """
         return self._due(step, self.training.save_strategy, self.training.save_steps)
 
     def _due(self, step: int, strategy: str, steps: float | None) -> bool:
@@ -75,17 +79,24 @@ class Horizon:
         return step % every == 0 or step == self.total_steps
 
 
-def build_optimizer(model: PreTrainedModel, training: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW as Trainer sets it up: weight decay by its own rule, which leaves out biases (relative ones, too) and
-    norms, by their type or by their name.
+def decay_groups(model: TrainableModel | torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """An optimizer's two groups of a module's parameters that are trained: those that decay, and the others.
+
+    It is the rule of `Trainer.create_optimizer`: biases (relative ones, too) and norms do not decay, told by their type
+    or by their name.
     """
     decaying = set(get_parameter_names(model, [torch.nn.LayerNorm], WITHOUT_DECAY))  # type: ignore[no-untyped-call]
     trained = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for name, p in trained if name in decaying], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained if name not in decaying], "weight_decay": 0.0},
+    ]
+
+
+def build_optimizer(model: TrainableModel | torch.nn.Module, training: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW as Trainer sets it up, with `decay_groups`."""
     return torch.optim.AdamW(
-        [
-            {"params": [p for name, p in trained if name in decaying], "weight_decay": training.weight_decay},
-            {"params": [p for name, p in trained if name not in decaying], "weight_decay": 0.0},
-        ],
+        decay_groups(model, training.weight_decay),
         lr=training.learning_rate,
         betas=(training.adam_beta1, training.adam_beta2),
         eps=training.adam_epsilon,

@@ -15,11 +15,14 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
-from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.contracts import EncodedRows, FitResult, Job, ModelOutput, Predictions, Reporter, TrainableModel
 from ftrun.errors import ExperimentError
 from ftrun.settings import TrainingSettings
+from ftrun.training.batches import Batch, to_device
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
+from ftrun.training.evaluation import predict
 from ftrun.training.state import random_states, restore_random_states
+from ftrun.training.step import Forward
 from ftrun.training.workers import child_signal_restored
 
 TALKATIVE = ("transformers", "datasets", "huggingface_hub", "accelerate", "evaluate")
@@ -27,10 +30,16 @@ TALKATIVE = ("transformers", "datasets", "huggingface_hub", "accelerate", "evalu
 
 
 class TorchSession(ABC):
-    """Base of the backends here: device, seeding, and the state of the process.
+    """A backend's session but for `fit`: device, precision, seeding, predicting, and the state of the process.
+
+    Args:
+        training: Of the settings `device`, `bf16` and `full_determinism`.
 
     Raises:
         ExperimentError: If the environment asks for another device than the best one, where the file leaves it open.
+
+    Attributes:
+        device: Where to train.
     """
 
     def __init__(self, training: TrainingSettings) -> None:
@@ -75,6 +84,19 @@ class TorchSession(ABC):
     @abstractmethod
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
         """Train, as `ftrun.contracts.BackendSession` says."""
+
+    def predict(self, job: Job, rows: EncodedRows) -> Predictions:
+        """What the model says of rows, as an evaluation of them would have it, to the last bit on a CPU."""
+        return predict(job, rows, self.forward(job.model.to(self.device)))
+
+    def forward(self, model: TrainableModel) -> Forward:
+        """Puts a batch on the device and through a model that is there, in the precision of the settings."""
+
+        def forward(batch: Batch) -> ModelOutput:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.bf16):
+                return model(**to_device(batch, self.device))
+
+        return forward
 
 
 def _best_device() -> str:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch.optim.lr_scheduler import LRScheduler
-from transformers import TrainerState
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from transformers import PreTrainedModel, TrainerState
 
-from ftrun.contracts import Job
+from ftrun.contracts import Job, TrainableModel
 
 OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
+WEIGHTS = "state_dict.pt"
+"""The weights of a model that is no `transformers.PreTrainedModel`, which nobody else knows how to read back."""
 
 
 def write_checkpoint(
@@ -24,8 +26,9 @@ def write_checkpoint(
 ) -> None:
     """Write everything that the next step depends on.
 
-    The folder opens with `from_pretrained`; beside the model stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and
-    `trainer_state.json`, all of which open with `weights_only=True`.
+    The folder holds what `save_pretrained` writes, and so opens with `from_pretrained` where the model has that. Beside
+    it stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and, of a model that is no `transformers.PreTrainedModel`,
+    `state_dict.pt`, all of which open with `weights_only=True`; and `trainer_state.json`.
 
     Raises:
         OSError: If it cannot be written.
@@ -35,11 +38,13 @@ def write_checkpoint(
         torch.save(optimizer.state_dict(), folder / OPTIMIZER)
         torch.save(scheduler.state_dict(), folder / SCHEDULER)
         torch.save(random_states(), folder / RANDOM)
+        if not isinstance(job.model, PreTrainedModel):
+            torch.save(job.model.state_dict(), folder / WEIGHTS)
     state.save_to_json(str(folder / STATE))
 
 
 def save_model(job: Job, folder: Path) -> None:
-    """The model as safetensors, with its configuration and tokenizer, for `from_pretrained`.
+    """The model as its `save_pretrained` writes it, and its tokenizer where there is one.
 
     Raises:
         OSError: If it cannot be written.
@@ -64,10 +69,12 @@ def _disk_errors() -> Iterator[None]:
         raise
 
 
-def load_weights(model: Any, folder: Path) -> None:
-    """Put the weights of a saved model into one of the same class, bit for bit."""
-    saved = type(model).from_pretrained(folder)
-    model.load_state_dict(saved.state_dict())
+def load_weights(model: TrainableModel, folder: Path) -> None:
+    """Put the weights of a checkpoint into a model of the same class, bit for bit."""
+    if isinstance(model, PreTrainedModel):
+        model.load_state_dict(type(model).from_pretrained(folder).state_dict())
+    else:
+        model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
 
 
 def load_state(folder: Path) -> TrainerState:
@@ -79,12 +86,21 @@ def load_state(folder: Path) -> TrainerState:
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
     """Put optimizer and schedule where they were. Moments and position come from the checkpoint, all else (learning
     rate, decay, betas) from the settings: the same, unless somebody allowed a change.
+
+    Args:
+        folder: The checkpoint's.
+        optimizer: Any of torch's, of the same class and groups as the one that was saved.
+        scheduler: A `LambdaLR`, as `transformers.get_scheduler` makes; one of another class goes on with the rates that
+            it had.
     """
     settings = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
     saved = torch.load(folder / SCHEDULER, map_location="cpu", weights_only=True)
+    if not isinstance(scheduler, LambdaLR):
+        scheduler.load_state_dict(saved)
+        return
     scheduler.load_state_dict({**saved, "base_lrs": scheduler.base_lrs})
-    factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]  # type: ignore[attr-defined]
+    factors = [factor(scheduler.last_epoch) for factor in scheduler.lr_lambdas]
     for group, values, base, factor in zip(optimizer.param_groups, settings, scheduler.base_lrs, factors, strict=True):
         group.update({**values, "lr": base * factor})
     scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]

@@ -368,7 +368,7 @@ def test_what_is_due_by_steps_is_what_transformers_does_then(eval_steps: float |
     for step in range(1, 11):
         state.global_step = step
         control = DefaultFlowCallback().on_step_end(arguments, state, TrainerControl())
-        assert (horizon.evaluates_after(step), horizon.saves_after(step)) == (
+        assert (horizon.evaluates_by_strategy(step), horizon.saves_by_strategy(step)) == (
             control.should_evaluate,
             control.should_save,
         )

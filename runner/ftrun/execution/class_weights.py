@@ -1,0 +1,78 @@
+"""How much a row of each class counts in the loss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+from ftrun.contracts import BuiltModel, Splits, Task
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.class_order import ClassOrder
+from ftrun.settings import TrainingSettings
+
+NO_CLASS = -100
+"""The label of a place in a row that has none."""
+
+
+def class_weights(training: TrainingSettings, splits: Splits, built: BuiltModel) -> Sequence[float] | None:
+    """`Job.class_weights`: those that `[training] class_weights` asks for, in the order of the model's outputs.
+
+    Raises:
+        ExperimentError: If the task is none that they, or `label_smoothing_factor`, mean anything for, has another
+            number of classes, or has a class without a row, which cannot be balanced.
+    """
+    problems = objective_problems(training, splits.task)
+    if problems:
+        raise ExperimentError(*problems)
+    asked = training.class_weights
+    if asked is None:
+        return None
+    weights = weights_by_class(
+        asked, splits.task, splits.train[splits.task.label_column] if asked == "balanced" else ()
+    )
+    return ClassOrder(built, splits.task).in_output_order(weights)
+
+
+def objective_problems(training: TrainingSettings, task: Task) -> Sequence[Problem]:
+    """What is wrong with the settings of the loss for a task, told by its kind and its classes alone."""
+    kinds = {"regression": "numbers", "multi_label": "any number of classes"}
+    weights = training.class_weights
+    asked = {"label_smoothing_factor": training.label_smoothing_factor, "class_weights": weights}
+    if task.kind in kinds:
+        message = f"it is for a task with one class for a label, and here a label is {kinds[task.kind]}"
+        return [Problem(message, f"training.{key}", "Leave it out.") for key, value in asked.items() if value]
+    names = task.class_names or ()
+    if isinstance(weights, list) and len(weights) != len(names):
+        message = f"there are {len(weights)} weights for {len(names)} classes"
+        return [Problem(message, "training.class_weights", f"The classes in their order: {', '.join(names)}.")]
+    return []
+
+
+def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, labels: Iterable[Any]) -> list[float]:
+    """The weight of each class, in the task's order.
+
+    Balanced, it is `labels / (classes x labels of the class)`, as by scikit-learn's `compute_class_weight`: every class
+    counts alike in sum, and a label 1 on average.
+
+    Args:
+        asked: The setting.
+        task: For its classes.
+        labels: Of the rows to train on: class ids, or lists of them with -100 where there is none.
+
+    Raises:
+        ExperimentError: If a class that is to be balanced has no label.
+    """
+    if asked != "balanced":
+        return asked
+    names = task.class_names or ()
+    counts = Counter(_class_ids(labels))
+    if missing := [name for class_id, name in enumerate(names) if not counts[class_id]]:
+        message = f"no row to train on is of {', '.join(missing)}: what is not there cannot be balanced"
+        raise ExperimentError(Problem(message, "training.class_weights", "Write the weights as a list."))
+    return [counts.total() / (len(names) * counts[class_id]) for class_id in range(len(names))]
+
+
+def _class_ids(labels: Iterable[Any]) -> Iterator[int]:
+    for label in labels:
+        yield from (label,) if isinstance(label, int) else (int(one) for one in label if one != NO_CLASS)

@@ -1,0 +1,39 @@
+"""What a backend offers that leaves what stands between its steps to a `Fitting`. Light."""
+
+from __future__ import annotations
+
+CHECKPOINT_FORMAT = "ftrun.training 1"
+"""What `Fitting` writes, for `Backend.checkpoint_format`. The number goes up when one version can no longer go on from
+what another wrote."""
+
+FITTING_KEYS = frozenset(
+    {
+        "bf16",
+        "class_weights",
+        "data_seed",
+        "dataloader_drop_last",
+        "dataloader_num_workers",
+        "device",
+        "early_stopping_patience",
+        "early_stopping_threshold",
+        "eval_steps",
+        "eval_strategy",
+        "full_determinism",
+        "gradient_accumulation_steps",
+        "greater_is_better",
+        "label_smoothing_factor",
+        "load_best_model_at_end",
+        "max_steps",
+        "metric_for_best_model",
+        "num_train_epochs",
+        "per_device_eval_batch_size",
+        "per_device_train_batch_size",
+        "save_steps",
+        "save_strategy",
+        "save_total_limit",
+    }
+)
+"""The keys of `[training]` that `Fitting` and `TorchSession` obey together, for `Backend.honours`."""
+
+SCHEDULE_KEYS = frozenset({"lr_scheduler_type", "warmup_steps"})
+"""Those that `build_scheduler` obeys; the learning rate is the optimizer's."""
