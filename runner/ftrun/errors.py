@@ -61,3 +61,7 @@ class ExperimentError(FtrunError):
 
 class RunError(FtrunError):
     """A sound experiment could not be run to its end, for a reason outside it (exit status 1)."""
+
+
+class RunFinishedError(RunError):
+    """The run that is to be gone on with is finished."""

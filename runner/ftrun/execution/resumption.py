@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import Splits
-from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat, load_experiment
@@ -33,10 +33,6 @@ MODEL_CLASSES_TAG = "ftrun.model.classes"
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
-
-
-class RunFinishedError(RunError):
-    """The run that is to be gone on with is finished."""
 
 
 @dataclass
