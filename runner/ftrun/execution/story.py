@@ -239,7 +239,7 @@ class _Execution:
         )
 
     def _evaluated(self, report: EvaluationReport) -> None:
-        self.catalogue.observe("ftrun_evaluated", run=self.folder.name, report=report)
+        self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
     def _record_fit(self, splits: Splits, fit: FitResult) -> None:
         if fit.predictions:
