@@ -9,21 +9,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ftrun.contracts import (
-    Backend,
-    BestBy,
-    BuiltModel,
-    Collator,
-    EvaluationReport,
-    FitResult,
-    Job,
-    Splits,
-)
+from ftrun.contracts import BestBy, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
-from ftrun.execution.preparation import build_model, evaluators_of, open_data
+from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.recording import (
     model_tags,
@@ -175,8 +166,7 @@ class _Execution:
     def _train(self) -> FitResult:
         plan, watcher = self.plan, self.watcher
         watcher.working("importing")
-        backend = plan.backend.component(Backend)
-        with backend.build(plan.backend.settings, plan.training) as session, EncodedCache() as cache:
+        with open_session(plan) as session, EncodedCache() as cache:
             tags = run_tags(plan, self.folder, session.environment())
             if self.resumption:
                 self.resumption.compare_environment(tags)
@@ -204,7 +194,7 @@ class _Execution:
             tokenizer=built.tokenizer,
             train=encoding.encode(splits.train_split, splits.train),
             evaluation={name: encoding.encode(name, rows) for name, rows in splits.evaluation.items()},
-            collate=plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer),
+            collate=build_collate(plan, built),
             evaluators=evaluators_of(plan, splits.task, built),
             training=plan.training,
             task=splits.task,
