@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from ftrun.redaction import redacted
 
+__all__ = ["ExperimentError", "FtrunError", "Problem", "RunError", "RunFinishedError", "nearest"]
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -22,14 +22,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
     from ftrun.contracts import Backend, Collator, Dataset, EvaluationReport, Metric, Model
 
-F = TypeVar("F")
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ftrun_backends",
+    "ftrun_collators",
+    "ftrun_datasets",
+    "ftrun_evaluated",
+    "ftrun_metrics",
+    "ftrun_models",
+    "ftrun_run_finished",
+    "ftrun_run_started",
+    "hookimpl",
+]
 
 ENTRY_POINT_GROUP = "ftrun"
 hookspec = pluggy.HookspecMarker("ftrun")

@@ -24,6 +24,22 @@ from ftrun.errors import Problem, nearest
 from ftrun.nesting import Spot, spot_of
 from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SCHEDULES, Refusal
 
+__all__ = [
+    "HubIdOrFolder",
+    "LocalPath",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "Settings",
+    "Steps",
+    "TrainingSettings",
+    "absolute_folder",
+    "absolute_path",
+    "is_folder",
+    "steps_of",
+]
+
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
