@@ -20,8 +20,8 @@ from typing import Any
 import ftrun
 import pytest
 from filelock import FileLock
-from ftrun.errors import ExperimentError, RunError
-from ftrun.execution.resumption import Resumption, RunFinishedError, plan_resumption
+from ftrun.errors import ExperimentError, RunError, RunFinishedError
+from ftrun.execution.resumption import Resumption, plan_resumption
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue

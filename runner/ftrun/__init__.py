@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError, RunFinishedError
 from ftrun.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -12,7 +13,18 @@ if TYPE_CHECKING:
     from ftrun.api import run as run
     from ftrun.runs.results import RunResult as RunResult
 
-__all__ = ["RunResult", "__version__", "hookimpl", "resume", "run"]
+__all__ = [
+    "ExperimentError",
+    "FtrunError",
+    "Problem",
+    "RunError",
+    "RunFinishedError",
+    "RunResult",
+    "__version__",
+    "hookimpl",
+    "resume",
+    "run",
+]
 __version__ = version("ftrun")
 
 

@@ -14,7 +14,7 @@ from ftrun.execution.resumption import plan_resumption
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
-from ftrun.planning.experiment import load_experiment
+from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.plan import make_plan
 from ftrun.runs.folder import RUNS_FOLDER
 from ftrun.runs.results import RunResult
@@ -29,6 +29,7 @@ def run(
     unset: Sequence[str] = (),
     runs_folder: str | os.PathLike[str] = RUNS_FOLDER,
     progress: bool = True,
+    backend: str | None = None,
 ) -> RunResult:
     """Run an experiment file, as the command `ftrun FILE` does.
 
@@ -39,6 +40,7 @@ def run(
         unset: Dotted keys to take out.
         runs_folder: Where run folders are made; `runs` in the working folder by default.
         progress: Whether to show what goes on.
+        backend: The backend to run on; the file's by default. Overrides may not choose another one.
 
     Returns:
         The run as it ended; `status` and `error` tell how, also where it failed.
@@ -50,7 +52,8 @@ def run(
             passed on in the same way, to what the program has it do.
     """
     catalogue = load_catalogue()
-    plan = make_plan(load_experiment(Path(path), profile, overrides, unset), catalogue)
+    chosen = with_backend(overrides or {}, backend)
+    plan = make_plan(load_experiment(Path(path), profile, chosen, unset), catalogue)
     return _in_program(execute(plan, catalogue, _watcher(progress), FreshStart(plan, Path(runs_folder))))
 
 
@@ -66,7 +69,7 @@ def resume(
 
     Args:
         run: Its name, its folder, MLflow's id of it, or an experiment file for its latest unfinished run.
-        backend: The backend to go on with; the run's own by default.
+        backend: The backend to go on with; the run's own by default. Overrides may not choose another one.
         overrides: Values by dotted key, to change what the run was begun with.
         allow_changes: Whether to go on though settings, packages, data or machine have changed.
         runs_folder: Where runs are looked for.
@@ -82,7 +85,7 @@ def resume(
         KeyboardInterrupt: As `run`.
     """
     catalogue = load_catalogue()
-    chosen = {**({"backend.use": backend} if backend else {}), **(overrides or {})}
+    chosen = with_backend(overrides or {}, backend)
     plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes)
     return _in_program(execute(plan, catalogue, _watcher(progress), resumption))
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from ftrun.redaction import redacted
 
+__all__ = ["ExperimentError", "FtrunError", "Problem", "RunError", "RunFinishedError", "nearest"]
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -66,3 +68,7 @@ class ExperimentError(FtrunError):
 
 class RunError(FtrunError):
     """A sound experiment could not be run to its end, for a reason outside it (exit status 1)."""
+
+
+class RunFinishedError(RunError):
+    """The run that is to be gone on with is finished."""

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ftrun.errors import Problem, nearest
+from ftrun.nesting import Spot, spot_of
 from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SCHEDULES, Refusal
+
+__all__ = [
+    "HubIdOrFolder",
+    "LocalPath",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "Settings",
+    "Steps",
+    "TrainingSettings",
+    "absolute_folder",
+    "absolute_path",
+    "is_folder",
+    "steps_of",
+]
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -75,17 +102,36 @@ HubIdOrFolder = Annotated[str, AfterValidator(absolute_folder)]
 """
 
 
+def _take_lists(schema: Any) -> None:
+    """Let tuples and sets be read from lists, which is what TOML has; their entries are as strict as ever."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("tuple", "set", "frozenset"):
+            schema["strict"] = False
+        for inner in schema.values():
+            _take_lists(inner)
+    elif isinstance(schema, list | tuple):
+        for inner in schema:
+            _take_lists(inner)
+
+
 class Settings(BaseModel):
     """Base of every component's settings.
 
     Strict, so that a file means what it says: unknown keys, wrong types (`true` for 1, `"yes"` for `true`), NaN and
-    infinity are errors, and what was validated does not change afterwards. Whole numbers pass for floats.
+    infinity are errors, and what was validated does not change afterwards. Whole numbers pass for floats, and a list of
+    the file for a tuple or a set.
 
     >>> class Kappa(Settings):
     ...     weights: Literal["linear", "quadratic"] | None = None
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        schema = handler(source)
+        _take_lists(schema)
+        return schema
 
 
 S = TypeVar("S", bound=Settings)
@@ -115,36 +161,29 @@ def validate(
     try:
         return model.model_validate(dict(values)), []
     except ValidationError as error:
-        return None, [
-            _problem(detail, model, place, other_spellings or {}, not_taken or {}) for detail in error.errors()
+        faults = [
+            _problem(detail, spot_of(model, detail["loc"], place), other_spellings or {}, not_taken or {})
+            for detail in error.errors()
         ]
+        return None, _joined(faults)
 
 
-def _problem(
-    detail: Any,
-    model: type[Settings],
-    place: str,
-    other_spellings: Mapping[str, str],
-    not_taken: Mapping[str, Refusal],
-) -> Problem:
-    path = [str(part) for part in detail["loc"]]
-    where = place
-    for part in detail["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
+def _problem(detail: Any, spot: Spot, other_spellings: Mapping[str, str], not_taken: Mapping[str, Refusal]) -> Problem:
+    where = spot.place
     value = detail.get("input")
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown(path[-1], where, model, other_spellings, not_taken)
+            return _unknown(detail["loc"][-1], spot, other_spellings, not_taken)
         case "missing":
-            return Problem(
-                "this key is required", where, model.model_fields[path[-1]].description if len(path) == 1 else None
-            )
-        case "value_error":
+            return Problem("this key is required", where, spot.description)
+        case "value_error" | "assertion_error":
             return Problem(str(detail["ctx"]["error"]), where)
         case "finite_number":
             return Problem(f"must be a finite number, not {value}", where)
-        case "dict_type":
+        case "dict_type" | "model_type":
             return Problem(f"must be a table, not {shown(value)}", where)
+        case "list_type" | "tuple_type" | "set_type" | "frozen_set_type":
+            return Problem(f"must be a list, not {shown(value)}", where)
         case "literal_error":
             close = nearest(value, _choices(detail)) if isinstance(value, str) else None
             hint = f'Did you mean "{close}"?' if close else None
@@ -155,21 +194,30 @@ def _problem(
             return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {shown(value)}", where)
 
 
-def _unknown(
-    key: str,
-    where: str,
-    model: type[Settings],
-    other_spellings: Mapping[str, str],
-    not_taken: Mapping[str, Refusal],
-) -> Problem:
+def _joined(problems: Sequence[Problem]) -> list[Problem]:
+    """With what is said of one value in one sentence, where it may be one of several and is none of them."""
+    joined: dict[tuple[str | None, str], Problem] = {}
+    for problem in problems:
+        must, _, given = problem.message.partition(", not ")
+        key = (problem.place, given if must.startswith("must be ") and given else problem.message)
+        before = joined.get(key)
+        if before and before.message != problem.message:
+            message = f"{before.message.partition(', not ')[0]} or {must.removeprefix('must be ')}, not {given}"
+            joined[key] = Problem(message, problem.place, before.hint or problem.hint)
+        else:
+            joined[key] = before or problem
+    return list(joined.values())
+
+
+def _unknown(key: str, spot: Spot, other_spellings: Mapping[str, str], not_taken: Mapping[str, Refusal]) -> Problem:
     if key in not_taken:
-        return Problem(not_taken[key].reason, where, not_taken[key].instead)
-    close = other_spellings.get(key) or nearest(key, [*model.model_fields, *not_taken])
+        return Problem(not_taken[key].reason, spot.place, not_taken[key].instead)
+    close = other_spellings.get(key) or nearest(key, [*spot.keys, *not_taken])
     if close and close in not_taken:
         hint = f"If {close} is meant: {not_taken[close].reason}. {not_taken[close].instead}"
     else:
-        hint = f"Did you mean {close}?" if close else f"The keys here: {', '.join(model.model_fields) or 'none'}."
-    return Problem("there is no such key", where, hint)
+        hint = f"Did you mean {close}?" if close else f"The keys here: {', '.join(spot.keys) or 'none'}."
+    return Problem("there is no such key", spot.place, hint)
 
 
 def _choices(detail: Any) -> list[str]:

@@ -80,6 +80,14 @@ def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftru
         (["sync", "no-such-run"], 'there is no run "no-such-run"'),
         (["resume", "no-such-run", "--set", "nonsense"], "KEY=VALUE"),
         (["resume", "no-such-run"], 'there is no run "no-such-run"'),
+        (
+            ["tiny.toml", "--backend", "loop", "--set", "backend.use=trainer"],
+            'two backends are asked for: "loop", and "trainer"',
+        ),
+        (
+            ["resume", "tiny.toml", "--backend", "loop", "--set", "backend.use=trainer"],
+            "backend.use: two backends are asked",
+        ),
     ],
 )
 def test_mistakes_are_told_in_a_line_with_status_2(

@@ -242,7 +242,7 @@ def checkpoints(*contents: str) -> Callable[[Job, Reporter], FitResult]:
 
 THEIR = "of their-package 3"
 BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
-    "no splits": ({"dataset": lambda s: [1, 2]}, f'the dataset "numbers" {THEIR} opened a list'),
+    "no splits": ({"dataset": lambda s: [1, 2]}, f'the data set "numbers" {THEIR} opened a list'),
     "no task": ({"dataset": lambda s: splits(task="classification")}, "has a str for its task"),
     "classes in a text": ({"dataset": lambda s: splits(task=replace(TASK, class_names="ab"))}, "must have a tuple"),
     "a class twice": ({"dataset": lambda s: splits(task=replace(TASK, class_names=("a", "a")))}, "must be there once"),

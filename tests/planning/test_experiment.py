@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import ftrun
 import pytest
-from ftrun.errors import ExperimentError
-from ftrun.planning.experiment import load_experiment
+from ftrun import ExperimentError
+from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.layers import parse_override
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,31 @@ def test_overrides_by_dotted_key_reach_every_leaf(tmp_path_factory: pytest.TempP
 
     tables = load_experiment(path, overrides=leaves(tree)).tables
     assert {key: value for key, value in tables.items() if key != "name"} == tree
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, {"backend.use": "loop"}),
+        ({"seed": 2}, {"seed": 2, "backend.use": "loop"}),
+        ({"backend.use": "loop"}, {"backend.use": "loop"}),
+        ({"backend": {"use": "loop"}}, {"backend": {"use": "loop"}}),
+        ({"backend": {"x": 1}}, {"backend": {"x": 1}, "backend.use": "loop"}),
+        ({"backend.x": 1}, {"backend.x": 1, "backend.use": "loop"}),
+    ],
+)
+def test_a_backend_is_one_more_value(overrides: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert with_backend(overrides, "loop") == expected
+    assert with_backend(overrides, None) == overrides
+
+
+@pytest.mark.parametrize("overrides", [{"backend.use": "trainer"}, {"backend": {"use": "trainer"}}, {"backend.use": 3}])
+def test_two_backends_are_one_too_many_wherever_they_are_asked_for(tiny: Path, overrides: dict[str, Any]) -> None:
+    for asking in (ftrun.run, ftrun.resume):
+        with pytest.raises(ExperimentError, match=r'backend.use: two backends are asked for: "loop", and '):
+            asking(tiny, backend="loop", overrides=overrides, progress=False)
+
+
+def test_the_backend_that_is_asked_for_is_the_plans(tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match=r'(?s)backend.use: there is no backend named "lop".*Did you mean "loop"'):
+        ftrun.run(tiny, backend="lop", progress=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -136,21 +135,3 @@ def test_averages_are_of_no_use_to_a_regression(tiny: Path, average: str) -> Non
     files = {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}
     wrong = {**metrics({"use": "f1", "average": average}), "dataset": {**files, "kind": "regression"}}
     assert "a metric of classification, and the task is regression" in refused(tiny, wrong)["metrics[0]"]
-
-
-def test_settings_with_a_key_of_the_runners_are_their_plugins_fault() -> None:
-    from importlib.metadata import EntryPoint
-
-    class Named(Settings):
-        name: str = "x"
-
-    import sys
-
-    theirs = part(None, {"a": "max"}, {}).component(Metric)
-    module = types.ModuleType("module_with_a_name")
-    module.ftrun_metrics = ftrun.hookimpl(  # type: ignore[attr-defined]
-        lambda: [Metric(name="theirs", summary="", settings=Named, yields=theirs.yields, build=theirs.build)]
-    )
-    sys.modules[module.__name__] = module
-    (plugin,) = load_catalogue([EntryPoint("theirs", module.__name__, "ftrun")]).plugins
-    assert plugin.failure and 'the settings of "theirs" have name' in plugin.failure

@@ -11,7 +11,7 @@ import click
 
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.planning.catalogue import Catalogue
-from ftrun.planning.experiment import load_experiment
+from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.layers import parse_override
 from ftrun.planning.plan import Plan, make_plan
 
@@ -49,13 +49,15 @@ def load_plan(
     overrides: Sequence[str],
     unset: Sequence[str],
     environ: Mapping[str, str] = os.environ,
+    backend: str | None = None,
 ) -> Plan:
     """The plan of a file with the command's options.
 
     Raises:
         ExperimentError: If anything about it is wrong.
     """
-    experiment = load_experiment(Path(path), profile, dict(map(parse_override, overrides)), unset)
+    chosen = with_backend(dict(map(parse_override, overrides)), backend)
+    experiment = load_experiment(Path(path), profile, chosen, unset)
     return make_plan(experiment, catalogue, environ)
 
 

@@ -6,8 +6,9 @@ import click
 
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.cli.run import run_all
-from ftrun.errors import ExperimentError, RunError
+from ftrun.errors import ExperimentError, RunError, RunFinishedError
 from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import with_backend
 from ftrun.planning.layers import parse_override
 
 
@@ -29,14 +30,12 @@ def command(
     is the same in MLflow, and ends with the weights, metrics and history of one that was never disturbed; so what its
     numbers depend on must be as it was. Exit status as that of `ftrun run`; 0, too, if the run is finished already.
     """
-    from ftrun.execution.resumption import RunFinishedError, plan_resumption
+    from ftrun.execution.resumption import plan_resumption
 
     announce_killed()
     catalogue = load_catalogue()
     try:
-        chosen = dict(map(parse_override, overrides))
-        if backend:
-            chosen["backend.use"] = backend
+        chosen = with_backend(dict(map(parse_override, overrides)), backend)
         plan, resumption = plan_resumption(run, catalogue, chosen, allow_changes=allow_changes, profile=profile)
     except ExperimentError as error:
         tell(error, run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, status_of, tell
-from ftrun.errors import ExperimentError, FtrunError
+from ftrun.errors import ExperimentError, FtrunError, RunFinishedError
 from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.plan import Plan
 
@@ -42,11 +42,10 @@ def command(
     catalogue = load_catalogue()
     plans: list[Plan] = []
     wrong = False
-    choices: list[tuple[str, ...]] = [(f"backend.use={name}",) for name in backends] or [()]
     for path in files:
-        for chosen in choices:
+        for backend in backends or (None,):
             try:
-                plans.append(load_plan(path, catalogue, profile, (*overrides, *chosen), unset))
+                plans.append(load_plan(path, catalogue, profile, overrides, unset, backend=backend))
             except ExperimentError as error:
                 tell(error, path)
                 wrong = True
@@ -60,7 +59,6 @@ def command(
 
 def run_all(plans: Sequence[tuple[Plan, Beginning]], catalogue: Catalogue, as_json: bool) -> int:
     """Execute plans in order, show how each ended and all side by side, and give the worst exit status."""
-    from ftrun.execution.resumption import RunFinishedError
     from ftrun.execution.story import execute
     from ftrun.screen.console import make_console
     from ftrun.screen.tables import comparison_table

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Backend, BuiltModel, Collate, Predictions, Rows, Splits, Task
+from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
-from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data
+from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
@@ -37,14 +37,11 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     """
     refuse_several_processes()
     watcher.working("importing")
-    backend = plan.backend
-    with _faults_logged(), environment_restored(), watcher:
-        session = backend.component(Backend).build(backend.settings, plan.training)
-        with session:
-            splits, _ = open_data(plan, watcher)
-            session.seed(plan.seed)
-            built = build_model(plan, splits, watcher)
-            return _look(plan, splits, built, watcher)
+    with _faults_logged(), environment_restored(), watcher, open_session(plan) as session:
+        splits, _ = open_data(plan, watcher)
+        session.seed(plan.seed)
+        built = build_model(plan, splits, watcher)
+        return _look(plan, splits, built, watcher)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ftrun.contracts import BestBy, BuiltModel, Collate, Collator, Dataset, Evaluator, Job, Model, Splits, Task
+from ftrun.contracts import (
+    Backend,
+    BackendSession,
+    BestBy,
+    BuiltModel,
+    Collate,
+    Collator,
+    Dataset,
+    Evaluator,
+    Job,
+    Model,
+    Splits,
+    Task,
+)
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import check_model, check_splits
@@ -13,8 +26,15 @@ from ftrun.execution.class_weights import class_weights
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.measures import best_by, build_evaluator, metric_directions
-from ftrun.planning.plan import Plan
+from ftrun.planning.answers import placed_errors
+from ftrun.planning.measures import best_by, build_evaluator, check_evaluated, metric_directions
+from ftrun.planning.plan import Plan, missing_tokenizer
+
+
+def open_session(plan: Plan) -> BackendSession:
+    """The backend's session, not yet entered."""
+    with placed_errors(plan.backend, "backend"):
+        return plan.backend.component(Backend).build(plan.backend.settings, plan.training)
 
 
 def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
@@ -22,10 +42,11 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
 
     Raises:
         ExperimentError: If it is not what the contract says, if model or metrics do not suit what the data turns out to
-            be, or none yields that number.
+            be, or none yields that number, or evaluations are asked for and there is nothing to evaluate on.
     """
     watcher.working("opening the data set")
-    splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
+    with placed_errors(plan.dataset, "dataset"):
+        splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
     check_splits(plan.dataset, splits)
     watcher.data_opened(splits)
     for notice in splits.notices:
@@ -33,19 +54,25 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
     if splits.task.kind not in plan.model.component(Model).kinds:
         message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {splits.task.kind}'
         raise ExperimentError(Problem(message, "model.use"))
+    if not splits.evaluation and (problems := check_evaluated(plan.metrics, plan.training)):
+        raise ExperimentError(*problems)
     directions = metric_directions(plan.metrics, splits.task)
-    return splits, best_by(plan.training, directions, list(splits.evaluation))
+    best = best_by(plan.training, directions, list(splits.evaluation)) if splits.evaluation else None
+    return splits, best
 
 
 def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
     """The model, its random weights drawn from the generators as they are.
 
     Raises:
-        ExperimentError: If it is not what the contract says.
+        ExperimentError: If it is not what the contract says, or comes without the tokenizer that the collator needs.
     """
     watcher.working("building the model")
-    built = plan.model.component(Model).build(plan.model.settings, splits)
+    with placed_errors(plan.model, "model"):
+        built = plan.model.component(Model).build(plan.model.settings, splits)
     check_model(plan.model, built)
+    if built.tokenizer is None and (problem := missing_tokenizer(plan)):
+        raise ExperimentError(problem)
     for notice in built.notices:
         watcher.notice(notice)
     return built
@@ -53,13 +80,16 @@ def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
 
 def build_collate(plan: Plan, built: BuiltModel) -> Collate:
     """What makes batches of encoded rows."""
-    return plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer)
+    with placed_errors(plan.collator, "collator"):
+        return plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer)
 
 
 def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluator]:
     """The metrics, ready to compute from what the model says as it says it."""
     order = ClassOrder(built, task)
-    return [order.evaluator(build_evaluator(part, task)) for part in plan.metrics]
+    return [
+        order.evaluator(build_evaluator(part, task, f"metrics[{index}]")) for index, part in enumerate(plan.metrics)
+    ]
 
 
 def make_job(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import Backend, Splits
-from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
@@ -43,10 +43,6 @@ MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
-
-
-class RunFinishedError(RunError):
-    """The run that is to be gone on with is finished."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
-from ftrun.execution.preparation import build_model, make_job, open_data
+from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.recording import model_tags, record_model, record_predictions, run_tags
 from ftrun.execution.remarks import remarks_on
@@ -79,7 +79,7 @@ class _Run:
             plan.training.save_total_limit,
             self._evaluated,
             beginning.step,
-            f'the backend "{backend.use}" of {backend.offer.provider}',
+            backend.offer.who,
             backend.component(Backend).checkpoint_format,
         )
         self.feeder = Feeder(self.folder, plan.tracking.uri) if plan.tracking.enabled else None
@@ -126,8 +126,7 @@ class _Run:
     def _train(self) -> FitResult:
         plan, watcher, beginning = self.plan, self.watcher, self.beginning
         watcher.working("importing")
-        backend = plan.backend.component(Backend)
-        with backend.build(plan.backend.settings, plan.training) as session, EncodedCache() as cache:
+        with open_session(plan) as session, EncodedCache() as cache:
             tags = run_tags(plan, self.folder, checked_environment(plan, session))
             beginning.compare_environment(tags)
             splits, best = open_data(plan, watcher)
@@ -153,7 +152,7 @@ class _Run:
         )
 
     def _evaluated(self, report: EvaluationReport) -> None:
-        self.catalogue.observe("ftrun_evaluated", run=self.folder.name, report=report)
+        self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
     def _record_fit(self, splits: Splits, fit: FitResult) -> None:
         if fit.predictions:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
-from ftrun import hookspecs
-from ftrun.contracts import COMPONENTS, KINDS, Component, Kind
+from ftrun.contracts import KINDS, Component, Kind
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.hookspecs import ENTRY_POINT_GROUP
+from ftrun.planning.conformance import SPOKEN, PluginError, components_in, refuse_other_contract, refuse_twins
+from ftrun.planning.hooks import implementations, new_manager, register
 from ftrun.redaction import redacted
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,11 @@ class Offer:
     @property
     def provider(self) -> str:
         return f"{self.distribution} {self.version}".strip()
+
+    @property
+    def who(self) -> str:
+        """What to call it in a sentence."""
+        return f'the {SPOKEN[self.component.kind]} "{self.component.name}" of {self.provider}'
 
 
 @dataclass
@@ -117,10 +123,12 @@ def load_catalogue(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     Args:
         points: The entry points to load instead of the installed ones.
     """
-    manager = pluggy.PluginManager("ftrun")
-    manager.add_hookspecs(hookspecs)
+    manager = new_manager()
     installed = entry_points(group=ENTRY_POINT_GROUP) if points is None else points
-    return Catalogue([_load(point, manager) for point in sorted(installed, key=_order)], manager)
+    plugins: list[Plugin] = []
+    for point in sorted(installed, key=_order):
+        plugins.append(_load(point, manager, plugins))
+    return Catalogue(plugins, manager)
 
 
 def _order(point: EntryPoint) -> tuple[bool, str, str]:
@@ -128,7 +136,7 @@ def _order(point: EntryPoint) -> tuple[bool, str, str]:
     return (distribution != "ftrun", distribution, point.name)
 
 
-def _load(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
+def _load(point: EntryPoint, manager: pluggy.PluginManager, before: Sequence[Plugin]) -> Plugin:
     distribution = point.dist
     plugin = Plugin(
         point.name, distribution.name if distribution else "?", distribution.version if distribution else ""
@@ -136,49 +144,53 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager) -> Plugin:
     name = f"{plugin.distribution}:{plugin.name}"
     try:
         module = point.load()
-        manager.register(module, name)
-        _refuse_unknown_hooks(module)
-        plugin.components = _components_of(module, manager)
-        plugin.observes = [hook for hook in _hooks_of(module, manager) if hook not in _OFFERING]
-    except Exception as error:  # whatever somebody else's package does, it is that plugin's failure and no other's
-        plugin.failure = redacted(f"{type(error).__name__}: {error}")
-        plugin.trace = redacted(traceback.format_exc())
+        refuse_other_contract(module)
+        register(manager, module, name)
+        components = _components_of(module, manager)
+        _refuse_a_neighbours(components, plugin, before)
+        plugin.components = components
+        hooks = [hook for hook, _ in implementations(manager, module)]
+        plugin.observes = [hook for hook in dict.fromkeys(hooks) if hook not in _OFFERING]
+    except (Exception, SystemExit) as error:  # whatever somebody else's package does is that plugin's failure alone
+        told = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        plugin.failure = redacted(told)
+        plugin.trace = _trace_of(error)
         if manager.has_plugin(name):
             manager.unregister(name=name)
     return plugin
 
 
-_RUNNERS: Mapping[Kind, frozenset[str]] = {kind: frozenset({"use"}) for kind in KINDS} | {
-    "metric": frozenset({"use", "name"})
-}
-"""Keys of a component's table that are the runner's own."""
+def _trace_of(error: BaseException) -> str | None:
+    """The traceback, but for what this module says of a plugin: that is in a sentence."""
+    raised = error.__cause__ if isinstance(error, PluginError) else error
+    return redacted("".join(traceback.format_exception(raised))) if raised else None
+
+
 _OFFERING: Mapping[str, Kind] = {f"ftrun_{kind}s": kind for kind in KINDS}
 
 
-def _hooks_of(module: Any, manager: pluggy.PluginManager) -> list[str]:
-    return [caller.name for caller in manager.get_hookcallers(module) or []]
-
-
-def _refuse_unknown_hooks(module: Any) -> None:
-    known = [name for name in dir(hookspecs) if name.startswith("ftrun_")]
-    for name, value in vars(module).items():
-        if hasattr(value, "ftrun_impl") and name not in known:
-            close = nearest(name, known)
-            raise TypeError(f"{name} is not a hook of ftrun" + (f"; did you mean {close}?" if close else ""))
-
-
 def _components_of(module: Any, manager: pluggy.PluginManager) -> list[Component]:
-    others = [plugin for plugin in manager.get_plugins() if plugin is not module]
     components: list[Component] = []
-    for hook in _hooks_of(module, manager):
-        if hook not in _OFFERING:
-            continue
-        expected = COMPONENTS[_OFFERING[hook]]
-        for answer in manager.subset_hook_caller(hook, others)():
-            for component in answer:
-                if not isinstance(component, expected):
-                    raise TypeError(f"{hook} returned {component!r}, which is no {expected.__name__}")
-                if taken := sorted(_RUNNERS[component.kind] & set(component.settings.model_fields)):
-                    raise TypeError(f'the settings of "{component.name}" have {taken[0]}, which is the runner\'s key')
-                components.append(component)
+    for hook, function in implementations(manager, module):
+        if hook in _OFFERING:
+            components += components_in(_answer(hook, function), hook, _OFFERING[hook])
+    refuse_twins(components)
     return components
+
+
+def _answer(hook: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise PluginError(f"{hook} raised {type(error).__name__}: {error}") from error
+
+
+def _refuse_a_neighbours(components: Sequence[Component], plugin: Plugin, before: Sequence[Plugin]) -> None:
+    """Within a distribution a name cannot be told apart by the distribution's."""
+    for other in before:
+        if other.distribution == plugin.distribution:
+            offered = {(component.kind, component.name) for component in other.components}
+            for component in components:
+                if (component.kind, component.name) in offered:
+                    what = f'the {SPOKEN[component.kind]} "{component.name}"'
+                    raise PluginError(f"it offers {what}, as does {other.name} of the same distribution")

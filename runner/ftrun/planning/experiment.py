@@ -136,6 +136,24 @@ def load_experiment(
     return Experiment(path, layers.tables, profile, layers.origins, missed)
 
 
+def with_backend(overrides: Mapping[str, Any], backend: str | None) -> Mapping[str, Any]:
+    """Values by dotted key with the backend that is asked for besides, if one is.
+
+    Raises:
+        ExperimentError: If they choose another one: neither is meant more than the other.
+    """
+    if backend is None:
+        return overrides
+    table = overrides.get("backend")
+    chosen = overrides.get("backend.use", table.get("use") if isinstance(table, Mapping) else None)
+    if chosen is None:
+        return {**overrides, "backend.use": backend}
+    if chosen != backend:
+        message = f"two backends are asked for: {shown(backend)}, and {shown(chosen)} by backend.use"
+        raise ExperimentError(Problem(message, "backend.use", "Ask for one."))
+    return overrides
+
+
 def _extended(path: Path) -> list[Path]:
     """The file, the one that it extends, and so on."""
     chain = [path]

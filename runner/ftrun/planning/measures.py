@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
-from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
+from ftrun.planning.answers import placed_errors, yields_of
 from ftrun.planning.parts import Part
 from ftrun.settings import TrainingSettings, shown
 
@@ -24,9 +25,9 @@ def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Directio
     for index, part in enumerate(metrics):
         place = f"metrics[{index}]"
         try:
-            yields = part.component(Metric).yields(part.settings, task)
-        except ExperimentError as error:
-            problems += [problem.inside(place) for problem in error.problems]
+            yields = yields_of(part, place, task)
+        except FtrunError as error:
+            problems += error.problems
             continue
         names = names_of(part, yields)
         if refused := [name for name in names.values() if not _suits_mlflow(name)]:
@@ -41,6 +42,33 @@ def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Directio
     return directions
 
 
+def check_measures(metrics: Sequence[Part], task: Task, training: TrainingSettings) -> Sequence[Problem]:
+    """What is wrong with the numbers of an experiment, as far as its task tells."""
+    told = training.metric_for_best_model
+    only_data_tells = told is not None and "/" in told.removeprefix("eval/")
+    try:
+        directions = metric_directions(metrics, task)
+        if not only_data_tells:
+            best_by(training, directions, [""])
+    except ExperimentError as error:
+        return error.problems
+    return []
+
+
+def check_evaluated(metrics: Sequence[Part], training: TrainingSettings) -> Sequence[Problem]:
+    """A problem for everything that asks for evaluations, where there are no rows to evaluate on."""
+    without = "the data set has no rows to evaluate on"
+    asking = {
+        "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {_SPLIT}.',
+        "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {_SPLIT}.",
+        "metrics": bool(metrics) and f"Leave out [[metrics]], or {_SPLIT}.",
+    }
+    return [Problem(without, place, hint) for place, hint in asking.items() if hint]
+
+
+_SPLIT = "take a data set with a split for that"
+
+
 def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
     """What a metric's numbers are called in this experiment: as the metric calls them, unless its table has a `name`,
     which takes the place of an only number's and goes before several.
@@ -50,15 +78,22 @@ def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
     return {number: part.name if len(numbers) == 1 else f"{part.name}_{number}" for number in numbers}
 
 
-def build_evaluator(part: Part, task: Task) -> Evaluator:
+def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator:
     """A metric's evaluator; it gives the numbers that the metric promised, under their names in this experiment.
 
+    Args:
+        part: The metric.
+        task: What is learnt.
+        place: Where the metric's table is.
+
     Raises:
-        ExperimentError: From the evaluator, if it gives something else than was promised.
+        ExperimentError: If the metric does not suit the task after all; and from the evaluator, if it gives something
+            else than was promised.
     """
     metric = part.component(Metric)
-    evaluator = metric.build(part.settings, task)
-    names = names_of(part, metric.yields(part.settings, task))
+    with placed_errors(part, place):
+        evaluator = metric.build(part.settings, task)
+    names = names_of(part, yields_of(part, place, task))
 
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
         numbers = evaluator(predictions)

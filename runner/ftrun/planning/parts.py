@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from ftrun.contracts import Component
 from ftrun.errors import ExperimentError, Problem
 from ftrun.planning.catalogue import Offer
+from ftrun.planning.experiment import ExperimentSettings
+from ftrun.planning.written import table_of
 from ftrun.settings import Settings
 
 METRIC_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 """What a metric's table may call it: the name is a part of MLflow's key, and "/" parts such keys."""
+
+TABLES = frozenset(ExperimentSettings.model_fields) - {"format", "name", "seed"}
+"""The tables of a file."""
 
 C = TypeVar("C", bound=Component)
 
@@ -42,9 +48,22 @@ class Part:
         """
         kind = self.offer.component.kind
         place = "metrics" if kind == "metric" else kind
-        return ExperimentError(Problem(f'the {kind} "{self.use}" of {self.offer.provider} {message}', place, hint))
+        return ExperimentError(Problem(f"{self.offer.who} {message}", place, hint))
 
     def table(self) -> dict[str, Any]:
         """The table as a file has it, every default filled in."""
         name = {} if self.name is None else {"name": self.name}
-        return {"use": self.use, **name, **self.settings.model_dump(exclude_none=True)}
+        return {"use": self.use, **name, **table_of(self.settings)}
+
+    def placed(self, problem: Problem, place: str) -> Problem:
+        """A problem that the component tells, with its place in the file.
+
+        It is one of the component's own table, unless it begins with a table of the file that is no key there.
+
+        Args:
+            problem: As the component tells it.
+            place: Where the component's table is.
+        """
+        first = re.split(r"[.[]", problem.place or "")[0]
+        is_files = first in TABLES and first not in type(self.settings).model_fields
+        return problem if is_files else problem.inside(place)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ftrun.contracts import Backend, Dataset, Kind, Model, Task
-from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.contracts import Backend, Collator, Component, Kind, Model, Task
+from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
+from ftrun.planning.answers import problems_of, problems_of_environment, task_of, unrecordable, validated
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSettings, flat
-from ftrun.planning.measures import best_by, metric_directions
+from ftrun.planning.measures import check_measures
 from ftrun.planning.parts import METRIC_NAME, Part
 from ftrun.redaction import is_redacted, redacted_uri, redacted_values
 from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, shown, validate
@@ -72,10 +73,16 @@ class Plan:
             "model": self.model.table(),
             "collator": self.collator.table(),
             "backend": self.backend.table(),
-            "training": self.training.model_dump(exclude_none=True),
+            "training": self._honoured_training(),
             "metrics": [part.table() for part in self.metrics],
             "tracking": self._public_tracking(),
         }
+
+    def _honoured_training(self) -> dict[str, Any]:
+        """What the backend obeys: anything else would be a setting on the record that had no effect."""
+        honours = self.backend.component(Backend).honours
+        table = self.training.model_dump(exclude_none=True)
+        return {key: value for key, value in table.items() if honours is None or key in honours}
 
     def _public_tracking(self) -> dict[str, Any]:
         uri = redacted_uri(self.tracking.uri) if self.tracking.uri else None
@@ -137,13 +144,14 @@ class _Planner:
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
         self.check_unset(parts)
+        self.check_honoured(parts["backend"], settings.training)
         if self.problems or training is None or tracking is None:
             return None
         dataset, model, collator, backend = (cast(Part, parts[kind]) for kind in _SINGLE)
-        task = self.task(dataset)
         plan = Plan(
             settings.name, settings.seed, dataset, model, collator, backend, training,
-            tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile, task,
+            tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile,
+            self.task(dataset),
         )  # fmt: skip
         self.cross_check(plan)
         return plan
@@ -188,12 +196,15 @@ class _Planner:
         name = self.metric_name(values, place) if kind == "metric" else None
         if self.needs_secrets:
             self.refuse_redacted(values, place)
-        settings = self.settings(offer.component.settings, values, place)
+        settings, problems = validated(offer, values, place)
+        self.problems += problems
         if settings is None:
             return None
-        if not isinstance(offer.component, Backend) and (check := getattr(offer.component, "check", None)):
-            self.problems += [problem.inside(place) for problem in check(settings)]
-        return Part(use, offer, settings, name)
+        part = Part(use, offer, settings, name)
+        self.problems += unrecordable(part, place)
+        if kind != "backend":  # whose check is of [training], too
+            self.problems += problems_of(part, place)
+        return part
 
     def metric_name(self, values: dict[str, Any], place: str) -> str | None:
         """Takes `name` out of a metric's table: it is the runner's, and no setting of the metric's."""
@@ -227,40 +238,67 @@ class _Planner:
                 hint = f"Give it anew, with --set {key}=VALUE, or run or resume by the file that it came from."
                 self.problems.append(Problem("is recorded without its secret", key, hint))
 
+    def check_honoured(self, backend: Part | None, training: Mapping[str, Any]) -> None:
+        """Keys that are set and would have no effect."""
+        honours = backend.component(Backend).honours if backend else None
+        if backend is None or honours is None:
+            return
+        hint = f"Leave it out. It uses: {', '.join(sorted(honours)) or 'none of these keys'}."
+        for key in training:
+            if key in TrainingSettings.model_fields and key not in honours:
+                message = f"{backend.offer.who} does not use training.{key}"
+                self.problems.append(Problem(message, f"training.{key}", hint))
+
     def task(self, dataset: Part) -> Task | None:
-        component = dataset.component(Dataset)
-        return component.task(dataset.settings) if component.task else None
+        try:
+            return task_of(dataset, "dataset")
+        except FtrunError as error:
+            self.problems += error.problems
+            return None
 
     def cross_check(self, plan: Plan) -> None:
         """What the parts must have in common."""
-        backend = plan.backend.component(Backend)
-        if plan.training.bf16 and "bfloat16" not in backend.precisions:
-            self.problems.append(Problem(f'the backend "{plan.backend.use}" cannot train in bfloat16', "training.bf16"))
-        if plan.training.device not in ("auto", *backend.devices):
-            self.problems.append(
-                Problem(
-                    f'the backend "{plan.backend.use}" cannot train on "{plan.training.device}"',
-                    "training.device",
-                    f"It can on: {', '.join(sorted(backend.devices))}.",
-                )
-            )
-        if backend.check:
-            checked = backend.check(plan.backend.settings, plan.training)
-            self.problems += [problem.inside("backend") for problem in checked]
-        if backend.check_environment:
-            self.problems += backend.check_environment(plan.training, self.environ)
+        self.check_backend(plan)
+        self.check_tokenizer(plan)
         if plan.task is None:
             return
         if plan.task.kind not in plan.model.component(Model).kinds:
             message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
             self.problems.append(Problem(message, "model.use"))
-        try:
-            directions = metric_directions(plan.metrics, plan.task)
-            told = plan.training.metric_for_best_model
-            if told is None or "/" not in told.removeprefix("eval/"):  # else the opened data tells
-                best_by(plan.training, directions, [""])
-        except ExperimentError as error:
-            self.problems += error.problems
+        self.problems += check_measures(plan.metrics, plan.task, plan.training)
+
+    def check_backend(self, plan: Plan) -> None:
+        """What the backend can, and what it says of its settings, those of [training] and the environment."""
+        backend, training = plan.backend.component(Backend), plan.training
+        if training.bf16 and "bfloat16" not in backend.precisions:
+            self.problems.append(Problem(f'the backend "{plan.backend.use}" cannot train in bfloat16', "training.bf16"))
+        if training.device not in ("auto", *backend.devices):
+            message = f'the backend "{plan.backend.use}" cannot train on "{training.device}"'
+            hint = f"It can on: {', '.join(sorted(backend.devices))}."
+            self.problems.append(Problem(message, "training.device", hint))
+        self.problems += problems_of(plan.backend, "backend", training)
+        self.problems += problems_of_environment(plan.backend, "backend", training, self.environ)
+
+    def check_tokenizer(self, plan: Plan) -> None:
+        if plan.model.component(Model).has_tokenizer:
+            return
+        if problem := missing_tokenizer(plan):
+            offers = self.catalogue.offers("collator")
+            others = sorted(name for name, (offer, *_) in offers.items() if not _needs_tokenizer(offer.component))
+            listed = f" Collators that need none: {', '.join(others)}." if others else ""
+            self.problems.append(replace(problem, hint=f"{problem.hint}{listed}"))
+
+
+def _needs_tokenizer(collator: Component) -> bool:
+    return isinstance(collator, Collator) and collator.needs_tokenizer
+
+
+def missing_tokenizer(plan: Plan) -> Problem | None:
+    """What is wrong with a model that comes without a tokenizer; None if the collator does without one."""
+    if not _needs_tokenizer(plan.collator.offer.component):
+        return None
+    message = f"{plan.collator.offer.who} needs a tokenizer, and {plan.model.offer.who} comes without one"
+    return Problem(message, "collator.use", "Take another collator or another model.")
 
 
 def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:

@@ -1,0 +1,5 @@
+"""Fixtures of the planning's tests."""
+
+from plugin_packages import site
+
+__all__ = ["site"]

@@ -1,0 +1,86 @@
+"""Plugin packages as pip installs them, laid out without it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ftrun.planning.catalogue import Plugin, load_catalogue
+
+HEAD = """
+from ftrun import ExperimentError, Problem, RunError, hookimpl
+from ftrun.contracts import *
+from ftrun.settings import Settings
+
+TASK = Task("classification", ("text",), "label", ("not_equivalent", "equivalent"))
+
+def metric(name="half", summary="Always one half", yields=lambda s, t: {'half': "max"}, build=lambda s, t: None, **more):
+    return Metric(name=name, summary=summary, yields=yields, build=build, **more)
+
+def dataset(name="theirs", summary="", build=lambda s: None, task=lambda s: TASK, **more):
+    return Dataset(name=name, summary=summary, build=build, task=task, **more)
+
+def model(name="theirs", summary="", build=lambda s, splits: None, **more):
+    return Model(name=name, summary=summary, build=build, **more)
+
+def collator(name="theirs", summary="", build=lambda s, tokenizer: None, **more):
+    return Collator(name=name, summary=summary, build=build, **more)
+
+def backend(name="theirs", summary="", build=lambda s, training: None, **more):
+    return Backend(name=name, summary=summary, build=build, **more)
+"""
+"""What the plugins of tests begin with."""
+
+
+def offering(kind: str, *components: str, before: str = "") -> str:
+    """The source of a plugin that offers components, each written as a call of one of `HEAD`'s functions."""
+    return f"{HEAD}\n{before}\n@hookimpl\ndef ftrun_{kind}s():\n    return [{', '.join(components)}]\n"
+
+
+class Site:
+    """A folder of installed packages on this process's path.
+
+    Attributes:
+        env: For a process that is to find them, too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.modules: list[str] = []
+        self.env = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+    def add(self, source: str, distribution: str = "their-package", version: str = "1.0", points: str = "") -> None:
+        """Install a distribution of one module, with one entry point, `main`, or others."""
+        module = distribution.replace("-", "_")
+        info = self.folder / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[ftrun]\n{points or f'main = {module}'}\n")
+        self.write(module, source)
+
+    def write(self, module: str, source: str) -> None:
+        """Write a module."""
+        (self.folder / f"{module}.py").write_text(source)
+        self.modules.append(module)
+        importlib.invalidate_caches()
+
+    def plugin(self, distribution: str = "their-package") -> Plugin:
+        """What became of a distribution's plugin."""
+        (plugin,) = [found for found in load_catalogue().plugins if found.distribution == distribution]
+        return plugin
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A folder of installed packages on this process's path, still empty."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    site = Site(folder)
+    yield site
+    for module in site.modules:
+        sys.modules.pop(module, None)
