@@ -1,0 +1,66 @@
+"""Plugins that look on: what they are told, and when."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ftrun
+from helpers import died_after
+from plugin_packages import HEAD, Site, site
+
+__all__ = ["site"]
+
+LOOKING_ON = f"""{HEAD}
+import json
+from pathlib import Path
+
+def tell(*facts):
+    with Path("seen.jsonl").open("a") as file:
+        file.write(json.dumps(facts) + "\\n")
+
+@hookimpl
+def ftrun_run_started(run, run_folder):
+    tell("started", run, str(run_folder))
+
+@hookimpl
+def ftrun_evaluated(run, run_folder, report):
+    tell("evaluated", run, str(run_folder), report.step, report.metrics["eval/loss"])
+
+@hookimpl
+def ftrun_run_finished(run, run_folder, status):
+    tell("finished", run, str(run_folder), status)
+"""
+
+
+def seen() -> list[Any]:
+    lines = Path("seen.jsonl").read_text().splitlines()
+    Path("seen.jsonl").unlink()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_resumed_run_begins_and_ends_once_more_and_repeats_what_came_after_its_checkpoint(
+    site: Site, tiny: Path
+) -> None:
+    site.add(LOOKING_ON)
+    result = ftrun.run(tiny, overrides={"training.save_strategy": "epoch"}, progress=False)
+    first = seen()
+    run, folder = result.run, str(result.run_folder)
+    assert [(fact[0], *fact[3:4]) for fact in first] == [
+        ("started",),
+        ("evaluated", 6),
+        ("evaluated", 12),
+        ("finished", "FINISHED"),
+    ]
+    assert {(fact[1], fact[2]) for fact in first} == {(run, folder)}
+    for step in (6, 12):  # of the last one the evaluation is repeated, too
+        died = died_after(result.run_folder, step, f"{run}-{step}")
+        assert ftrun.resume(died, progress=False).status == "FINISHED"
+        again = seen()
+        assert [(fact[0], *fact[3:]) for fact in again] == [
+            ("started",),
+            ("evaluated", 12, first[2][4]),
+            ("finished", "FINISHED"),
+        ]
+        assert {(fact[1], fact[2]) for fact in again} == {(died.name, str(died))}
