@@ -319,14 +319,16 @@ def test_a_collator_that_needs_a_tokenizer_is_told_of_a_model_without_one(site: 
 
 
 def test_a_model_that_comes_without_its_tokenizer_is_told_once_it_is_built(site: Site, tiny: Path) -> None:
-    bare = "build=lambda s, splits: BuiltModel(None, None, None, '', '')"
+    kept = "type('Bare', (), {'__call__': print, 'save_pretrained': print})()"
+    bare = f"build=lambda s, splits: BuiltModel({kept}, None, print, '', '')"
     site.add(offering("model", f"model({bare})"))
     splits: Any = None
     with pytest.raises(ExperimentError, match="needs a tokenizer, and the model"):
         build_model(planned(tiny, **use("model")), splits, Watcher())
 
 
-NO_ROWS = "dataset(build=lambda s: Splits(TASK, [], {}, 'none', 'here', '1'))"
+ROWS = "__import__('datasets').Dataset.from_dict({name: [0] for name in (*TASK.text_columns, TASK.label_column)})"
+NO_ROWS = f"dataset(build=lambda s: Splits(TASK, {ROWS}, {{}}, 'none', 'here', '1'))"
 
 
 def test_what_asks_for_evaluations_is_told_that_there_are_no_rows_for_them(site: Site, tiny: Path) -> None:
