@@ -10,17 +10,16 @@ from typing import Any
 
 from ftrun.contracts import Backend, Splits
 from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
+from ftrun.execution.changes import Change, changed_data, changed_environment, changed_model, changed_settings
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
-    MODEL_CLASSES_TAG,
-    MODEL_DIGEST_TAG,
     as_toml,
     record_data,
     record_start,
 )
 from ftrun.planning.catalogue import Catalogue
-from ftrun.planning.experiment import flat, load_experiment
+from ftrun.planning.experiment import load_experiment
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
@@ -29,15 +28,6 @@ from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import ArtifactRecord, ResumedRecord
 
-PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
-HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
-HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
-"""Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
-
-The device is compared as what it turned out to be.
-"""
-ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
-"""What the numbers depend on beside settings, data and packages, by its tags."""
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
@@ -139,53 +129,16 @@ class Resumption:
         Raises:
             ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
         """
-        before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
-        now = dict(flat({key: value for key, value in plan.resolved().items() if key != "format"}))
-        changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-        self._allow([Change(key, before.get(key), now.get(key)) for key in changed if not _is_harmless(key)], hint)
+        self._allow(changed_settings(recorded, plan.resolved()), hint)
 
-    def compare_environment(self, now: Mapping[str, str]) -> None:
-        """Compare packages, thread count, device, precision and processor with those that the run was begun with.
-
-        Raises:
-            ExperimentError: Naming every one that differs, unless changes are allowed.
-        """
-        if not self.history.recorded:
-            return
-        before = self.history.tags
-        packages = {key for key in before.keys() | now.keys() if key.startswith("ftrun.version.")}
-        matter = [*ENVIRONMENT, *sorted(packages - {"ftrun.version.mlflow"})]
-        changed = [key for key in matter if before.get(key) != now.get(key)]
-        self._allow([Change(_spoken(key), before.get(key), now.get(key)) for key in changed])
+    def compare_environment(self, tags: Mapping[str, str]) -> None:
+        self._allow(changed_environment(self.history, tags))
 
     def compare_data(self, splits: Splits) -> None:
-        """Compare the opened data with that of the run's beginning.
+        self._allow(changed_data(self.history, splits))
 
-        Raises:
-            ExperimentError: If it differs, unless changes are allowed.
-        """
-        now = splits.used
-        changes = []
-        for record in self.history.datasets:
-            context, split = record.context, record.split
-            before = f"{record.digest[:12]}, {record.rows:,} rows"
-            after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
-            if before != after:
-                changes.append(Change(f"the data's split {split} for {context}", before, after))
-        self._allow(changes)
-
-    def compare_model(self, now: Mapping[str, str]) -> None:
-        """Compare the weights that training begins from, and their order of classes, with those of the run's beginning.
-
-        Raises:
-            ExperimentError: If they differ, unless changes are allowed.
-        """
-        before = self.history.tags
-        matter = {MODEL_CLASSES_TAG: "the order of the model's classes"} if self.history.recorded else {}
-        if MODEL_DIGEST_TAG in before:  # runs of before had none
-            matter[MODEL_DIGEST_TAG] = "the model's weights"
-        changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
-        self._allow([Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()])
+    def compare_model(self, tags: Mapping[str, str]) -> None:
+        self._allow(changed_model(self.history, tags))
 
     def record(self, journal: Journal, plan: Plan, tags: Mapping[str, str], splits: Splits) -> None:
         """That the run goes on, from where, and what has changed since it was begun; or that it begins, if it had not
@@ -225,24 +178,6 @@ class Resumption:
         self.changes += changes
 
 
-@dataclass(frozen=True)
-class Change:
-    """Something that is not as it was when the run was begun."""
-
-    name: str
-    before: str | None
-    now: str | None
-
-    @property
-    def sentence(self) -> str:
-        """What it was, and what it is."""
-        before, now = (value if value is not None else "nothing" for value in (self.before, self.now))
-        return f"the run was begun with {before}, and now it is {now}"
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.sentence}"
-
-
 def plan_resumption(
     target: str,
     catalogue: Catalogue,
@@ -274,16 +209,3 @@ def plan_resumption(
     plan = make_plan(source, catalogue)
     resumption.compare_settings(plan, recorded.resolved(), hint)
     return plan, resumption
-
-
-def _is_harmless(key: str) -> bool:
-    return key in HARMLESS or key.startswith(HARMLESS_PREFIXES)
-
-
-def _short(value: str | None) -> str | None:
-    """A commit or checksum by its beginning, and all else as it is."""
-    return value[:12] if value and len(value) >= 40 and value.isalnum() else value
-
-
-def _spoken(key: str) -> str:
-    return key.removeprefix("ftrun.").removeprefix("version.")

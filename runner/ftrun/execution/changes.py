@@ -1,0 +1,95 @@
+"""What is not as it was when a run was begun, as far as its numbers depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftrun.contracts import Splits
+from ftrun.execution.recording import MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
+from ftrun.planning.experiment import flat
+from ftrun.runs.history import History
+
+PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
+HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
+HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
+"""Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
+
+The device is compared as what it turned out to be.
+"""
+ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
+"""What the numbers depend on beside settings, data and packages, by its tags."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that is not as it was when the run was begun."""
+
+    name: str
+    before: str | None
+    now: str | None
+
+    @property
+    def sentence(self) -> str:
+        """What it was, and what it is."""
+        before, now = (value if value is not None else "nothing" for value in (self.before, self.now))
+        return f"the run was begun with {before}, and now it is {now}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+
+def changed_settings(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> Sequence[Change]:
+    """The settings that differ between two resolved experiments and matter."""
+    before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
+    now = dict(flat({key: value for key, value in asked.items() if key != "format"}))
+    matter = [key for key in sorted(before.keys() | now.keys()) if not _is_harmless(key)]
+    return [Change(key, before.get(key), now.get(key)) for key in matter if before.get(key) != now.get(key)]
+
+
+def changed_environment(history: History, now: Mapping[str, str]) -> Sequence[Change]:
+    """Packages, thread count, device, precision, processor and variables that differ, by the tags of now."""
+    if not history.recorded:
+        return []
+    before = history.tags
+    packages = {key for key in before.keys() | now.keys() if key.startswith("ftrun.version.")}
+    matter = [*ENVIRONMENT, *sorted(packages - {"ftrun.version.mlflow"})]
+    changed = [key for key in matter if before.get(key) != now.get(key)]
+    return [Change(_spoken(key), before.get(key), now.get(key)) for key in changed]
+
+
+def changed_data(history: History, splits: Splits) -> Sequence[Change]:
+    """The splits that are not those that the run was begun with."""
+    now = splits.used
+    changes = []
+    for record in history.datasets:
+        context, split = record.context, record.split
+        before = f"{record.digest[:12]}, {record.rows:,} rows"
+        after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
+        if before != after:
+            changes.append(Change(f"the data's split {split} for {context}", before, after))
+    return changes
+
+
+def changed_model(history: History, now: Mapping[str, str]) -> Sequence[Change]:
+    """The weights that training begins from, and their order of classes, where they differ, by the tags of now."""
+    before = history.tags
+    matter = {MODEL_CLASSES_TAG: "the order of the model's classes"} if history.recorded else {}
+    if MODEL_DIGEST_TAG in before:  # runs of before had none
+        matter[MODEL_DIGEST_TAG] = "the model's weights"
+    changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
+    return [Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()]
+
+
+def _is_harmless(key: str) -> bool:
+    return key in HARMLESS or key.startswith(HARMLESS_PREFIXES)
+
+
+def _short(value: str | None) -> str | None:
+    """A commit or checksum by its beginning, and all else as it is."""
+    return value[:12] if value and len(value) >= 40 and value.isalnum() else value
+
+
+def _spoken(key: str) -> str:
+    return key.removeprefix("ftrun.").removeprefix("version.")
