@@ -71,3 +71,20 @@ def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> No
     for name in set(TrainingSettings.model_fields) - OWN_KEYS - steered - loaders - adam:
         assert getattr(arguments, name) == getattr(training, name), name
     assert (arguments.seed, arguments.data_seed) == (3, 4)
+
+
+def test_trainer_smooths_nothing_itself() -> None:
+    import torch
+    from ftrun.settings import TrainingSettings
+    from ftrun_plugins.backends.trainer import training_arguments
+    from plain import Parts
+
+    job = Parts(Path(), settings={"label_smoothing_factor": 0.1}).job()
+    assert isinstance(job.training, TrainingSettings) and job.training.label_smoothing_factor == 0.1
+    assert training_arguments(job, torch.device("cpu")).label_smoothing_factor == 0.0
+
+
+def test_a_configuration_is_left_as_it_was(tiny: Path) -> None:
+    overrides = {"model.model_type": "qwen2", "model.config.num_key_value_heads": 1, "training.max_steps": 1}
+    result = run(tiny, {**overrides, "backend.use": "trainer"})
+    assert '"use_cache": true' in (result.run_folder / "model" / "config.json").read_text()
