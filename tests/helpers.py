@@ -7,10 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ftrun
 import pytest
 from hub_stand_in import HubStandIn
 from warm import Command
@@ -62,6 +63,13 @@ Ftrun = Callable[..., "subprocess.CompletedProcess[str]"]
 """The command, as the fixture `ftrun_command` gives it."""
 Begin = Callable[..., "Command | subprocess.Popen[str]"]
 """The command, as the fixture `begin_ftrun` gives it."""
+
+
+def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
+    """An experiment that comes to its end."""
+    result = ftrun.run(path, overrides=overrides, progress=False)
+    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
+    return result
 
 
 def slow(value: Any) -> Any:

@@ -6,7 +6,7 @@ As a plugin it offers the model `bag` and the collator `bag`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from ftrun.contracts import (
     EvaluationReport,
     Job,
     Model,
-    Predictions,
     Splits,
     StepReport,
     Task,
@@ -206,6 +205,3 @@ class Parts:
                 "labels": [-100 if place % 3 == 2 else (row + place) % self.classes for place in range(1 + row % 5)]
             }
         return {"labels": row % self.classes}
-
-
-Fit = Callable[[Job], tuple[Told, Predictions]]

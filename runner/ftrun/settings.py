@@ -252,12 +252,12 @@ class TrainingSettings(Settings):
         0.0, description='Steps of linear warm-up; below 1, a fraction of all steps. None with "constant".'
     )
     label_smoothing_factor: NonNegativeFloat = Field(
-        0.0, le=1, description="Share of every label that is spread over all classes."
+        0.0, le=1, description="Share of every label that is spread over all classes; in evaluations, too."
     )
     class_weights: list[PositiveFloat] | Literal["balanced"] | None = Field(
         None,
         description='How much a row of each class counts in the loss, in the order of the task\'s classes; "balanced": '
-        "the less the more rows of the class there are to train on. All alike by default.",
+        "the less the more rows of the class there are to train on. In evaluations, too; all alike by default.",
     )
     optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
         "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."

@@ -18,7 +18,7 @@ import torch
 from ftrun.contracts import BackendSession, Predictions
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.settings import TrainingSettings
-from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, weights_of
+from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, run, weights_of
 from plain import Parts, Told
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -58,12 +58,6 @@ def sgd(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bag(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model and the collator `bag` are installed, for this process."""
     monkeypatch.syspath_prepend(offer(workdir, "plain"))
-
-
-def run(path: Path, overrides: dict[str, Any]) -> ftrun.RunResult:
-    result = ftrun.run(path, overrides=overrides, progress=False)
-    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
-    return result
 
 
 def test_the_example_is_short_and_says_what_it_obeys(sgd: Path) -> None:

@@ -7,7 +7,6 @@ import sys
 
 import ftrun.training
 import pytest
-from ftrun.settings import TrainingSettings
 
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "numpy", "mlflow"}
 
@@ -34,10 +33,3 @@ def test_every_name_is_there() -> None:
     assert set(ftrun.training._PLACES) == set(ftrun.training.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Trainer'"):
         _ = ftrun.training.Trainer  # type: ignore[attr-defined]
-
-
-def test_every_key_is_obeyed_by_the_fitting_the_schedule_or_the_step() -> None:
-    steps = {"learning_rate", "optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"}
-    parts = [ftrun.training.FITTING_KEYS, ftrun.training.SCHEDULE_KEYS, steps]
-    assert set(TrainingSettings.model_fields) == set().union(*parts)
-    assert len(TrainingSettings.model_fields) == sum(map(len, parts))

@@ -32,15 +32,16 @@ class TrainerSession(TorchSession):
 @contextlib.contextmanager
 def _configuration_kept(model: Any) -> Iterator[None]:
     """Trainer sets `use_cache` in a model's `config`, and would save it so; another model's may be anything at all."""
-    if not isinstance(model, PreTrainedModel):
-        config = {"config": vars(model).pop("config")} if "config" in vars(model) else {}
+    hidden = not isinstance(model, PreTrainedModel) and "config" in vars(model)
+    own = {"config": vars(model).pop("config")} if hidden else {}
+    config: Any = getattr(model, "config", None)
+    use_cache = getattr(config, "use_cache", None)
+    try:
         yield
-        vars(model).update(config)
-        return
-    use_cache = getattr(model.config, "use_cache", None)
-    yield
-    if use_cache is not None:
-        model.config.use_cache = use_cache
+    finally:
+        if use_cache is not None:
+            config.use_cache = use_cache
+        vars(model).update(own)
 
 
 def training_arguments(job: Job, device: torch.device) -> TrainingArguments:

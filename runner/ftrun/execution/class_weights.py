@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 from ftrun.contracts import BuiltModel, Splits, Task
@@ -75,4 +76,4 @@ def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, label
 
 def _class_ids(labels: Iterable[Any]) -> Iterator[int]:
     for label in labels:
-        yield from (label,) if isinstance(label, int) else (int(one) for one in label if one != NO_CLASS)
+        yield from (int(one) for one in ([label] if isinstance(label, Integral) else label) if one != NO_CLASS)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,15 +11,9 @@ from typing import Any
 
 import ftrun
 import pytest
-from helpers import BACKENDS, TINY, journal_of, points_of, weights_of
+from helpers import BACKENDS, TINY, journal_of, points_of, run, weights_of
 
 EVERY_STEP = ("train/loss", "train/learning_rate", "train/grad_norm", "epoch")
-
-
-def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
-    result = ftrun.run(path, overrides=overrides, progress=False)
-    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
-    return result
 
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -72,26 +62,6 @@ def test_on_a_gpu_all_backends_give_one_curve_with_full_determinism(tiny: Path, 
         pytest.skip("there is no GPU")
     on_gpu = {"device": "cuda", "full_determinism": True}
     test_all_backends_give_one_curve_and_the_same_weights(tiny, {**SETTINGS[settings], **on_gpu})
-
-
-def test_full_determinism_holds_while_a_run_goes_on(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ftrun.training.fitting as fitting
-    import torch
-
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
-    seen = []
-
-    def write(*arguments: Any) -> None:
-        seen.append((torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
-        write_checkpoint(*arguments)
-
-    write_checkpoint = fitting.write_checkpoint
-    monkeypatch.setattr(fitting, "write_checkpoint", write)
-    for backend in BACKENDS:
-        for asked in (True, False):
-            asking = {"training.full_determinism": asked, "backend.use": backend}
-            run(tiny, {**asking, "training.max_steps": 1, "training.save_strategy": "epoch"})
-            assert seen.pop() == ((True, ":4096:8") if asked else (False, None))
 
 
 def test_regression_gives_one_curve_too(tiny: Path) -> None:
@@ -201,79 +171,9 @@ def test_runs_of_one_command_equal_those_in_a_process_of_their_own(tiny: Path, a
         assert weights_of(folder) == weights_of(alone[half])
 
 
-def test_trainer_still_calls_all_that_is_overridden(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When this fails after an upgrade of transformers, Trainer's loop goes another way: look at CurveTrainer."""
-    from ftrun_plugins.backends.trainer import CurveTrainer
-    from transformers import Trainer
-
-    overridden = [name for name in vars(CurveTrainer) if name in vars(Trainer) and not name.startswith("__")]
-    called: set[str] = set()
-
-    def counted(name: str, method: Any) -> Any:
-        def call(*arguments: Any, **named: Any) -> Any:
-            called.add(name)
-            return method(*arguments, **named)
-
-        return call
-
-    for name in overridden:
-        if callable(method := vars(CurveTrainer)[name]):
-            monkeypatch.setattr(CurveTrainer, name, counted(name, method))
-    settings = {"backend.use": "trainer", "training.save_strategy": "steps", "training.save_steps": 5}
-    result = run(tiny, settings)
-    (result.run_folder / "journal.jsonl").write_text("")  # as if killed before anything was recorded
-    shutil.rmtree(result.run_folder / "checkpoints" / "checkpoint-12")
-    assert ftrun.resume(result.run_folder, progress=False).status == "FINISHED"
-    assert called == {name for name in overridden if name != "loss_is_scaled_for_ga"}
-    assert "loss_is_scaled_for_ga" in overridden
-
-
-def test_trainer_still_divides_the_loss_unless_it_is_told_not_to(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When this fails after an upgrade of transformers, the attribute means something else: look at CurveTrainer."""
-    from ftrun_plugins.backends.trainer import CurveTrainer
-
-    cut = {"training.gradient_accumulation_steps": 4, "training.per_device_train_batch_size": 2}
-    settings = {**cut, "backend.use": "trainer", "training.max_steps": 1}
-    right = points_of(run(tiny, settings).run_folder)
-    monkeypatch.setattr(CurveTrainer, "loss_is_scaled_for_ga", False)
-    monkeypatch.setattr(CurveTrainer, "model_accepts_loss_kwargs", False, raising=False)
-    wrong = points_of(run(tiny, settings).run_folder)
-    assert wrong["train/loss", 1] == right["train/loss", 1]
-    assert wrong["train/grad_norm", 1] != pytest.approx(right["train/grad_norm", 1], rel=0.1)
-
-
 def test_another_seed_is_another_curve(tiny: Path) -> None:
     curves = [points_of(run(tiny, {"seed": seed}).run_folder) for seed in (1, 2)]
     assert curves[0] != curves[1]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_checkpoint_opens_with_transformers_and_its_files_match_its_manifest(tiny: Path, backend: str) -> None:
-    import hashlib
-
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, TrainerState
-
-    saving = {"training.save_strategy": "epoch", "training.save_total_limit": 1, "backend.use": backend}
-    result = run(tiny, saving)
-    (checkpoint,) = (result.run_folder / "checkpoints").iterdir()
-    assert checkpoint.name == "checkpoint-12"
-    assert TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).global_step == 12
-    manifest = json.loads((checkpoint / "manifest.json").read_text())
-    assert {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "tokenizer.json"} <= set(
-        manifest["files"]
-    )
-    for name, facts in manifest["files"].items():
-        content = (checkpoint / name).read_bytes()
-        assert facts == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
-        assert torch.load(checkpoint / name, weights_only=True)
-    for folder in (checkpoint, result.run_folder / "model"):
-        model = AutoModelForSequenceClassification.from_pretrained(folder)
-        assert model.config.id2label == {0: "not_equivalent", 1: "equivalent"}
-        assert len(AutoTokenizer.from_pretrained(folder)) == 30522
-    assert (checkpoint / "model.safetensors").read_bytes() == weights_of(result.run_folder)
-    assert (result.run_folder / "model" / "config.json").read_bytes() == (checkpoint / "config.json").read_bytes()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -285,164 +185,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_a_checkpoint(tiny: Path, 
     assert journal_of(result.run_folder)[-1]["status"] == "FAILED"
 
 
-def test_too_few_rows_for_a_batch_are_told(tiny: Path) -> None:
-    few = {"training.dataloader_drop_last": True, "dataset.max_train_samples": 5}
-    result = ftrun.run(tiny, overrides=few, progress=False)
-    assert result.status == "FAILED" and result.error
-    assert "training.dataloader_drop_last: the 5 rows to train on make no whole batch" in result.error
-
-
-SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 99}
-T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 99}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "bert": SMALL,
-    "roberta": SMALL,
-    "electra": {**SMALL, "embedding_size": 8},
-    "albert": {**SMALL, "embedding_size": 8},
-    "deberta-v2": {**SMALL, "relative_attention": True, "position_biased_input": False, "pos_att_type": ["p2c", "c2p"]},
-    "mpnet": SMALL,
-    "modernbert": {**SMALL, "pad_token_id": 0},
-    "qwen2": {**SMALL, "num_key_value_heads": 1, "pad_token_id": 0},
-    "distilbert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, "vocab_size": 99},
-    "xlnet": {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 32, "vocab_size": 99},
-    "t5": T5,
-    "mt5": T5,
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_weights_decay_where_trainer_has_them_decay(tmp_path: Path, family: str) -> None:
-    import torch
-    from ftrun.settings import TrainingSettings
-    from ftrun.training.optimization import build_optimizer
-    from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer, TrainingArguments
-
-    torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **FAMILIES[family]))
-    twin = copy.deepcopy(model)
-    arguments = TrainingArguments(str(tmp_path), weight_decay=0.1, use_cpu=True, report_to=[])
-    ours = build_optimizer(model, TrainingSettings(weight_decay=0.1))
-    theirs = Trainer(twin, arguments).create_optimizer()
-    assert type(ours) is type(theirs)
-    for mine, trainers in zip(ours.param_groups, theirs.param_groups, strict=True):
-        assert names_of(model, mine) == names_of(twin, trainers)
-        assert {**mine, "params": 0} == {**trainers, "params": 0}
-    assert all(len(group["params"]) for group in ours.param_groups)
-    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
-        one.grad = torch.randn_like(one)
-        other.grad = one.grad.clone()
-    ours.step()
-    theirs.step()
-    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-def names_of(model: Any, group: Mapping[str, Any]) -> list[str]:
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [names[id(parameter)] for parameter in group["params"]]
-
-
-def test_the_horizon_counts_steps_and_epochs() -> None:
-    from ftrun.settings import TrainingSettings
-    from ftrun.training.optimization import Horizon
-
-    training = TrainingSettings(per_device_train_batch_size=2, gradient_accumulation_steps=3, num_train_epochs=1.5)
-    horizon = Horizon(14, training)
-    assert (horizon.steps_per_epoch, horizon.total_steps, horizon.epochs_after(0)) == (3, 5, range(2))
-    assert (horizon.epochs_after(4), horizon.batch_after(4), horizon.batch_after(3)) == (range(1, 2), 3, 0)
-    assert [round(horizon.epoch_after(step), 3) for step in range(1, 6)] == [0.429, 0.857, 1.0, 1.429, 1.857]
-
-
-@pytest.mark.parametrize(("eval_steps", "save_steps"), [(3, 4), (0.3, 0.25), (500, 0.01), (None, 7), (10, 1)])
-def test_what_is_due_by_steps_is_what_transformers_does_then(eval_steps: float | None, save_steps: float) -> None:
-    from ftrun.settings import TrainingSettings
-    from ftrun.training.optimization import Horizon
-    from transformers import TrainerControl, TrainerState, TrainingArguments
-    from transformers.trainer_callback import DefaultFlowCallback
-
-    every: dict[str, Any] = {"eval_strategy": "steps", "save_strategy": "steps", "save_steps": save_steps}
-    every |= {"eval_steps": eval_steps} if eval_steps else {}
-    horizon = Horizon(80, TrainingSettings(max_steps=10, **every))
-    arguments, state = TrainingArguments(max_steps=10, use_cpu=True, **every), TrainerState(max_steps=10)
-    state.compute_steps(arguments, 10)
-    for step in range(1, 11):
-        state.global_step = step
-        control = DefaultFlowCallback().on_step_end(arguments, state, TrainerControl())
-        assert (horizon.evaluates_by_strategy(step), horizon.saves_by_strategy(step)) == (
-            control.should_evaluate,
-            control.should_save,
-        )
-
-
-@pytest.mark.parametrize("warmup", [0, 0.01, 0.5, 0.99, 1, 2.9, 7, 100])
-@pytest.mark.parametrize(
-    "schedule", ["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
-)
-def test_the_rates_are_those_of_transformers(warmup: float, schedule: Any) -> None:
-    import torch
-    from ftrun.errors import ExperimentError
-    from ftrun.settings import TrainingSettings
-    from ftrun.training.optimization import build_scheduler
-    from transformers import TrainingArguments, get_scheduler
-
-    told: dict[str, Any] = {"warmup_steps": warmup, "lr_scheduler_type": schedule}
-    if schedule == "polynomial" and warmup == 0.99:
-        with pytest.raises(ExperimentError, match="the warm-up takes all 9 steps"):
-            build_scheduler(torch.optim.AdamW([torch.zeros(1)], lr=1.0), TrainingSettings(**told), 9)
-        return
-    optimizers = [torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2)]
-    arguments = TrainingArguments(use_cpu=True, **told)
-    ours = build_scheduler(optimizers[0], TrainingSettings(**told), 9)
-    theirs = get_scheduler(
-        arguments.lr_scheduler_type, optimizers[1], arguments.get_warmup_steps(9), 9, arguments.lr_scheduler_kwargs
-    )
-    for _ in range(9):
-        assert ours.get_last_lr() == theirs.get_last_lr()
-        for optimizer, schedule_of in zip(optimizers, (ours, theirs), strict=True):
-            optimizer.step()
-            schedule_of.step()
-
-
 def test_evaluating_by_a_fraction_of_the_steps_is_alike_on_every_backend(tiny: Path) -> None:
     by_fraction = {"training.eval_strategy": "steps", "training.eval_steps": 0.3, "training.save_strategy": "no"}
     results = [run(tiny, {**by_fraction, "backend.use": backend}) for backend in BACKENDS]
     for result in results:
         assert {step for key, step in points_of(result.run_folder) if key == "eval/f1"} == {4, 8, 12}
         assert points_of(result.run_folder) == points_of(results[0].run_folder)
-
-
-def test_order_is_a_function_of_seed_and_epoch_and_that_of_accelerate() -> None:
-    from accelerate.data_loader import SeedableRandomSampler
-    from ftrun.training.batches import EpochBatches
-
-    ours = EpochBatches(20, 6, seed=5)
-    theirs = SeedableRandomSampler(list(range(20)), data_seed=5)
-    for epoch in (0, 1, 0, 3):
-        ours.set_epoch(epoch)
-        theirs.set_epoch(epoch)
-        batches = list(ours)
-        assert [len(batch) for batch in batches] == [6, 6, 6, 2]
-        assert [row for batch in batches for row in batch] == list(theirs)
-
-
-def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> None:
-    import torch
-    from ftrun.contracts import Job, Task
-    from ftrun.settings import OWN_KEYS, TrainingSettings
-    from ftrun_plugins.backends.trainer import training_arguments
-
-    training = TrainingSettings(learning_rate=0.25, max_steps=9, warmup_steps=2, weight_decay=0.5, max_grad_norm=0.5)
-    values: dict[str, Any] = {field.name: None for field in dataclasses.fields(Job)}
-    job = Job(
-        **{**values, "training": training, "seed": 3, "data_seed": 4, "run_folder": Path(), "task": Task("x", ())}
-    )
-    arguments = training_arguments(job, torch.device("cpu"))
-    steered = {"eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "data_seed"}
-    loaders = {"dataloader_drop_last", "dataloader_num_workers"}
-    adam = {"adam_beta1", "adam_beta2", "adam_epsilon"}
-    for name in set(TrainingSettings.model_fields) - OWN_KEYS - steered - loaders - adam:
-        assert getattr(arguments, name) == getattr(training, name), name
-    assert (arguments.seed, arguments.data_seed) == (3, 4)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -498,61 +246,12 @@ def test_a_best_model_that_was_damaged_meanwhile_is_not_taken(tiny: Path, monkey
 
     evaluate = fitting.Fitting.evaluate
 
-    def damaging(one: Any, step: int, *rest: Any) -> Any:
+    def damaging(one: Any) -> Any:
         for weights in one.job.run_folder.glob("checkpoints/checkpoint-2/model.safetensors"):
             weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-        return evaluate(one, step, *rest)
+        return evaluate(one)
 
     monkeypatch.setattr(fitting.Fitting, "evaluate", damaging)
     result = ftrun.run(tiny, overrides=BEST, progress=False)
     assert result.status == "FAILED" and result.error
     assert "checkpoint-2 is needed, and is not whole: model.safetensors was altered" in result.error
-
-
-def test_every_generator_goes_on_from_a_checkpoint_where_it_was(workdir: Path) -> None:
-    import random
-
-    import numpy as np
-    import torch
-    from ftrun.training.state import RANDOM, load_random_states, random_states
-
-    def drawn() -> list[float]:
-        """Of each generator something, of normal ones an odd number: they come in pairs, and the second is kept."""
-        normal = [random.gauss(0, 1), float(np.random.randn()), float(torch.randn(1))]
-        return [*normal, random.random(), float(np.random.rand()), float(torch.rand(1))]
-
-    drawn()
-    torch.save(random_states(), workdir / RANDOM)
-    told = drawn()
-    drawn()
-    load_random_states(workdir)
-    assert drawn() == told
-
-
-def test_optimizer_settings_are_those_of_now_and_moments_those_of_the_checkpoint(workdir: Path) -> None:
-    import torch
-    from ftrun.settings import TrainingSettings
-    from ftrun.training.optimization import build_optimizer, build_scheduler
-    from ftrun.training.state import OPTIMIZER, SCHEDULER, load_optimizer
-
-    def made(**training: Any) -> tuple[Any, Any]:
-        model = torch.nn.Linear(2, 2)
-        settings = TrainingSettings(**training)
-        optimizer = build_optimizer(model, settings)
-        scheduler = build_scheduler(optimizer, settings, 10)
-        for parameter in model.parameters():
-            parameter.grad = torch.ones_like(parameter)
-        return optimizer, scheduler
-
-    before = made(learning_rate=0.1, weight_decay=0.0)
-    for _ in range(2):
-        before[0].step()
-        before[1].step()
-    torch.save(before[0].state_dict(), workdir / OPTIMIZER)
-    torch.save(before[1].state_dict(), workdir / SCHEDULER)
-    now = made(learning_rate=0.5, weight_decay=0.3, adam_beta1=0.8)
-    load_optimizer(workdir, *now)
-    group = now[0].param_groups[0]
-    assert (group["lr"], group["weight_decay"], group["betas"]) == (pytest.approx(0.4), 0.3, (0.8, 0.999))
-    moments, saved = ([state["exp_avg"] for state in optimizer.state.values()] for optimizer, _ in (now, before))
-    assert len(moments) == 2 and all(map(torch.equal, moments, saved))

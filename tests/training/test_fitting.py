@@ -1,0 +1,110 @@
+"""What stands between two steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import pytest
+import torch
+from ftrun.contracts import BestBy, FitResult
+from ftrun.errors import ExperimentError
+from ftrun.training import Fitting, build_optimizer, build_scheduler
+from plain import Parts, Told
+
+
+def test_too_few_rows_for_a_batch_are_told(tiny: Path) -> None:
+    few = {"training.dataloader_drop_last": True, "dataset.max_train_samples": 5}
+    result = ftrun.run(tiny, overrides=few, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "training.dataloader_drop_last: the 5 rows to train on make no whole batch" in result.error
+
+
+def taken(parts: Parts, told: Told) -> FitResult:
+    """A fit by the plainest of loops."""
+    job = parts.job()
+    torch.manual_seed(1)
+    fitting = Fitting(job, told)
+    optimizer = build_optimizer(job.model, job.training)
+    scheduler = build_scheduler(optimizer, job.training, fitting.horizon.total_steps)
+    for step in fitting.steps(optimizer, scheduler, lambda batch: job.model(**batch)):
+        for batch in step:
+            step.loss(batch).backward()
+        step.grad_norm = torch.ones(()) * step.number
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    return fitting.finish()
+
+
+def checkpoints(folder: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoints/*"))
+
+
+def test_every_step_is_reported_with_what_it_used(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    fit = taken(Parts(tmp_path, settings={"gradient_accumulation_steps": 2, "max_steps": 4}), told)
+    assert told.began == (4, 1)
+    assert [report.step for report in told.steps] == [1, 2, 3, 4]
+    assert [report.examples for report in told.steps] == [16, 6, 16, 6]
+    assert [report.epoch for report in told.steps] == [16 / 22, 1.0, 1 + 16 / 22, 2.0]
+    assert [report.learning_rate for report in told.steps] == pytest.approx([0.05, 0.0375, 0.025, 0.0125])
+    assert [float(report.grad_norm) for report in told.steps] == [1, 2, 3, 4]
+    assert (fit.steps, fit.epoch, fit.completed, fit.model_step) == (4, 2.0, True, 4)
+    assert fit.model_folder == tmp_path / "model" and (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_evaluations_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    due = {"eval_strategy": "steps", "eval_steps": 2, "save_strategy": "steps", "save_steps": 3}
+    fit = taken(Parts(tmp_path, settings={**due, "max_steps": 7}), told)
+    assert [report.step for report in told.evaluations] == [2, 4, 6, 7]
+    assert checkpoints(tmp_path) == [3, 6, 7]
+    assert fit.metrics == told.evaluations[-1].metrics and set(fit.metrics) == {"eval/loss", "eval/width"}
+    assert told.looked[:2] == [("validation", 8, 13), ("validation", 13, 13)]
+
+
+def test_the_best_is_kept_and_taken_and_patience_ends_it(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    best = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "best", "load_best_model_at_end": True}
+    worse = iter([3.0, 1.0, 2.0, 2.0, 2.0])
+    parts = Parts(
+        tmp_path,
+        settings={**best, "early_stopping_patience": 2, "max_steps": 9},
+        given={"best_by": BestBy("eval/fault", False), "evaluators": [lambda _: {"fault": next(worse)}]},
+    )
+    fit = taken(parts, told)
+    assert (fit.steps, fit.model_step, fit.stopped_early, checkpoints(tmp_path)) == (4, 2, True, [1, 2])
+
+
+def test_it_stops_on_request_with_a_checkpoint_and_goes_on_from_there(tmp_path: Path) -> None:
+    whole, stopped, resumed = [Told(tmp_path / name) for name in ("whole", "stopped", "resumed")]
+    settings: dict[str, Any] = {"max_steps": 6, "save_strategy": "no"}
+    undisturbed = taken(Parts(whole.folder, settings=settings), whole)
+    stopped.stop_after = 4
+    fit = taken(Parts(stopped.folder, settings=settings), stopped)
+    assert not fit.completed and fit.steps == 4 and fit.model_folder is None
+    assert checkpoints(stopped.folder) == [4]
+    given = {"resume_from": stopped.checkpoint_folder(4)}
+    fit = taken(Parts(resumed.folder, seed=77, settings=settings, given=given), resumed)
+    assert resumed.began == (6, 5)
+    assert stopped.losses + resumed.losses == whole.losses
+    assert fit.metrics == undisturbed.metrics
+    weights = [(told.folder / "model" / "model.safetensors").read_bytes() for told in (whole, resumed)]
+    assert weights[0] == weights[1]
+
+
+def test_nothing_is_left_to_do_where_the_last_step_was_taken(tmp_path: Path) -> None:
+    first, again = Told(tmp_path / "first"), Told(tmp_path / "again")
+    parts = Parts(first.folder, settings={"max_steps": 3, "save_strategy": "steps", "save_steps": 3})
+    undisturbed = taken(parts, first)
+    given = {"resume_from": first.checkpoint_folder(3)}
+    fit = taken(Parts(again.folder, seed=77, settings=parts.settings, given=given), again)
+    assert again.steps == [] and again.began == (3, 4)
+    assert fit.completed and fit.metrics == undisturbed.metrics
+
+
+def test_rows_that_make_no_batch_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="the 5 rows to train on make no whole batch"):
+        Fitting(Parts(tmp_path, rows=5, settings={"dataloader_drop_last": True}).job(), Told(tmp_path))

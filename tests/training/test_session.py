@@ -1,0 +1,62 @@
+"""A session leaves the process as it found it, and what it asks for holds while it goes on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.settings import TrainingSettings
+from ftrun.training import TorchSession, predict
+from helpers import BACKENDS, run
+from plain import Parts
+
+
+def test_full_determinism_holds_while_a_run_goes_on(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ftrun.training.fitting as fitting
+
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    seen = []
+
+    def write(*arguments: Any) -> None:
+        seen.append((torch.are_deterministic_algorithms_enabled(), os.environ.get("CUBLAS_WORKSPACE_CONFIG")))
+        write_checkpoint(*arguments)
+
+    write_checkpoint = fitting.write_checkpoint
+    monkeypatch.setattr(fitting, "write_checkpoint", write)
+    for backend in BACKENDS:
+        for asked in (True, False):
+            asking = {"training.full_determinism": asked, "backend.use": backend}
+            run(tiny, {**asking, "training.max_steps": 1, "training.save_strategy": "epoch"})
+            assert seen.pop() == ((True, ":4096:8") if asked else (False, None))
+
+
+class Predicting(TorchSession):
+    def fit(self, job: Job, reporter: Reporter) -> FitResult:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_it_predicts_in_its_own_precision(tmp_path: Path, bf16: bool) -> None:
+    parts = Parts(tmp_path)
+    job = parts.job()
+    with Predicting(TrainingSettings(device="cpu", bf16=bf16)) as session:
+        assert session.environment()["precision"] == ("bfloat16" if bf16 else "float32")
+        told = session.predict(job, parts.encoded(13))
+    exact = predict(job, parts.encoded(13), lambda batch: job.model(**batch))
+    assert (told.logits == exact.logits).all() == (not bf16)
+    assert abs(told.logits - exact.logits).max() < 0.05
+
+
+def test_generators_are_left_as_they_were() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    with Predicting(TrainingSettings(device="cpu")) as session:
+        session.seed(1)
+        first = torch.rand(3)
+        session.seed(1)
+        assert torch.equal(torch.rand(3), first)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,43 @@
+"""One optimizer step: its batches, and what each adds to its loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from ftrun.training import Objective, Step
+from plain import Bag, Parts, collate
+
+
+@pytest.fixture
+def model() -> Bag:
+    torch.manual_seed(0)
+    return Bag(9, 3).eval()
+
+
+def step_of(model: Bag, *sizes: int) -> Step:
+    rows = Parts(Path()).encoded(sum(sizes))
+    batches = [collate(rows[sum(sizes[:i]) : sum(sizes[: i + 1])]) for i in range(len(sizes))]
+    return Step(7, batches, 0.5, Objective(Parts(Path()).job()), lambda batch: model(**batch))
+
+
+def test_a_step_goes_through_its_batches_and_knows_the_last(model: Bag) -> None:
+    step = step_of(model, 4, 4, 2)
+    assert (step.number, step.rows, step.learning_rate) == (7, 10, 0.5)
+    assert [(len(batch["labels"]), step.is_last_batch) for batch in step] == [(4, False), (4, False), (2, True)]
+
+
+@pytest.mark.parametrize("sizes", [(10,), (4, 4, 2), (1,) * 10])
+def test_its_loss_is_that_of_its_rows(model: Bag, sizes: tuple[int, ...]) -> None:
+    step = step_of(model, *sizes)
+    parts = [step.loss(batch) for batch in step]
+    assert all(part.requires_grad for part in parts) and not step.total_loss.requires_grad
+    assert float(step.total_loss) == pytest.approx(model(**collate(Parts(Path()).encoded(10))).loss.item())
+
+
+def test_one_batch_alone_is_the_models_own_loss_to_the_last_bit(model: Bag) -> None:
+    step = step_of(model, 10)
+    (batch,) = step
+    output = model(**batch)
+    assert torch.equal(step.loss_of(output, batch), output.loss) and torch.equal(step.total_loss, output.loss)
