@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import Plan, make_plan
 from hub_stand_in import HubStandIn
 from warm import Command
 
@@ -64,6 +67,18 @@ Begin = Callable[..., "Command | subprocess.Popen[str]"]
 def slow(value: Any) -> Any:
     """A value of a parameter, or values of several, that `make test-all` alone tries."""
     return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow)
+
+
+def plan_of(file: Path | str, overrides: Mapping[str, Any] | None = None, profile: str | None = None) -> Plan:
+    """An experiment's plan; nothing of it is run."""
+    return make_plan(load_experiment(file, profile, overrides), load_catalogue())
+
+
+def rows_of(**columns: Sequence[Any]) -> Any:
+    """Rows as `datasets` has them."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(columns)
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:

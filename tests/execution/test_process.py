@@ -1,4 +1,4 @@
-"""Signals: the first asks the run to stop, a second one ends it, and those that come together are one."""
+"""What a run does to its process: the first signal asks it to stop, a second one ends it; logs go to its log."""
 
 from __future__ import annotations
 

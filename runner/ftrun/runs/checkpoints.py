@@ -177,7 +177,7 @@ def newest_whole(folder: Path, best_after: float = math.inf) -> tuple[Checkpoint
 
 def _best_of(folder: Path) -> Path | None:
     """The best checkpoint of the time of a whole one, if that is another."""
-    best_step = _manifest(folder)["best_step"]
+    best_step = _manifest(folder).get("best_step")
     return None if best_step in (None, _step(folder)) else folder.with_name(f"{PREFIX}{best_step}")
 
 
@@ -190,27 +190,28 @@ def damage_of(folder: Path) -> str | None:
     """What is wrong with a checkpoint's files, by its manifest; None if they are as they were written."""
     try:
         manifest = _manifest(folder)
-        files, step = dict(manifest["files"]), manifest["step"]
+        step = manifest["step"]
+        files = {name: (int(facts["size"]), str(facts["sha256"])) for name, facts in manifest["files"].items()}
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # whatever may stand in a damaged file
         return f"its {MANIFEST} cannot be read"
     if step != _step(folder):
         return f"its {MANIFEST} is that of step {step}"
-    problems = (_damage_of_file(folder / name, facts) for name, facts in files.items())
+    problems = (_damage_of_file(folder / name, *facts) for name, facts in files.items())
     return next((problem for problem in problems if problem), None)
 
 
-def _damage_of_file(file: Path, facts: dict[str, Any]) -> str | None:
+def _damage_of_file(file: Path, size: int, sha256: str) -> str | None:
     try:
-        size = file.stat().st_size
-        if size != facts["size"]:
-            return f"{file.name} has {size:,} bytes of {facts['size']:,}"
-        return None if _checksum(file) == facts["sha256"] else f"{file.name} was altered"
+        there = file.stat().st_size
+        if there != size:
+            return f"{file.name} has {there:,} bytes of {size:,}"
+        return None if _checksum(file) == sha256 else f"{file.name} was altered"
     except FileNotFoundError:
         return f"{file.name} is missing"
-    except OSError as error:
-        return f"{file.name} cannot be read: {error.strerror}"
+    except (OSError, ValueError) as error:  # the latter where its name in the manifest can be none
+        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _published(folder: Path) -> list[Path]:
