@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ftrun.contracts import Splits, Task
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import Plan, make_plan
@@ -79,6 +80,13 @@ def rows_of(**columns: Sequence[Any]) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict(columns)
+
+
+def splits_of(train: Any, kind: str = "classification", **changed: Any) -> Splits:
+    """An opened data set of rows with the columns `text` and `label`, which are trained and evaluated on."""
+    task = Task(kind, ("text",), "label", None if kind == "regression" else ("no", "yes"))
+    sound: dict[str, Any] = {"task": task, "train": train, "evaluation": {"validation": train}}
+    return Splits(**{**sound, "name": "mine", "source": "here", "digest": "1" * 40, **changed})
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:

@@ -44,26 +44,23 @@ def modules() -> Iterator[str]:
                 yield (PurePosixPath(room) / file.relative_to(PROJECT / home).with_suffix("")).as_posix()
 
 
-def test_file_of(module: str) -> Path:
+def its_tests(module: str) -> Path:
     path = PurePosixPath(module)
     return PROJECT / "tests" / path.with_name(f"test_{path.name}.py")
-
-
-test_file_of.__test__ = False  # type: ignore[attr-defined]
 
 
 def test_every_module_has_its_tests_where_a_reader_looks_for_them() -> None:
     found = list(modules())
     assert len(found) > 60 and {"screen/wording", "plugins/models/heads", "errors"} <= set(found)
-    without = [name for name in found if not test_file_of(name).is_file()]
+    without = [name for name in found if not its_tests(name).is_file()]
     assert [name for name in without if name not in FACES and not is_being_moved(name)] == []
 
 
 def test_every_file_of_tests_in_a_room_is_named_after_a_module_of_it() -> None:
     """Or after the room, for what the package itself promises; those beside the rooms are about the whole."""
     folder = PROJECT / "tests"
-    named = {test_file_of(name) for name in modules()}
-    rooms = {test_file_of(f"{name}/{PurePosixPath(name).name}") for name in packages()}
+    named = {its_tests(name) for name in modules()}
+    rooms = {its_tests(f"{name}/{PurePosixPath(name).name}") for name in packages()}
     files = [file for file in folder.rglob("test_*.py") if file.parent != folder]
     assert len(files) > 40
     others = [file.relative_to(folder).as_posix() for file in files if file not in named | rooms]
@@ -77,6 +74,6 @@ def packages() -> set[str]:
 
 def test_no_exception_is_stale() -> None:
     found = list(modules())
-    assert [name for name in FACES if name not in found or test_file_of(name).is_file()] == []
+    assert [name for name in FACES if name not in found or its_tests(name).is_file()] == []
     assert [name for name in BEING_MOVED if not any(name == m or m.startswith(name) for m in found)] == []
     assert len(FACES) < len(found) / 4

@@ -32,7 +32,7 @@ def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path)
     with (folder / "journal.jsonl").open("a") as journal:
         journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
     with pytest.raises(RunFinishedError, match="there is nothing to resume"):
-        execute(plan, catalogue, Watcher(), resumption=resumption)
+        execute(plan, catalogue, Watcher(), resumption)
 
 
 def test_a_run_that_went_on_meanwhile_is_not_gone_on_with_as_it_was(tiny: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_run_that_went_on_meanwhile_is_not_gone_on_with_as_it_was(tiny: Path) 
     journal = folder / "journal.jsonl"
     journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))  # killed at the last moment
     with pytest.raises(RunError, match="was resumed by another process meanwhile"):
-        execute(plan, catalogue, Watcher(), resumption=resumption)
+        execute(plan, catalogue, Watcher(), resumption)
 
 
 def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path) -> None:
