@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ftrun
+import numpy as np
 import pytest
-from ftrun.contracts import Task
+from ftrun.contracts import BuiltModel, FitResult, Predictions, Task
+from ftrun.errors import ExperimentError
+from ftrun.execution.class_order import ClassOrder
 from helpers import BACKENDS, journal_of
+from hypothesis import given
+from hypothesis import strategies as st
 from makers import WORDS, make_word_teller, named
 
 SENTIMENT = Task("classification", ("text",), "label", ("negative", "positive"))
@@ -118,3 +124,64 @@ def test_a_run_resumed_in_another_order_of_classes_is_refused(workdir: Path) -> 
     refused = ftrun.resume(died.name, progress=False)
     assert refused.status == "FAILED" and refused.error
     assert "the order of the model's classes" in refused.error and "the model's weights" in refused.error
+
+
+def built(*names: str) -> BuiltModel:
+    model: Any = None
+    return BuiltModel(model, None, dict, "key", "own", class_names=names or None)
+
+
+ABC = Task("classification", ("text",), "label", ("a", "b", "c"))
+
+
+@given(st.permutations(["a", "b", "c"]), st.lists(st.integers(0, 2), max_size=9))
+def test_in_any_order_a_model_says_of_each_row_what_it_said(own: list[str], outputs: list[int]) -> None:
+    """A perfect model, in its own order: whatever the order, its logits and labels name the same classes."""
+    said = Predictions(np.eye(3)[outputs].reshape(-1, 3), np.array(outputs, np.int64), 0.5)
+    told = ClassOrder(built(*own), ABC).in_task_order(said)
+    names = ABC.class_names or ()
+    assert [names[label] for label in told.labels] == [own[output] for output in outputs]
+    assert told.values.tolist() == told.labels.tolist() and told.loss == 0.5
+    assert said.labels.tolist() == outputs, "what the model said stays as it was"
+
+
+def test_several_classes_a_row_change_their_columns() -> None:
+    said = Predictions(np.array([[1.0, -1.0, -2.0]]), np.array([[1, 0, 0]]), 0.5, "multi_label")
+    told = ClassOrder(built("c", "a", "b"), replace(ABC, kind="multi_label")).in_task_order(said)
+    assert told.labels.tolist() == [[0, 0, 1]] == told.values.tolist()
+
+
+def test_a_class_a_place_is_put_in_order_and_places_without_one_stay_so() -> None:
+    said = Predictions(
+        np.eye(3)[[[0, 1, 2], [2, 2, 2]]], np.array([[0, 1, -100], [2, -100, -100]]), 0.5, "token_classification"
+    )
+    told = ClassOrder(built("c", "a", "b"), replace(ABC, kind="token_classification")).in_task_order(said)
+    assert told.labels.tolist() == [[2, 0, -100], [1, -100, -100]]
+    assert told.values.tolist() == [[2, 0, 1], [1, 1, 1]]
+
+
+def test_rows_without_labels_are_put_in_order_all_the_same() -> None:
+    told = ClassOrder(built("c", "a", "b"), ABC).in_task_order(Predictions(np.eye(3)[[0]], None, None))
+    assert told.labels is None and told.values.tolist() == [2]
+
+
+def test_a_model_in_the_tasks_order_says_what_it_says() -> None:
+    said = Predictions(np.eye(3), np.arange(3), 0.5)
+    for model in (built(), built("a", "b", "c")):
+        assert ClassOrder(model, ABC).in_task_order(said) is said
+
+
+def test_an_evaluator_and_the_record_get_the_tasks_order() -> None:
+    order = ClassOrder(built("c", "a", "b"), ABC)
+    said = Predictions(np.eye(3)[[0]], np.array([0]), 0.5)
+    assert order.evaluator(lambda predictions: {"class": predictions.labels[0]})(said) == {"class": 2}
+    fit = order.fit(FitResult(3, 1.0, True, {"eval/f1": 1.0}, {"validation": said}))
+    assert fit.predictions["validation"].labels.tolist() == [2] and fit.metrics == {"eval/f1": 1.0}
+
+
+@pytest.mark.parametrize("own", [("a", "b"), ("a", "b", "x"), ("a", "a", "b"), ("A", "b", "c")])
+def test_a_model_of_other_classes_is_refused(own: tuple[str, ...]) -> None:
+    with pytest.raises(
+        ExperimentError, match=rf"the model gives the classes {', '.join(own)}, and the task has a, b, c"
+    ):
+        ClassOrder(built(*own), ABC)
