@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 from ftrun.contracts import Splits, Task
+from ftrun.execution.beginning import FreshStart
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import Plan, make_plan
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import Journal
 from hub_stand_in import HubStandIn
 from warm import Command
 
@@ -87,6 +90,16 @@ def splits_of(train: Any, kind: str = "classification", **changed: Any) -> Split
     task = Task(kind, ("text",), "label", None if kind == "regression" else ("no", "yes"))
     sound: dict[str, Any] = {"task": task, "train": train, "evaluation": {"validation": train}}
     return Splits(**{**sound, "name": "mine", "source": "here", "digest": "1" * 40, **changed})
+
+
+def begun(plan: Plan, splits: Splits, tags: Mapping[str, str] | None = None) -> RunFolder:
+    """A run that was begun on these data and got no further: its folder, as a kill right then leaves it."""
+    start = FreshStart(plan)
+    start.take(plan)
+    journal = Journal(start.folder.journal)
+    start.record(journal, plan, {"ftrun.run": start.folder.name, **(tags or {})}, splits)
+    journal.close()
+    return start.folder
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:
