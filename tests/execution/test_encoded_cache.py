@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from benches import IDS_A, A, B, Bench, lengths, rows_of
-from ftrun.execution.encoded_cache import EncodedCache, entries
+from ftrun.execution.encoded_cache import EncodedCache, clear, encoded_cache_folder, entries
 from ftrun.execution.encoding import Encoding
 
 
@@ -112,3 +112,79 @@ def test_the_least_recently_used_goes_first_and_never_what_is_in_use(bench: Benc
         first, second = held.encode("train", kept["a"]), held.encode("validation", B)
         assert first[1]["input_ids"] == [1] and second[1]["input_ids"] == [1, 2]
         assert len(bench.files) == 2
+
+
+def keep(cache: EncodedCache, key: str, rows: bytes = b"rows", **about: Any) -> None:
+    with cache.writing(key, about) as file:
+        file.write_bytes(rows)
+
+
+def test_what_is_kept_is_found_under_its_key_with_what_it_is(tmp_path: Path) -> None:
+    with EncodedCache(tmp_path / "cache") as cache:
+        keep(cache, "k", data="mine", rows_of="负")
+        found = cache.find("k")
+        assert found and found.read_bytes() == b"rows" and cache.find("other") is None
+    (entry,) = entries(tmp_path / "cache")
+    assert (entry.folder.name, entry.about["data"], entry.about["rows_of"]) == ("k", "mine", "负")
+
+
+def test_a_block_that_raises_keeps_nothing(tmp_path: Path) -> None:
+    with EncodedCache(tmp_path) as cache:
+        with pytest.raises(ZeroDivisionError), cache.writing("k", {}):
+            raise ZeroDivisionError
+        assert cache.find("k") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_whole_stays_though_it_is_written_again(tmp_path: Path) -> None:
+    with EncodedCache(tmp_path) as cache:
+        keep(cache, "k", b"first")
+        keep(cache, "k", b"second")
+        found = cache.find("k")
+        assert found and found.read_bytes() == b"first"
+
+
+def test_what_is_discarded_is_made_anew(tmp_path: Path) -> None:
+    with EncodedCache(tmp_path) as cache:
+        keep(cache, "k", b"first")
+        cache.discard("k")
+        cache.discard("never there")
+        keep(cache, "k", b"second")
+        found = cache.find("k")
+        assert found and found.read_bytes() == b"second"
+
+
+def test_a_cache_that_is_not_there_has_nothing_in_it(tmp_path: Path) -> None:
+    cache = EncodedCache(tmp_path / "not there")
+    cache.prune()
+    assert cache.find("k") is None and list(entries(cache.folder)) == [] and clear(cache.folder) == ([], [])
+
+
+def test_what_is_in_use_is_cleared_once_the_run_has_ended(tmp_path: Path) -> None:
+    with EncodedCache(tmp_path) as cache:
+        keep(cache, "k")
+        assert cache.find("k")
+        removed, kept = clear(tmp_path)
+        assert not removed and [entry.folder.name for entry in kept] == ["k"]
+    removed, kept = clear(tmp_path)
+    assert [entry.folder.name for entry in removed] == ["k"] and not kept and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({"HF_DATASETS_CACHE": "/data/cache", "HF_HOME": "/hf"}, "/data/cache/ftrun-encoded"),
+        ({"HF_HOME": "/hf"}, "/hf/datasets/ftrun-encoded"),
+        ({"XDG_CACHE_HOME": "/xdg"}, "/xdg/huggingface/datasets/ftrun-encoded"),
+        ({"HF_DATASETS_CACHE": "", "HF_HOME": "", "XDG_CACHE_HOME": ""}, "~/.cache/huggingface/datasets/ftrun-encoded"),
+        ({"HF_HOME": "~/hf"}, "~/hf/datasets/ftrun-encoded"),
+    ],
+)
+def test_it_is_kept_where_the_datasets_library_keeps_its_own(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], folder: str
+) -> None:
+    for name in ("HF_DATASETS_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert encoded_cache_folder() == Path(folder).expanduser()
