@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click.testing
 import pytest
 from benches import A, B, Bench
+from ftrun.cli.cache import SHOWN
 from ftrun.cli.cache import command as cache_command
 from ftrun.execution.encoded_cache import EncodedCache, encoded_cache_folder
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @pytest.fixture
@@ -66,3 +70,40 @@ def test_bytes_are_readable(size: int, text: str) -> None:
     from ftrun.cli.cache import readable
 
     assert readable(size) == text
+
+
+@given(st.integers(0, 2**50))
+def test_no_number_of_bytes_is_told_in_a_unit_that_is_too_small(size: int) -> None:
+    from ftrun.cli.cache import readable
+
+    number, unit = readable(size).split()
+    assert unit == "GiB" or 0 <= int(number) < 1024
+    factor = 1024 ** ("bytes", "KiB", "MiB", "GiB").index(unit)
+    assert abs(float(number) * factor - size) <= factor / 2
+
+
+def test_of_many_splits_those_used_last_are_listed_and_the_rest_counted(own_cache: Bench) -> None:
+    with EncodedCache() as kept:
+        for number in range(SHOWN + 3):
+            with kept.writing(
+                f"k{number:02}", {"rows": number, "split": "train", "data": "mine", "model": "bert"}
+            ) as file:
+                file.write_bytes(b"x" * 1000)
+            os.utime(own_cache.folder / f"k{number:02}" / "about.json", (number, number))
+    lines = cache().output.splitlines()
+    assert len(lines) == SHOWN + 4 and lines[2].split()[-4:] == ["12", "train", "mine", "bert"]
+    assert lines[-2].startswith("and 3 more, 3 KiB") and lines[-1] == "To remove all of it: ftrun cache clear"
+
+
+def test_what_a_writer_left_behind_is_shown_as_not_whole(own_cache: Bench) -> None:
+    (own_cache.folder / "k.partial-1-2").mkdir(parents=True)
+    (own_cache.folder / "k.partial-1-2" / "rows.arrow").write_bytes(b"rows")
+    assert "(not whole)" in cache().output
+    (entry,) = json.loads(cache("--json").output)["entries"]
+    assert entry["bytes"] == 4 and entry["rows"] is None
+
+
+def test_a_name_in_any_script_is_shown(own_cache: Bench) -> None:
+    with EncodedCache() as kept, kept.writing("k", {"rows": True, "split": "负", "data": ["odd"]}) as file:
+        file.write_bytes(b"rows")
+    assert "负" in cache().output and json.loads(cache("--json").output)["entries"][0]["split"] == "负"

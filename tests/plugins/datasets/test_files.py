@@ -60,3 +60,27 @@ def test_the_digest_follows_the_content(workdir: Path) -> None:
     assert build(workdir).digest == before
     write_csv(workdir / "train.csv", [("a", "x"), ("c", "y")])
     assert build(workdir).digest != before
+
+
+@pytest.mark.parametrize("content", ["", "text,label\n", "\n\n", "text,label\n\n"])
+def test_a_file_without_rows_is_refused_by_its_name(workdir: Path, content: str) -> None:
+    write_csv(workdir / "validation.csv", [("a", "x"), ("b", "y")])
+    (workdir / "train.csv").write_text(content)
+    with pytest.raises(ExperimentError, match=r"train\.csv"):
+        build(workdir)
+
+
+def test_names_and_texts_are_in_any_script(workdir: Path) -> None:
+    folder = workdir / "数据 один"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        write_csv(folder / f"{split}.csv", [(f"好 {split}", "正"), (f"坏 {split}", "负")])
+    splits = build(folder)
+    assert splits.name == "数据 один" and set(splits.task.class_names or ()) == {"正", "负"}
+    assert list(splits.train["text"]) == ["好 train", "坏 train"] and splits.source == str(folder / "train.csv")
+
+
+def test_a_file_that_goes_before_it_is_read_is_told(workdir: Path) -> None:
+    write_csv(workdir / "validation.csv", [("a", "x"), ("b", "y")])
+    with pytest.raises(ExperimentError, match=r"dataset: .*train\.csv cannot be read: No such file"):
+        build(workdir)

@@ -58,3 +58,43 @@ def test_a_repository_of_csv_has_its_cells_as_they_are_written(workdir: Path) ->
         assert list(splits.train["text"]) == ["001", "", "null", "1.0"]
         assert splits.task.class_names is not None
         assert [splits.task.class_names[label] for label in splits.train["label"]] == ["None", "NA", "007", "None"]
+
+
+def repository(folder: Path, *splits: str) -> str:
+    folder.mkdir()
+    for split in splits:
+        write_csv(folder / f"{split}.csv", [(f"{split} a", 0), (f"{split} b", 1), (f"{split} c", 1)])
+    return str(folder)
+
+
+def test_the_splits_are_those_that_are_named(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation", "test")
+    opened = build_hub(
+        HubSettings(path=path, text_columns=["text"], train_split="test", evaluation_splits=["train", "validation"])
+    )
+    assert opened.train_split == "test" and list(opened.evaluation) == ["train", "validation"]
+    assert list(opened.used) == [("training", "test"), ("evaluation", "train"), ("evaluation", "validation")]
+    assert opened.name == path == opened.source and len(opened.digest) == 64
+
+
+@pytest.mark.parametrize("missing", ["", "dev", "Train", "x" * 300])
+def test_all_splits_that_are_missing_are_told_at_once_each_once(workdir: Path, missing: str) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    with pytest.raises(ExperimentError) as refused:
+        build_hub(
+            HubSettings(path=path, text_columns=["text"], train_split=missing, evaluation_splits=[missing, "other"])
+        )
+    told = [problem.message for problem in refused.value.problems]
+    assert told == [f'the data set has no split "{missing}"', 'the data set has no split "other"']
+
+
+def test_a_column_that_is_not_there_is_told(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    with pytest.raises(ExperimentError, match="sentence"):
+        build_hub(HubSettings(path=path, text_columns=["sentence"]))
+
+
+def test_rows_can_be_limited(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    opened = build_hub(HubSettings(path=path, text_columns=["text"], max_train_samples=2, max_eval_samples=10**9))
+    assert (len(opened.train), len(opened.evaluation["validation"])) == (2, 3)

@@ -73,3 +73,25 @@ def test_the_sample_has_equivalents_in_other_words_and_differences_in_the_same_w
     rows = [row for split in SPLITS for row in sample[split]]
     assert sum(row["label"] == 1 and overlap(row) < 0.33 for row in rows) > 100
     assert sum(row["label"] == 0 and overlap(row) > 0.6 for row in rows) > 150
+
+
+def test_it_opens_with_a_checksum_and_without_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    first, second = (build_sample(SampleSettings(), SAMPLE_TASK) for _ in range(2))
+    assert first.digest == second.digest and len(first.digest) == 64 and first.name == "ftrun-sample"
+    assert list(first.evaluation) == ["validation"] and list(first.test) == ["test"] and first.notices == []
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(1, 1), (44, 44), (10**12, None)])
+def test_it_can_be_cut(limit: int, rows: int | None) -> None:
+    whole = build_sample(SampleSettings(), SAMPLE_TASK)
+    cut = build_sample(SampleSettings(max_train_samples=limit, max_eval_samples=limit), SAMPLE_TASK)
+    assert len(cut.train) == (rows or len(whole.train)) and cut.train[0] == whole.train[0]
+    assert len(cut.evaluation["validation"]) == (rows or len(whole.evaluation["validation"]))
+
+
+def test_a_random_choice_is_the_same_every_time() -> None:
+    chosen = [
+        build_sample(SampleSettings(max_train_samples=9, shuffle_seed=3), SAMPLE_TASK).train["idx"][:] for _ in "ab"
+    ]
+    assert chosen[0] == chosen[1] and chosen[0] != list(range(9))

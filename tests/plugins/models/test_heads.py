@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ import pytest
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun_plugins.models import CheckpointSettings
+from ftrun_plugins.models.checkpoints import Checkpoint
+from ftrun_plugins.models.heads import Head, choose_head
 from ftrun_plugins.models.sequence_classification import from_checkpoint
+from hypothesis import given
+from hypothesis import strategies as st
 from makers import make_word_teller, named
+from transformers import PretrainedConfig
 
 SENTIMENT = Task("classification", ("text",), "label", ("negative", "positive"))
 
@@ -140,3 +146,53 @@ def test_a_head_for_another_number_of_labels_is_told_and_can_be_drawn_anew(tmp_p
         from_checkpoint(CheckpointSettings(checkpoint=str(checkpoint)), OTHER)
     built = from_checkpoint(CheckpointSettings(checkpoint=str(checkpoint), ignore_mismatched_sizes=True), OTHER)
     assert built.model.num_labels == 3 and "freshly drawn" in built.notices[0]
+
+
+class Files(Checkpoint):
+    """A checkpoint of which only the configuration is looked at."""
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        return {"label2id": self.label2id} if self.label2id is not None else {}  # type: ignore[attr-defined]
+
+
+def chosen(own: Mapping[Any, Any], names: Sequence[str] | None, label2id: Any = None, **settings: Any) -> Head:
+    """What becomes of a head whose configuration names its outputs so, for a task of these classes."""
+    checkpoint = Files(Path("own"), "own", "model.checkpoint")
+    object.__setattr__(checkpoint, "label2id", label2id)
+    task = Task("classification" if names else "regression", ("text",), "label", tuple(names) if names else None)
+    config = PretrainedConfig(id2label=dict(own), num_labels=len(own))
+    return choose_head(checkpoint, config, task, CheckpointSettings(checkpoint="own", **settings))
+
+
+NAMES = st.lists(st.text("abc负", min_size=1, max_size=3).filter(str.strip), min_size=2, max_size=6, unique=True)
+
+
+@given(NAMES, st.randoms(use_true_random=False))
+def test_a_head_keeps_its_own_order_of_the_same_classes(names: list[str], random: Any) -> None:
+    own = random.sample(names, len(names))
+    head = chosen(dict(enumerate(own)), names)
+    assert not head.fresh and head.class_names == (tuple(own) if own != names else None)
+    assert len(head.notices) == (own != names)
+
+
+def test_names_that_differ_in_case_and_blanks_are_the_same_but_not_where_both_are_there() -> None:
+    assert chosen({0: " YES", 1: "No "}, ["no", "yes"]).class_names == ("yes", "no")
+    assert chosen({0: "A", 1: "a"}, ["a", "A"]).class_names == ("A", "a")
+    with pytest.raises(ExperimentError, match="its head is for other classes"):
+        chosen({0: "A", 1: "a"}, ["a", "b"])
+
+
+def test_of_many_classes_a_few_are_named() -> None:
+    with pytest.raises(ExperimentError) as refused:
+        chosen({number: f"c{number}" for number in range(1000)}, [f"d{number}" for number in range(1000)])
+    assert '"c11" and 988 more' in str(refused.value) and len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("label2id", [None, [], "yes", {}, {"no": "x", "yes": "y"}, {"no": 0}])
+def test_a_label2id_that_says_nothing_changes_nothing(label2id: Any) -> None:
+    assert chosen({0: "no", 1: "yes"}, ["no", "yes"], label2id) == Head()
+
+
+def test_on_request_a_head_is_drawn_anew_whatever_it_says() -> None:
+    assert chosen({0: "joy", 1: "joy"}, ["no", "yes"], fresh_head=True) == Head(fresh=True)
+    assert chosen({0: "joy"}, ["no", "yes"], ignore_mismatched_sizes=True) == Head(fresh=True)

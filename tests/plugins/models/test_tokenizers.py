@@ -15,10 +15,16 @@ from ftrun.errors import ExperimentError
 from ftrun_plugins.collators.padding import dynamic
 from ftrun_plugins.models import CheckpointSettings, ConfigurationSettings
 from ftrun_plugins.models.sequence_classification import from_checkpoint, from_config
+from ftrun_plugins.models.tokenizers import Encoder, said, tokenizer_digest
 from helpers import TOKENIZER
+from hypothesis import given
+from hypothesis import strategies as st
 from makers import NARROW, SPECIAL, edit, make_checkpoint, make_tokenizer
 
 TASK = Task("classification", ("text",), "label", ("no", "yes"))
+
+
+TOKENIZER_OF_THREE = make_tokenizer()
 
 
 PAIR = Task("classification", ("first", "second"), "label", ("no", "yes"))
@@ -293,7 +299,6 @@ def test_encoding_leaves_no_mark_on_the_tokenizer_that_is_saved(tmp_path: Path) 
 
 
 def test_a_row_that_gives_no_token_is_refused() -> None:
-    from ftrun_plugins.models.tokenizers import Encoder
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -304,3 +309,47 @@ def test_a_row_that_gives_no_token_is_refused() -> None:
     assert encode({"text": ["one two", "three"], "label": [0, 1]})["input_ids"] == [[1, 1], [1]]
     with pytest.raises(ExperimentError, match='some rows give no token: "text" is empty there'):
         encode({"text": ["one two", ""], "label": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [("", "ValueError"), (" \n ", "ValueError"), ("a\n  b", "a b"), ("负", "负"), ("word " * 200, None)],
+)
+def test_what_a_library_says_is_told_in_a_line_of_bearable_length(says: str, told: str | None) -> None:
+    line = said(ValueError(says))
+    assert line == told if told else len(line) <= 300 and line.endswith(" ...")
+
+
+def test_an_encoder_copies_the_tokenizer_it_is_given() -> None:
+    own = make_tokenizer()
+    Encoder(own, TASK, 2)({"text": ["a b c a b c"], "label": [0]})
+    assert own("a b c a b c")["input_ids"] == [3, 4, 5, 3, 4, 5, 2]
+
+
+def test_labels_are_the_models_classes_and_numbers_stay_numbers() -> None:
+    batch = {"text": ["a", "b"], "label": [0, 1]}
+    assert Encoder(make_tokenizer(), TASK, 8, {0: 1, 1: 0})(batch)["labels"] == [1, 0]
+    regression = Task("regression", ("text",), "label")
+    labels = Encoder(make_tokenizer(), regression, 8)({"text": ["a", "b"], "label": [1, -2.5]})["labels"]
+    assert labels == [1.0, -2.5] and all(isinstance(label, float) for label in labels)
+
+
+@given(st.lists(st.text("ab c", max_size=12), min_size=1, max_size=6), st.integers(1, 6), st.integers(1, 6))
+def test_rows_are_encoded_alike_however_they_are_cut_into_batches(texts: list[str], cut: int, length: int) -> None:
+    encode = Encoder(TOKENIZER_OF_THREE, TASK, length)
+
+    def encoded(*batches: list[str]) -> list[Any]:
+        return [
+            ids for batch in batches if batch for ids in encode({"text": batch, "label": [0] * len(batch)})["input_ids"]
+        ]
+
+    assert encoded(texts) == encoded(texts[:cut], texts[cut:])
+    assert all(len(ids) <= length for ids in encoded(texts))
+    assert list(encode.lengths({"text": texts})) == [len(text.split()) + 1 for text in texts]
+
+
+def test_the_digest_is_of_what_a_tokenizer_does_and_not_of_what_it_has_done() -> None:
+    used = make_tokenizer()
+    used(["a", "b c", "some word of its own"])
+    assert tokenizer_digest(used) == tokenizer_digest(make_tokenizer())
+    assert tokenizer_digest(make_tokenizer(pad_token="</s>")) != tokenizer_digest(make_tokenizer())
