@@ -7,12 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ftrun
 import pytest
+from ftrun.contracts import Splits, Task
+from ftrun.execution.beginning import FreshStart
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.experiment import load_experiment
+from ftrun.planning.plan import Plan, make_plan
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import Journal
 from hub_stand_in import HubStandIn
 from warm import Command
 
@@ -75,6 +82,35 @@ def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
 def slow(value: Any) -> Any:
     """A value of a parameter, or values of several, that `make test-all` alone tries."""
     return pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow)
+
+
+def plan_of(file: Path | str, overrides: Mapping[str, Any] | None = None, profile: str | None = None) -> Plan:
+    """An experiment's plan; nothing of it is run."""
+    return make_plan(load_experiment(file, profile, overrides), load_catalogue())
+
+
+def rows_of(**columns: Sequence[Any]) -> Any:
+    """Rows as `datasets` has them."""
+    from datasets import Dataset
+
+    return Dataset.from_dict(columns)
+
+
+def splits_of(train: Any, kind: str = "classification", **changed: Any) -> Splits:
+    """An opened data set of rows with the columns `text` and `label`, which are trained and evaluated on."""
+    task = Task(kind, ("text",), "label", None if kind == "regression" else ("no", "yes"))
+    sound: dict[str, Any] = {"task": task, "train": train, "evaluation": {"validation": train}}
+    return Splits(**{**sound, "name": "mine", "source": "here", "digest": "1" * 40, **changed})
+
+
+def begun(plan: Plan, splits: Splits, tags: Mapping[str, str] | None = None) -> RunFolder:
+    """A run that was begun on these data and got no further: its folder, as a kill right then leaves it."""
+    start = FreshStart(plan)
+    start.take(plan)
+    journal = Journal(start.folder.journal)
+    start.record(journal, plan, {"ftrun.run": start.folder.name, **(tags or {})}, splits)
+    journal.close()
+    return start.folder
 
 
 def journal_of(run_folder: Path) -> list[dict[str, Any]]:

@@ -19,15 +19,10 @@ from typing import Any
 
 import ftrun
 import pytest
-from filelock import FileLock
-from ftrun.errors import ExperimentError, RunError, RunFinishedError
-from ftrun.execution.resumption import Resumption, plan_resumption
-from ftrun.execution.story import execute
-from ftrun.execution.watcher import Watcher
+from ftrun.errors import ExperimentError
+from ftrun.execution.resumption import plan_resumption
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.runs.checkpoints import damage_of
-from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import read_history
 from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -230,28 +225,6 @@ def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(t
     assert "experiment.toml" in [record["path"] for record in journal_of(folder) if record["type"] == "artifact"]
 
 
-def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path) -> None:
-    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
-    catalogue = load_catalogue()
-    plan, resumption = plan_resumption(folder.name, catalogue, {})
-    with (folder / "journal.jsonl").open("a") as journal:
-        journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
-    with pytest.raises(RunFinishedError, match="there is nothing to resume"):
-        execute(plan, catalogue, Watcher(), resumption=resumption)
-
-
-def test_a_run_that_went_on_meanwhile_is_not_gone_on_with_as_it_was(tiny: Path) -> None:
-    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
-    catalogue = load_catalogue()
-    plan, resumption = plan_resumption(folder.name, catalogue, {})
-    changed = {"training.learning_rate": 5e-4, "training.max_steps": 7}
-    ftrun.resume(folder, overrides=changed, allow_changes=True, progress=False)
-    journal = folder / "journal.jsonl"
-    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))  # killed at the last moment
-    with pytest.raises(RunError, match="was resumed by another process meanwhile"):
-        execute(plan, catalogue, Watcher(), resumption=resumption)
-
-
 def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,51 +245,6 @@ def test_a_record_that_was_cut_short_is_removed(tiny: Path) -> None:
     assert_same_end(folder, undisturbed)
 
 
-@pytest.mark.parametrize("target", ["name", "folder", "file", "id"])
-def test_a_run_is_found_by(tiny: Path, target: str) -> None:
-    undisturbed = run(tiny, {})
-    folder = died_after(undisturbed.run_folder, 6, "tiny-died")
-    shutil.rmtree(undisturbed.run_folder)
-    (folder / "mlflow.json").write_text('{"run_id": "0123456789abcdef"}')
-    called = {"name": folder.name, "folder": str(folder), "file": "tiny.toml", "id": "0123456789abcdef"}[target]
-    if target == "file":
-        with pytest.raises(ExperimentError, match="To go on with what was begun: ftrun resume tiny-died"):
-            ftrun.resume(called, overrides={"seed": 2}, progress=False)
-    settings = SAVING if target == "file" else {}
-    assert ftrun.resume(called, overrides=settings, progress=False).run_folder == folder
-
-
-def test_what_is_not_there_is_told(tiny: Path, ftrun_command: Ftrun) -> None:
-    result = run(tiny, {"training.max_steps": 1})
-    for target, sentence in {
-        result.run[:-1] + "x": f"Did you mean {result.run}?",
-        "tiny.toml": "there is nothing to resume of tiny.toml: every run of it here is finished",
-        "elsewhere.toml": "elsewhere.toml",
-    }.items():
-        done = ftrun_command("resume", target)
-        assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
-    done = ftrun_command("resume", result.run)
-    assert done.returncode == 0 and "is finished; there is nothing to resume" in done.stderr
-
-
-def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path) -> None:
-    undisturbed = run(tiny, {})
-    folder = died_after(undisturbed.run_folder, 6, "changed")
-    changed = {"training.learning_rate": 5e-4, "training.save_total_limit": 2}
-    with pytest.raises(ExperimentError, match=r"training\.learning_rate: the run was begun with 0\.001, and now it is"):
-        ftrun.resume(folder, overrides=changed, progress=False)
-    assert journal_of(folder)[-1]["status"] == "KILLED"
-    result = ftrun.resume(folder, overrides=changed, allow_changes=True, progress=False)
-    assert result.status == "FINISHED"
-    rates = {step: value for (key, step), value in points_of(folder).items() if key == "train/learning_rate"}
-    assert rates[6] == pytest.approx(1e-3 * 7 / 12) and rates[9] == pytest.approx(5e-4 * 4 / 12)
-    (resumed,) = [record for record in journal_of(folder) if record["type"] == "resumed"]
-    assert "training.learning_rate" in resumed["tags"]["ftrun.changed.1"]
-    assert "learning_rate = 0.0005" in (folder / resumed["experiment"]).read_text()
-    assert "learning_rate = 0.001" in (folder / "experiment.toml").read_text()
-    assert len(list((folder / "checkpoints").iterdir())) == 2
-
-
 def test_what_changes_nothing_may_change(tiny: Path) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 6, "harmless")
@@ -327,65 +255,6 @@ def test_what_changes_nothing_may_change(tiny: Path) -> None:
     }
     assert ftrun.resume(folder, overrides=harmless, progress=False).status == "FINISHED"
     assert_same_end(folder, undisturbed)
-
-
-@pytest.mark.parametrize(
-    ("tag", "value", "told"),
-    [
-        ("ftrun.version.torch", "1.0", "torch: the run was begun with 1.0"),
-        ("ftrun.threads", "96", "threads: the run was begun with 96"),
-        ("ftrun.processor", "Abacus", "processor: the run was begun with Abacus"),
-    ],
-)
-def test_other_packages_threads_and_processors_are_refused(tiny: Path, tag: str, value: str, told: str) -> None:
-    folder = died_after(run(tiny, {}).run_folder, 6, "other")
-    journal = folder / "journal.jsonl"
-    first, *rest = journal.read_text().splitlines(keepends=True)
-    record = json.loads(first)
-    record["tags"][tag] = value
-    journal.write_text(json.dumps(record) + "\n" + "".join(rest))
-    result = ftrun.resume(folder, progress=False)
-    assert result.status == "FAILED" and result.error and told in result.error and "--allow-changes" in result.error
-    assert journal_of(folder)[-1]["status"] == "KILLED"
-    assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
-
-
-MACHINE = {
-    "ftrun.device": "cpu",
-    "ftrun.precision": "float32",
-    "ftrun.processor": "Abacus",
-    "ftrun.threads": "2",
-    "ftrun.version.torch": "2.9",
-    "ftrun.version.mlflow": "3.1",
-    "ftrun.host": "here",
-}
-
-
-@pytest.mark.parametrize(
-    ("now", "told"),
-    [
-        ({"ftrun.device": "cuda:0"}, ["device: the run was begun with cpu, and now it is cuda:0"]),
-        ({"ftrun.precision": "bfloat16"}, ["precision: the run was begun with float32, and now it is bfloat16"]),
-        ({"ftrun.version.abacus": "1.0"}, ["abacus: the run was begun with nothing, and now it is 1.0"]),
-        ({"ftrun.version.torch": None}, ["torch: the run was begun with 2.9, and now it is nothing"]),
-        ({"ftrun.version.mlflow": "4.0", "ftrun.host": "there", "mlflow.user": "another"}, []),
-    ],
-)
-def test_what_the_numbers_depend_on_is_compared_and_nothing_else(
-    workdir: Path, now: Mapping[str, str | None], told: list[str]
-) -> None:
-    folder = RunFolder.create(workdir / "runs", "begun")
-    folder.journal.write_text(json.dumps({"type": "run", "time": 1, "tags": MACHINE}) + "\n")
-    tags = {key: value for key, value in {**MACHINE, **now}.items() if value is not None}
-    resumption = Resumption(folder, read_history(folder), allow_changes=True)
-    resumption.compare_environment(tags)
-    assert [str(change) for change in resumption.changes] == told
-    resumption = Resumption(folder, read_history(folder))
-    if told:
-        with pytest.raises(ExperimentError, match="--allow-changes"):
-            resumption.compare_environment(tags)
-    else:
-        resumption.compare_environment(tags)
 
 
 def test_a_device_said_in_another_way_is_no_change_and_a_new_setting_is_one(tiny: Path) -> None:
@@ -418,41 +287,6 @@ def test_what_was_the_best_does_not_count_once_something_else_is(tiny: Path) -> 
         plan, resumption = plan_resumption(folder.name, load_catalogue(), changed, allow_changes=True)
         resumption.look_again(plan)
         assert resumption.checkpoint and resumption.best_counts == counts
-
-
-def test_other_data_are_refused(tiny: Path) -> None:
-    rows = [{"text": "word " * (1 + i % 5), "label": i % 2} for i in range(30)]
-    data = Path("rows.json")
-    data.write_text("\n".join(map(json.dumps, rows)))
-    files = {"dataset": {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}}
-    undisturbed = run(tiny, {**files, "metrics": []})
-    folder = died_after(undisturbed.run_folder, 3, "data")
-    data.write_text("\n".join(map(json.dumps, rows[:-1])))
-    result = ftrun.resume(folder, progress=False)
-    assert result.status == "FAILED" and result.error
-    assert "the data's split train for training: the run was begun with" in result.error
-    data.write_text("\n".join(map(json.dumps, [*rows[:-1], {**rows[-1], "label": 0}])))
-    result = ftrun.resume(folder, progress=False)
-    assert result.status == "FAILED" and result.error
-    assert result.error.count("30 rows, and now it is ") == 2 and result.error.count("30 rows") == 4
-    data.write_text("\n".join(map(json.dumps, rows[:-1])))
-    assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
-    records = [record for record in journal_of(folder) if record["type"] == "dataset"]
-    assert [record["rows"] for record in records] == [30, 30, 29, 29]
-
-
-def test_a_run_that_goes_on_is_not_gone_on_with(
-    tiny: Path, begin_python: Begin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = died_after(run(tiny, {}).run_folder, 6, "held")
-    code = f"import pathlib, time, ftrun.runs.folder\nwith ftrun.runs.folder.RunFolder(pathlib.Path({str(folder)!r})).locked(): print('held', flush=True); time.sleep(60)"
-    Path("holder.py").write_text(code)
-    holder = begin_python("holder")
-    assert holder.stdout and holder.stdout.readline() == "held\n"
-    acquire = FileLock.acquire
-    monkeypatch.setattr(FileLock, "acquire", lambda lock, timeout: acquire(lock, timeout=timeout / 20))
-    with pytest.raises(RunError, match="is going on in another process"):
-        ftrun.resume(folder, progress=False)
 
 
 @pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
@@ -570,29 +404,3 @@ def await_step(workdir: Path, other_than: Path, step: int = 1) -> Path:
                 return journal.parent
         time.sleep(0.005)
     raise AssertionError("it never took that step")
-
-
-@pytest.mark.parametrize("name", [slow("SIGINT"), "SIGTERM"])
-def test_a_signal_is_passed_on_to_a_program_that_runs_experiments(tiny: Path, name: str, begin_python: Begin) -> None:
-    code = (
-        "import ftrun, os, signal, threading\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
-        "def soon():\n"
-        "    import glob, time\n"
-        "    while not any('train/loss' in open(path).read() for path in glob.glob('runs/*/journal.jsonl')): time.sleep(0.01)\n"
-        f"    os.kill(os.getpid(), signal.{name})\n"
-        "threading.Thread(target=soon, daemon=True).start()\n"
-        "try:\n"
-        "    ftrun.run('tiny.toml', overrides={'training.num_train_epochs': 10000}, progress=False)\n"
-        "except KeyboardInterrupt:\n"
-        "    print('interrupted')\n"
-    )
-    Path("program.py").write_text(code)
-    process = begin_python("program")
-    out, err = process.communicate(timeout=120)
-    if name == "SIGINT":
-        assert out == "interrupted\n", err
-    else:
-        assert process.returncode == -signal.SIGTERM
-    (folder,) = tiny.parent.glob("runs/*")
-    assert journal_of(folder)[-1]["status"] == "KILLED"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ftrun.settings import OTHER_SPELLINGS, OWN_KEYS, TrainingSettings, steps_of, validate
-from ftrun.training_arguments import NOT_TAKEN, OTHER_SCHEDULES
+from ftrun.training_arguments import NOT_TAKEN
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,54 +47,6 @@ def refused(**values: Any) -> dict[str | None, str]:
     """By place: the message with its hint."""
     _, problems = validate(TrainingSettings, values, "training", OTHER_SPELLINGS, NOT_TAKEN)
     return {problem.place: f"{problem.message} | {problem.hint}" for problem in problems}
-
-
-def test_every_key_of_transformers_is_taken_or_refused_by_its_own_name(arguments: dict[str, object]) -> None:
-    assert len(arguments) > 100
-    assert set(arguments) - set(FIELDS) - set(NOT_TAKEN) == set()
-    assert not set(NOT_TAKEN) & (set(FIELDS) | set(OTHER_SPELLINGS))
-
-
-@pytest.mark.parametrize("key", NOT_TAKEN)
-def test_a_key_that_is_not_taken_says_why_and_what_to_do(key: str) -> None:
-    told = refused(**{key: True})
-    assert list(told) == [f"training.{key}"]
-    assert "no such key" not in told[f"training.{key}"] and "Did you mean" not in told[f"training.{key}"]
-    assert not NOT_TAKEN[key].reason.endswith(".") and NOT_TAKEN[key].instead.endswith(".")
-
-
-def test_what_to_do_instead_names_keys_that_are_there() -> None:
-    import re
-
-    elsewhere = {"eval_strategy", "enabled", "name", "seed", "label_column", "device", "experiment_name", "use"}
-    for key, refusal in NOT_TAKEN.items():
-        named = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", f"{refusal.reason} {refusal.instead}"))
-        assert named - {"adamw_torch"} <= set(FIELDS) | elsewhere | set(NOT_TAKEN), key
-
-
-def test_a_slip_in_a_key_that_is_not_taken_is_told_what_becomes_of_that() -> None:
-    assert "If logging_steps is meant: every step is recorded" in refused(loging_steps=10)["training.loging_steps"]
-    assert "Did you mean num_train_epochs?" in refused(num_train_epoch=1)["training.num_train_epoch"]
-
-
-def test_every_schedule_of_transformers_is_taken_or_refused_by_its_own_name() -> None:
-    from transformers.trainer_utils import SchedulerType
-
-    for schedule in SchedulerType:
-        told = refused(lr_scheduler_type=schedule.value)
-        if schedule.value in OTHER_SCHEDULES:
-            assert OTHER_SCHEDULES[schedule.value].reason in told["training.lr_scheduler_type"]
-        else:
-            assert not told
-
-
-def test_every_optimizer_of_transformers_is_taken_or_refused_by_its_own_name() -> None:
-    from transformers.training_args import OptimizerNames
-
-    taken = [optimizer.value for optimizer in OptimizerNames if not refused(optim=optimizer.value)]
-    assert sorted(taken) == ["adamw_torch", "adamw_torch_fused"]
-    told = {refused(optim=name.value).get("training.optim", "") for name in OptimizerNames if name.value not in taken}
-    assert all("AdamW is the only optimizer so far" in sentence for sentence in told)
 
 
 @given(st.floats(1e-6, 0.999999) | st.integers(1, 10**6), st.integers(1, 10**6))

@@ -31,13 +31,17 @@ from ftrun.contracts import (
     StepReport,
     Task,
 )
+from ftrun.errors import ExperimentError
 from ftrun.execution.beginning import FreshStart
+from ftrun.execution.checks import check_splits
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
+from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
+from ftrun.settings import Settings
 from helpers import journal_of
 
 TASK = Task("classification", ("text",), "label", ("even", "odd"))
@@ -69,6 +73,11 @@ def splits(**changed: Any) -> Splits:
         task=TASK, train=rows(), evaluation={"validation": rows()}, name="numbers", source="here", digest="1"
     )
     return replace(sound, **changed)
+
+
+PART = Part(
+    "numbers", Offer(Dataset(name="numbers", summary="", build=lambda settings: splits()), "someone", "1.0"), Settings()
+)
 
 
 class Parity:
@@ -387,3 +396,18 @@ def test_a_metric_that_has_no_value_on_a_few_rows_stops_nothing(workdir: Path, m
         return hits(predictions)
 
     assert run({"metric": lambda s, t: needs_all}, workdir, monkeypatch).result.status == "FINISHED"
+
+
+@pytest.mark.parametrize("train", [[1, 2], {"train": rows()}, iter([1]), None], ids=lambda rows: type(rows).__name__)
+def test_what_is_no_rows_is_refused_by_a_sentence(train: Any) -> None:
+    with pytest.raises(
+        ExperimentError, match=f"gives a {type(train).__name__} for train .*what a data set's rows must be"
+    ):
+        check_splits(PART, splits(train=train))
+
+
+def test_splits_for_a_split_are_refused_by_a_sentence() -> None:
+    from datasets import DatasetDict
+
+    with pytest.raises(ExperimentError, match=r"(?s)gives a DatasetDict for train.*no select"):
+        check_splits(PART, splits(train=DatasetDict({"train": rows()})))

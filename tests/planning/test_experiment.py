@@ -9,7 +9,6 @@ import ftrun
 import pytest
 from ftrun import ExperimentError
 from ftrun.planning.experiment import load_experiment, with_backend
-from ftrun.planning.layers import parse_override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,28 +84,6 @@ def test_unset_takes_a_key_out(tmp_path: Path) -> None:
 
 def test_the_name_is_the_files_if_it_says_none(tmp_path: Path) -> None:
     assert load_experiment(write(tmp_path, some_name="")).tables["name"] == "some_name"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a.b=3e-5", ("a.b", 3e-5)),
-        ("a=true", ("a", True)),
-        ("a=some text", ("a", "some text")),
-        ('a="3"', ("a", "3")),
-        ("a = [1, 2]", ("a", [1, 2])),
-        ("a=x=y", ("a", "x=y")),
-        ("metrics=[{use = 'f1'}]", ("metrics", [{"use": "f1"}])),
-    ],
-)
-def test_set_takes_toml_or_else_a_plain_string(text: str, expected: object) -> None:
-    assert parse_override(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "a", "=3"])
-def test_set_without_a_key_and_a_value_is_told(text: str) -> None:
-    with pytest.raises(ExperimentError, match="KEY=VALUE"):
-        parse_override(text)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 from ftrun.errors import RunError
-from ftrun.runs.folder import RunFolder, write_whole
-from ftrun.runs.history import mark_if_killed, read_history
 from ftrun.runs.journal import Journal, read_journal
-from ftrun.runs.records import CheckpointRecord, DifferingRecord, EndRecord, MetricsRecord, RunRecord
+from ftrun.runs.records import CheckpointRecord, DifferingRecord, EndRecord, MetricsRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,28 +88,6 @@ def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
     (first, offset), _ = read_journal(tmp_path / "j")
     assert first.record == CheckpointRecord(1, "checkpoint-1")
     assert records(tmp_path / "j", offset) == [EndRecord("FINISHED")]
-
-
-def test_runs_started_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
-    assert len({RunFolder.create(tmp_path, "e").name for _ in range(50)}) == 50
-
-
-def test_a_small_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.json", "one")
-    write_whole(tmp_path / "a.json", "two")
-    assert (tmp_path / "a.json").read_text() == "two"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
-    journal = Journal(workdir / "journal.jsonl")
-    journal.append(RunRecord("x", {}, {"ftrun.run": "x"}))
-    journal.close()
-    with journal.path.open("a") as file:
-        file.write('{"type": "end", "ti')
-    assert mark_if_killed(RunFolder(workdir))
-    assert read_history(RunFolder(workdir)).status == "KILLED"
-    assert not mark_if_killed(RunFolder(workdir))
 
 
 def test_a_long_journal_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def build(settings: FilesSettings) -> Splits:
         ExperimentError: If a file is not what it is said to be, or its labels make no sense.
     """
     files = {split: Path(getattr(settings, split)).expanduser() for split in ("train", "validation")}
-    digest = checksum(files.values())
+    try:
+        digest = checksum(files.values())
+    except OSError as error:
+        raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", "dataset")) from error
     rows = _read(files, settings, digest)
     names = {"": shown(files["train"]), "validation": shown(files["validation"])}
     everything = labelled(rows["train"], {"validation": rows["validation"]}, settings, names)

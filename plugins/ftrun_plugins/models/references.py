@@ -19,6 +19,9 @@ def problem_with(reference: str, place: str) -> Sequence[Problem]:
     if reference.startswith(PACKAGE):
         package = reference.removeprefix(PACKAGE).partition("/")[0]
         folder = package_folder(reference)
+        if not package.isidentifier():
+            hint = "Write package:NAME/PATH, NAME being what Python imports."
+            return [Problem(f'"{reference}" names no package', place, hint)]
         if folder is None:
             wanted = PACKAGES_OF_EXTRAS.get(package, package)
             return [Problem(f"the package {package} is not installed", place, f"pip install '{wanted}'")]
@@ -35,7 +38,10 @@ def problem_with(reference: str, place: str) -> Sequence[Problem]:
 def package_folder(reference: str) -> Path | None:
     """The folder that `package:NAME/PATH` means, without importing NAME; None if NAME is not installed."""
     package, _, path = reference.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    try:
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    except ValueError:  # a module that was not imported from anywhere, such as __main__
+        return None
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations))) / path

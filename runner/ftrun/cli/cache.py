@@ -111,7 +111,7 @@ def _bytes(found: Sequence[Entry]) -> int:
 def readable(size: float) -> str:
     """A number of bytes as a person reads it: "312 MiB"."""
     for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
+        if round(size) < 1024:
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} GiB" if size % 1 else f"{size:.0f} GiB"

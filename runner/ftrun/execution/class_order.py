@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from ftrun.contracts import BuiltModel, Evaluator, FitResult, Predictions, Task
 from ftrun.errors import ExperimentError, Problem
@@ -34,10 +35,18 @@ class ClassOrder:
         """Predictions with the logits' columns and the labels in the order of the task's classes."""
         if self._outputs is None:
             return predictions
+        labels = self._labels(predictions, self._outputs)
+        return replace(predictions, logits=predictions.logits[..., self._outputs], labels=labels)
+
+    def _labels(self, predictions: Predictions, outputs: Sequence[int]) -> Any:
+        if predictions.labels is None:
+            return None
+        if predictions.kind == "multi_label":  # a column for each class
+            return predictions.labels[..., outputs]
         labels = predictions.labels.copy()
-        for class_id, output in enumerate(self._outputs):
+        for class_id, output in enumerate(outputs):
             labels[predictions.labels == output] = class_id
-        return replace(predictions, logits=predictions.logits[:, self._outputs], labels=labels)
+        return labels
 
     def in_output_order(self, by_class: Sequence[float]) -> list[float]:
         """Numbers that are one for each of the task's classes, in the order of the model's outputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def find_run(
 
 def is_run(path: Path) -> bool:
     """Whether a folder is that of a run."""
-    return (path / "journal.jsonl").is_file() and (path / "experiment.toml").is_file()
+    return all(os.path.isfile(path / name) for name in ("journal.jsonl", "experiment.toml"))  # noqa: PTH113 - Path's own raises for what cannot be a path
 
 
 def recorded_experiment(folder: RunFolder, history: History) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tomlkit
 
-from ftrun.contracts import BuiltModel, Predictions, Splits
+from ftrun.contracts import BuiltModel, Predictions, Splits, Task
 from ftrun.execution.provenance import git_state, machine, versions
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
@@ -25,6 +25,8 @@ MODEL_DIGEST_TAG = "ftrun.model.digest"
 MODEL_CLASSES_TAG = "ftrun.model.classes"
 """Which weights, and the order of their classes where it is not the task's."""
 LONGEST_TAG = 5000
+NO_LABEL = -100
+"""What stands in `Predictions.labels` at a place without a label."""
 
 
 def as_toml(table: Mapping[str, Any]) -> str:
@@ -93,18 +95,30 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
     raw = [rows[name][:] for name in columns]
     values, labels = predicted.values.tolist(), predicted.labels.tolist()
-    if task.class_names:
-        columns += ["label", "prediction", "correct"]
-        names = task.class_names
-        judged = [[names[label], names[value], label == value] for label, value in zip(labels, values, strict=True)]
-    else:
-        columns += ["label", "prediction"]
-        judged = [[label, value] for label, value in zip(labels, values, strict=True)]
+    columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
+    judged = [_judged(task, label, value) for label, value in zip(labels, values, strict=True)]
     data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
 
 
+def _judged(task: Task, label: Any, value: Any) -> list[Any]:
+    """What a row is, what is said of it, and, where there are classes, whether that is right."""
+    names = task.class_names
+    if not names:
+        return [label, value]
+    if not isinstance(label, list):
+        return [names[label], names[value], label == value]
+    if task.kind == "multi_label":
+        there, said = ([name for name, on in zip(names, row, strict=True) if on] for row in (label, value))
+    else:  # a class for every place that has one
+        places = [place for place, class_id in enumerate(label) if class_id != NO_LABEL]
+        there, said = ([names[row[place]] for place in places] for row in (label, value))
+    return [there, said, there == said]
+
+
 def _json_cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_json_cell(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -217,7 +217,7 @@ def damage_of(folder: Path) -> str | None:
         manifest = _Manifest.read(folder)
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except Exception:  # whatever may stand in a damaged file
         return f"its {MANIFEST} cannot be read"
     if manifest.step != _step(folder):
         return f"its {MANIFEST} is that of step {manifest.step}"
@@ -233,8 +233,8 @@ def _damage_of_file(file: Path, size: int, sha256: str) -> str | None:
         return None if _checksum(file) == sha256 else f"{file.name} was altered"
     except FileNotFoundError:
         return f"{file.name} is missing"
-    except OSError as error:
-        return f"{file.name} cannot be read: {error.strerror}"
+    except (OSError, ValueError) as error:  # the latter where its name in the manifest can be none
+        return f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _published(folder: Path) -> list[Path]:

@@ -20,7 +20,10 @@ class _LastingFile:
 
     def write(self, text: str) -> int:
         with self._given_up_if_broken():
-            self._file.write(text)
+            try:
+                self._file.write(text)
+            except UnicodeEncodeError as error:  # a class in Chinese, where the locale is Latin-1
+                self._file.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
         return len(text)
 
     def flush(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.runs.comparison import losses
@@ -39,7 +40,7 @@ def _splits(splits: Sequence[SplitFacts]) -> Table:
         "loss before\ntraining",
     )
     for split in splits:
-        table.add_row(split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
+        _add_row(table, split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
     return table
 
 
@@ -57,14 +58,14 @@ def _labels(splits: Sequence[SplitFacts]) -> Table:
         for split in splits:
             if isinstance(split.labels, Numbers):
                 numbers = (split.labels.lowest, split.labels.mean, split.labels.highest)
-                table.add_row(split.name, *(f"{number:g}" for number in numbers))
+                _add_row(table, split.name, *(f"{number:g}" for number in numbers))
         return table
     table = _table("class", *(split.name for split in splits))
     names = sorted(first, key=lambda name: -first[name])[:MOST_CLASSES] if len(first) > MOST_CLASSES else list(first)
     for name in names:
-        table.add_row(name, *(_share(split, name) for split in splits))
+        _add_row(table, name, *(_share(split, name) for split in splits))
     if len(first) > len(names):
-        table.add_row(f"and {len(first) - len(names)} more")
+        _add_row(table, f"and {len(first) - len(names)} more")
     return table
 
 
@@ -80,21 +81,21 @@ def comparison_table(results: Sequence[RunResult]) -> Table:
     several = len({result.experiment for result in results}) > 1
     table = Table(title="the runs side by side", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for header in (["experiment"] if several else []) + ["backend"]:
-        table.add_column(header, overflow="fold")
+        table.add_column(Text(header), overflow="fold")
     for header in (
         *(key.removeprefix("eval/") for key in keys),
         "training\ntime",
         "examples\n/s",
         "same loss at\nevery step",
     ):
-        table.add_column(header, justify="right")
+        table.add_column(Text(header), justify="right")
     first = losses(RunFolder(results[0].run_folder))
     for result in results:
         names = [result.experiment, result.backend] if several else [result.backend]
         scores = [f"{result.metrics[key]:.4f}" if key in result.metrics else "" for key in keys]
         speed = f"{result.examples_per_second:.1f}" if result.examples_per_second else ""
         same = _same(result, results[0], first)
-        table.add_row(*names, *scores, f"{result.training_seconds:.1f} s", speed, same)
+        _add_row(table, *names, *scores, f"{result.training_seconds:.1f} s", speed, same)
     return table
 
 
@@ -107,5 +108,10 @@ def _same(result: RunResult, reference: RunResult, first: Mapping[int, float]) -
 def _table(*headers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(header, justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(header), justify="right" if number else "left", overflow="fold")
     return table
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Cells as they are written: a class may be called "[red]" or ":key:", which rich would read as its own."""
+    table.add_row(*map(Text, cells))

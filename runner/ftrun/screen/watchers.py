@@ -49,7 +49,7 @@ class PlainWatcher(Watcher):
         self._rate = _Rate()
 
     def say(self, text: str | Text) -> None:
-        self.console.print(_public(text), highlight=False, soft_wrap=True, markup=False)
+        self.console.print(_public(text), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def run_started(self, plan: Plan, run_folder: Path) -> None:
         self.say(heading(plan, run_folder))
@@ -97,10 +97,10 @@ class LiveWatcher(PlainWatcher):
         super().__init__(console)
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # names and errors are shown as they are
             BarColumn(),
             _CountColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=console,
@@ -119,7 +119,9 @@ class LiveWatcher(PlainWatcher):
         self._live.stop()
 
     def say(self, text: str | Text) -> None:
-        self.console.print(_public(text), highlight=False, markup=False)  # a terminal's lines break between words
+        self.console.print(
+            _public(text), highlight=False, markup=False, emoji=False
+        )  # a terminal's lines break between words
 
     def working(self, what: str) -> None:
         if what in self._passing:

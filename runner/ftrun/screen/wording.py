@@ -53,6 +53,11 @@ def _short(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
+def _quoted(path: Path) -> str:
+    """The same, as a part of a command."""
+    return shlex.quote(_short(path))
+
+
 def data_line(splits: Splits) -> str:
     """The opened data set with its rows."""
     rows = [f"train {len(splits.train):,}", *(f"{name} {len(rows):,}" for name, rows in splits.evaluation.items())]
@@ -75,7 +80,7 @@ def summary(result: RunResult, pending: int) -> list[Text]:
         "time": f"{result.seconds:.1f} s, {result.steps:,} steps{speed}",
         "run": _short(result.run_folder),
         "MLflow": f"{result.run_id} at {result.tracking_uri}" if result.run_id else "",
-        "pending": f"{pending} records are not in MLflow yet: ftrun sync {_short(result.run_folder)}"
+        "pending": f"{pending} records are not in MLflow yet: ftrun sync {_quoted(result.run_folder)}"
         if pending
         else "",
     }
@@ -85,8 +90,8 @@ def summary(result: RunResult, pending: int) -> list[Text]:
 
 def _next_command(result: RunResult) -> str:
     if result.status == "KILLED":
-        return f"{_command('ftrun')} resume {_short(result.run_folder)}"
-    return f"less {_short(result.run_folder / 'log.txt')}" if result.status == "FAILED" else open_mlflow(result)
+        return f"{_command('ftrun')} resume {_quoted(result.run_folder)}"
+    return f"less {_quoted(result.run_folder / 'log.txt')}" if result.status == "FAILED" else open_mlflow(result)
 
 
 def open_mlflow(result: RunResult) -> str:
@@ -106,4 +111,4 @@ def open_mlflow(result: RunResult) -> str:
 def _command(name: str) -> str:
     """How to call a command of this Python's environment from here."""
     beside = Path(sys.executable).with_name(name)  # a virtual environment that is not activated
-    return name if shutil.which(name) or not beside.exists() else _short(beside)
+    return name if shutil.which(name) or not beside.exists() else _quoted(beside)

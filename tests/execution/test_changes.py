@@ -1,0 +1,82 @@
+"""What a run's numbers depend on is compared with what it was begun with, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from ftrun.execution.changes import Change, changed_data, changed_environment, changed_model, changed_settings
+from ftrun.runs.history import History
+from ftrun.runs.records import DatasetRecord
+from helpers import rows_of, splits_of
+
+MACHINE = {
+    "ftrun.device": "cpu",
+    "ftrun.precision": "float32",
+    "ftrun.processor": "Abacus",
+    "ftrun.threads": "2",
+    "ftrun.version.torch": "2.9",
+    "ftrun.version.mlflow": "3.1",
+    "ftrun.host": "here",
+}
+
+
+def begun(tags: Mapping[str, str] = {}, datasets: Any = ()) -> History:
+    return History(tags, datasets, "experiment.toml", None, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"ftrun.device": "cuda:0"}, ["device: the run was begun with cpu, and now it is cuda:0"]),
+        ({"ftrun.precision": "bfloat16"}, ["precision: the run was begun with float32, and now it is bfloat16"]),
+        ({"ftrun.version.abacus": "1.0"}, ["abacus: the run was begun with nothing, and now it is 1.0"]),
+        ({"ftrun.version.torch": None}, ["torch: the run was begun with 2.9, and now it is nothing"]),
+        ({"ftrun.version.mlflow": "4.0", "ftrun.host": "there", "mlflow.user": "another"}, []),
+    ],
+)
+def test_what_the_numbers_depend_on_is_compared_and_nothing_else(
+    now: Mapping[str, str | None], told: list[str]
+) -> None:
+    tags = {key: value for key, value in {**MACHINE, **now}.items() if value is not None}
+    assert [str(change) for change in changed_environment(begun(MACHINE), tags)] == told
+
+
+def test_a_run_that_never_came_to_be_recorded_has_no_environment_to_compare() -> None:
+    assert changed_environment(begun(), MACHINE) == []
+
+
+def test_settings_that_change_no_number_are_no_change() -> None:
+    before = {"name": "a", "training": {"device": "cpu", "save_steps": 3}, "tracking": {"uri": "x"}, "seed": 1}
+    now = {"name": "b", "training": {"device": "cuda"}, "backend": {"use": "loop"}, "seed": 1, "format": 1}
+    assert changed_settings(before, now) == []
+
+
+def test_settings_that_matter_are_named_in_order_whichever_side_has_them() -> None:
+    before = {"seed": 1, "training": {"learning_rate": 5e-5}, "metrics": [{"use": "f1"}]}
+    now = {"seed": 2, "training": {"bf16": True}, "metrics": [{"use": "f1"}]}
+    assert changed_settings(before, now) == [
+        Change("seed", "1", "2"),
+        Change("training.bf16", None, "true"),
+        Change("training.learning_rate", "5e-05", None),
+    ]
+
+
+def test_data_are_compared_by_their_contents_and_their_rows() -> None:
+    rows = rows_of(text=["a", "b"], label=[0, 1])
+    records = [DatasetRecord("d/train", "here", "1" * 40, "train", 2, ["text", "label"], "training")]
+    assert changed_data(begun(datasets=records), splits_of(rows, digest="1" * 40)) == []
+    (other,) = changed_data(begun(datasets=records), splits_of(rows, digest="2" * 40))
+    assert other.name == "the data's split train for training" and other.before != other.now
+    (fewer,) = changed_data(begun(datasets=records), splits_of(rows.select([0]), digest="1" * 40))
+    assert (fewer.before, fewer.now) == ("111111111111, 2 rows", "111111111111, 1 rows")
+
+
+def test_weights_are_compared_where_the_run_knows_of_some() -> None:
+    digest, classes = "ftrun.model.digest", "ftrun.model.classes"
+    assert changed_model(begun({"ftrun.run": "x"}), {digest: "a" * 40}) == []
+    (weights,) = changed_model(begun({digest: "a" * 40}), {digest: "b" * 40})
+    assert weights == Change("the model's weights", "a" * 12, "b" * 12)
+    (order,) = changed_model(begun({"ftrun.run": "x"}), {classes: '["no", "yes"]'})
+    assert order == Change("the order of the model's classes", None, '["no", "yes"]')

@@ -1,0 +1,152 @@
+"""What a run writes down of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import numpy as np
+import pytest
+from ftrun.contracts import BuiltModel, Predictions, Splits, Task
+from ftrun.execution.recording import as_toml, model_tags, record_data, record_predictions, run_tags
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import Journal
+from helpers import journal_of, plan_of, rows_of, splits_of
+
+
+def test_predictions_are_a_table_of_the_validation_rows(tiny: Path) -> None:
+    result = ftrun.run(tiny, progress=False)
+    table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
+    assert table["columns"] == ["idx", "sentence1", "sentence2", "label", "prediction", "correct"]
+    assert len(table["data"]) == 20
+    assert sum(row[-1] for row in table["data"]) / 20 == pytest.approx(result.metrics["eval/accuracy"])
+
+
+def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
+    from datetime import date
+
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"idx": [date(2026, 1, 2), None], "text": ["a", "b"], "label": [1.0, float("nan")]})
+    splits = Splits(Task("regression", ("text",)), rows, {"validation": rows}, "mine", "here", "1")
+    predicted = Predictions(np.array([[0.5], [np.nan]], np.float32), np.array([1.0, np.nan], np.float32), 0.0)
+    folder = RunFolder.create(workdir / "runs", "odd")
+    journal = Journal(folder.journal)
+    record_predictions(journal, folder, splits, {"validation": predicted})
+    journal.close()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    table = json.loads(folder.predictions("validation").read_text(), parse_constant=refuse)
+    assert table["data"] == [["2026-01-02", "a", 1.0, 0.5], [None, "b", None, None]]
+
+
+def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
+    """The table of predictions on `validation`."""
+    folder = RunFolder.create(workdir / "runs", "tiny")
+    journal = Journal(folder.journal)
+    record_predictions(journal, folder, told, predictions)
+    journal.close()
+    table: dict[str, Any] = json.loads(folder.predictions("validation").read_text(encoding="utf-8"))
+    return table
+
+
+def test_classes_are_told_by_their_names_with_whether_they_are_right(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["gut", "负"], label=[1, 0]))
+    logits = np.array([[0.1, 0.9], [0.2, 0.8]], np.float32)
+    assert written(workdir, told, {"validation": Predictions(logits, np.array([1, 0]), 0.5)}) == {
+        "columns": ["text", "label", "prediction", "correct"],
+        "data": [["gut", "yes", "yes", True], ["负", "no", "yes", False]],
+    }
+
+
+def test_several_classes_a_row_are_told_by_their_names(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["a", "b", "c"], label=[[1, 1], [0, 1], [0, 0]]), "multi_label")
+    logits = np.array([[1.0, 2.0], [1.0, 1.0], [-1.0, -1.0]], np.float32)
+    labels = np.array([[1, 1], [0, 1], [0, 0]])
+    table = written(workdir, told, {"validation": Predictions(logits, labels, 0.5, "multi_label")})
+    assert table["data"] == [
+        ["a", ["no", "yes"], ["no", "yes"], True],
+        ["b", ["yes"], ["no", "yes"], False],
+        ["c", [], [], True],
+    ]
+
+
+def test_a_class_a_place_is_told_where_there_is_one(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["a b", "c"], label=[[1, 0], [1]]), "token_classification")
+    logits = np.eye(2, dtype=np.float32)[[[0, 1, 0], [0, 0, 1]]]
+    predicted = Predictions(logits, np.array([[-100, 1, 0], [-100, 1, -100]]), 0.5, "token_classification")
+    assert written(workdir, told, {"validation": predicted})["data"] == [
+        ["a b", ["yes", "no"], ["yes", "no"], True],
+        ["c", ["yes"], ["no"], False],
+    ]
+
+
+def test_rows_without_their_text_are_told_by_their_labels_alone(workdir: Path) -> None:
+    told = splits_of(rows_of(label=[0.5, 1.5]), "regression")
+    predicted = Predictions(np.array([[1.0], [2.0]], np.float32), np.array([0.5, 1.5], np.float32), 0.5)
+    assert written(workdir, told, {"validation": predicted}) == {
+        "columns": ["label", "prediction"],
+        "data": [[0.5, 1.0], [1.5, 2.0]],
+    }
+
+
+def test_the_tables_are_named_for_mlflow_to_show_them(workdir: Path) -> None:
+    folder = RunFolder.create(workdir / "runs", "tiny")
+    journal = Journal(folder.journal)
+    predicted = Predictions(np.array([[1.0]], np.float32), np.array([0.5], np.float32), 0.5)
+    both = {"validation": rows_of(text=["a"], label=[0.5]), "hard": rows_of(text=["a"], label=[0.5])}
+    told = splits_of(both["hard"], "regression", evaluation=both)
+    record_predictions(journal, folder, told, dict.fromkeys(both, predicted))
+    journal.close()
+    *artifacts, tags = journal_of(folder.path)
+    assert [record["path"] for record in artifacts] == ["predictions/validation.json", "predictions/hard.json"]
+    shown = json.loads(tags["tags"]["mlflow.loggedArtifacts"])
+    assert shown == [{"path": record["path"], "type": "table"} for record in artifacts]
+
+
+def test_data_that_are_recorded_already_are_not_recorded_again(workdir: Path) -> None:
+    journal = Journal(workdir / "journal.jsonl")
+    record_data(journal, splits_of(rows_of(text=["a"], label=[0]), train_split="rows"), [("evaluation", "validation")])
+    journal.close()
+    (record,) = journal_of(workdir)
+    assert (record["context"], record["split"], record["name"], record["rows"]) == ("training", "rows", "mine/rows", 1)
+    assert record["columns"] == ["text", "label"]
+
+
+def test_the_experiment_on_record_runs_as_it_stands(tiny: Path) -> None:
+    plan = plan_of(tiny, {"training.max_steps": 3})
+    (tiny.parent / "again.toml").write_text(as_toml(plan.resolved()))
+    assert plan_of(tiny.parent / "again.toml").resolved() == plan.resolved()
+
+
+def test_tags_say_what_the_numbers_depend_on_and_where_the_run_comes_from(tiny: Path) -> None:
+    plan = plan_of(tiny)
+    folder = RunFolder(tiny.parent / "runs" / "tiny-1")
+    tags = run_tags(plan, folder, {"device": "cpu", "threads": "2"})
+    assert tags["ftrun.run"] == "tiny-1" and tags["ftrun.backend"] == "loop" and tags["ftrun.seed"] == "1"
+    assert tags["ftrun.device"] == "cpu" and tags["ftrun.threads"] == "2" and tags["ftrun.version.torch"]
+    assert tags["mlflow.source.name"] == str(tiny) and "ftrun.profile" not in tags
+    assert all(isinstance(value, str) for value in tags.values())
+
+
+def test_who_has_no_name_on_this_machine_runs_all_the_same(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert run_tags(plan_of(tiny), RunFolder(tiny.parent), {})["mlflow.user"] == "unknown"
+
+
+def test_the_models_tags_say_which_weights_and_whose_order() -> None:
+    model: Any = None
+    built = BuiltModel(model, None, dict, "key", "google-bert/bert-base-uncased")
+    assert model_tags(built) == {"ftrun.model.source": "google-bert/bert-base-uncased"}
+    told = model_tags(replace(built, digest="ab", class_names=("负", "正")))
+    assert told["ftrun.model.digest"] == "ab" and told["ftrun.model.classes"] == '["负", "正"]'
+    assert len(model_tags(replace(built, class_names=("x" * 99,) * 99))["ftrun.model.classes"]) == 5000

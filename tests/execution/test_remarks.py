@@ -1,0 +1,63 @@
+"""What a person should know of how a training went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import numpy as np
+import pytest
+from ftrun.contracts import FitResult, Predictions, Task
+from ftrun.execution.remarks import remarks_on
+from helpers import plan_of
+
+
+def test_a_model_that_says_one_class_is_told_of(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ftrun.run(tiny, overrides={"training.learning_rate": 0.0, "training.max_steps": 1})
+    assert "for every row of validation" in capsys.readouterr().out
+
+
+def remarks(tiny: Path, fit: FitResult, kind: str = "classification", **training: Any) -> list[str]:
+    names = None if kind == "regression" else ("no", "yes")
+    plan = plan_of(tiny, {f"training.{key}": value for key, value in training.items()})
+    return remarks_on(plan, Task(kind, ("text",), "label", names), fit)
+
+
+def predicted(*classes: int, kind: str = "classification") -> Predictions:
+    logits = np.eye(2, dtype=np.float32)[list(classes)].reshape(-1, 2)
+    return Predictions(logits, np.zeros(len(classes), np.int64), 0.5, kind)
+
+
+def test_a_split_of_which_one_class_is_said_is_named_with_the_class(tiny: Path) -> None:
+    fit = FitResult(3, 1.0, True, {}, {"validation": predicted(0, 1, 0), "hard": predicted(1, 1, 1)})
+    (told,) = remarks(tiny, fit)
+    assert told == 'the model predicts "yes" for every row of hard: its accuracy is that class\'s share'
+
+
+def test_of_a_training_that_went_well_nothing_is_said(tiny: Path) -> None:
+    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(0, 1)})) == []
+
+
+@pytest.mark.parametrize("kind", ["regression", "multi_label"])
+def test_what_has_no_one_class_a_row_is_not_said_to_have_one(tiny: Path, kind: str) -> None:
+    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(1, 1, kind=kind)}), kind) == []
+
+
+def test_a_split_without_rows_has_no_class(tiny: Path) -> None:
+    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted()})) == []
+
+
+@pytest.mark.parametrize(("patience", "told"), [(1, "an evaluation without"), (3, "3 evaluations without")])
+def test_a_training_that_stopped_early_says_why(tiny: Path, patience: int, told: str) -> None:
+    best = {"early_stopping_patience": patience, "metric_for_best_model": "f1"}
+    (sentence,) = remarks(tiny, FitResult(9, 1.0, True, stopped_early=True), **best)
+    assert sentence.startswith(f"stopped early after step 9: {told}")
+
+
+def test_the_step_that_the_best_model_is_of_is_told_once_it_is_known(tiny: Path) -> None:
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "f1"}
+    assert remarks(tiny, FitResult(9, 1.0, True, model_step=4), **best) == [
+        "the model is that of step 4, the best evaluation"
+    ]
+    assert remarks(tiny, FitResult(9, 1.0, False), **best) == []

@@ -1,0 +1,306 @@
+"""What must be as it was for a run to go on, and what may change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import pytest
+from ftrun.contracts import Backend
+from ftrun.errors import ExperimentError, RunError
+from ftrun.execution.beginning import FreshStart
+from ftrun.execution.resumption import Resumption, RunFinishedError, plan_resumption
+from ftrun.execution.story import execute
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.plan import Plan
+from ftrun.runs.checkpoints import Checkpoints
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.journal import Journal
+from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, splits_of
+
+SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
+
+
+def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
+    result = ftrun.run(path, overrides={**SAVING, **overrides}, progress=False)
+    assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
+    return result
+
+
+def test_a_run_that_ends_while_it_is_waited_for_is_not_trained_again(tiny: Path) -> None:
+    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
+    catalogue = load_catalogue()
+    plan, resumption = plan_resumption(folder.name, catalogue, {})
+    with (folder / "journal.jsonl").open("a") as journal:
+        journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
+    with pytest.raises(RunFinishedError, match="there is nothing to resume"):
+        execute(plan, catalogue, Watcher(), resumption)
+
+
+def test_a_run_that_went_on_meanwhile_is_not_gone_on_with_as_it_was(tiny: Path) -> None:
+    folder = died_after(run(tiny, {}).run_folder, 6, "meanwhile")
+    catalogue = load_catalogue()
+    plan, resumption = plan_resumption(folder.name, catalogue, {})
+    changed = {"training.learning_rate": 5e-4, "training.max_steps": 7}
+    ftrun.resume(folder, overrides=changed, allow_changes=True, progress=False)
+    journal = folder / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))  # killed at the last moment
+    with pytest.raises(RunError, match="was resumed by another process meanwhile"):
+        execute(plan, catalogue, Watcher(), resumption)
+
+
+def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path) -> None:
+    undisturbed = run(tiny, {})
+    folder = died_after(undisturbed.run_folder, 6, "changed")
+    changed = {"training.learning_rate": 5e-4, "training.save_total_limit": 2}
+    with pytest.raises(ExperimentError, match=r"training\.learning_rate: the run was begun with 0\.001, and now it is"):
+        ftrun.resume(folder, overrides=changed, progress=False)
+    assert journal_of(folder)[-1]["status"] == "KILLED"
+    result = ftrun.resume(folder, overrides=changed, allow_changes=True, progress=False)
+    assert result.status == "FINISHED"
+    rates = {step: value for (key, step), value in points_of(folder).items() if key == "train/learning_rate"}
+    assert rates[6] == pytest.approx(1e-3 * 7 / 12) and rates[9] == pytest.approx(5e-4 * 4 / 12)
+    (resumed,) = [record for record in journal_of(folder) if record["type"] == "resumed"]
+    assert "training.learning_rate" in resumed["tags"]["ftrun.changed.1"]
+    assert "learning_rate = 0.0005" in (folder / resumed["experiment"]).read_text()
+    assert "learning_rate = 0.001" in (folder / "experiment.toml").read_text()
+    assert len(list((folder / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "told"),
+    [
+        ("ftrun.version.torch", "1.0", "torch: the run was begun with 1.0"),
+        ("ftrun.threads", "96", "threads: the run was begun with 96"),
+        ("ftrun.processor", "Abacus", "processor: the run was begun with Abacus"),
+    ],
+)
+def test_other_packages_threads_and_processors_are_refused(tiny: Path, tag: str, value: str, told: str) -> None:
+    folder = died_after(run(tiny, {}).run_folder, 6, "other")
+    journal = folder / "journal.jsonl"
+    first, *rest = journal.read_text().splitlines(keepends=True)
+    record = json.loads(first)
+    record["tags"][tag] = value
+    journal.write_text(json.dumps(record) + "\n" + "".join(rest))
+    result = ftrun.resume(folder, progress=False)
+    assert result.status == "FAILED" and result.error and told in result.error and "--allow-changes" in result.error
+    assert journal_of(folder)[-1]["status"] == "KILLED"
+    assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
+
+
+def test_other_data_are_refused(tiny: Path) -> None:
+    rows = [{"text": "word " * (1 + i % 5), "label": i % 2} for i in range(30)]
+    data = Path("rows.json")
+    data.write_text("\n".join(map(json.dumps, rows)))
+    files = {"dataset": {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}}
+    undisturbed = run(tiny, {**files, "metrics": []})
+    folder = died_after(undisturbed.run_folder, 3, "data")
+    data.write_text("\n".join(map(json.dumps, rows[:-1])))
+    result = ftrun.resume(folder, progress=False)
+    assert result.status == "FAILED" and result.error
+    assert "the data's split train for training: the run was begun with" in result.error
+    assert ftrun.resume(folder, allow_changes=True, progress=False).status == "FINISHED"
+    records = [record for record in journal_of(folder) if record["type"] == "dataset"]
+    assert [record["rows"] for record in records] == [30, 30, 29, 29]
+
+
+TAGS = {"ftrun.version.torch": "2.0", "ftrun.version.mlflow": "3.0", "ftrun.threads": "1", "ftrun.processor": "Abacus"}
+MODEL = {"ftrun.model.digest": "a" * 40, "ftrun.model.classes": '["yes", "no"]'}
+DATA = splits_of(rows_of(text=["a", "b", "c"], label=[0, 1, 0]))
+
+
+@pytest.fixture
+def died(tiny: Path) -> RunFolder:
+    """A run that died as it began."""
+    return begun(plan_of(tiny), DATA, {**TAGS, **MODEL})
+
+
+def taken(folder: RunFolder, allow_changes: bool = False, **overrides: Any) -> tuple[Plan, Resumption]:
+    """The run gone on with, as far as to what there is to go on from."""
+    named = {key.replace("__", "."): value for key, value in overrides.items()}
+    plan, resumption = plan_resumption(folder.name, load_catalogue(), named, allow_changes=allow_changes)
+    resumption.take(plan)
+    return plan, resumption
+
+
+def publish(folder: RunFolder, *steps: int, **options: Any) -> None:
+    checkpoints = Checkpoints(folder.checkpoints, None, lambda checkpoint: None, **options)
+    for step in steps:
+        with checkpoints.writing(step) as written:
+            (written / "weights.bin").write_bytes(b"weights")
+    checkpoints.close()
+
+
+def test_a_run_goes_on_from_its_newest_whole_checkpoint_and_says_so(died: RunFolder) -> None:
+    publish(died, 1, 2, 3, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    (died.checkpoints / "checkpoint-3" / "weights.bin").unlink()
+    _, resumption = taken(died)
+    assert resumption.step == 2 and resumption.checkpoint_folder == died.checkpoints / "checkpoint-2"
+    assert list(resumption.notices) == [
+        "checkpoint-3 is not whole: weights.bin is missing",
+        "going on from checkpoint-2",
+    ]
+
+
+def test_without_a_checkpoint_it_begins_at_the_beginning(died: RunFolder) -> None:
+    _, resumption = taken(died)
+    assert (resumption.step, resumption.checkpoint_folder, resumption.is_new) == (0, None, False)
+    assert list(resumption.notices) == ["there is no checkpoint: it begins at the beginning"]
+
+
+def test_a_checkpoint_of_another_kind_is_refused_with_who_reads_it(died: RunFolder) -> None:
+    publish(died, 1, format="abacus-1")
+    with pytest.raises(ExperimentError, match=r'checkpoint-1 holds "abacus-1", and the backend "loop" goes on from'):
+        taken(died)
+
+
+def test_a_finished_run_is_not_gone_on_with(died: RunFolder) -> None:
+    with died.journal.open("a") as journal:
+        journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
+    with pytest.raises(RunFinishedError, match=f"the run {died.name} is finished"):
+        taken(died)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"backend__use": "trainer"},
+        {"training__save_strategy": "epoch", "training__save_total_limit": 1},
+        {"training__device": "auto", "training__dataloader_num_workers": 2},
+        {"tracking__enabled": True},
+    ],
+)
+def test_what_changes_no_number_may_change_without_a_word(died: RunFolder, overrides: dict[str, Any]) -> None:
+    assert taken(died, **overrides)[1].changes == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"seed": 2}, "seed: the run was begun with 1, and now it is 2"),
+        (
+            {"training__learning_rate": 5e-4},
+            "training.learning_rate: the run was begun with 0.001, and now it is 0.0005",
+        ),
+        ({"training__max_steps": 7}, "training.max_steps: the run was begun with -1, and now it is 7"),
+        ({"dataset__shuffle_seed": 0}, "dataset.shuffle_seed: the run was begun with nothing, and now it is 0"),
+        (
+            {"model__config": {"hidden_size": 32}},
+            "model.config.hidden_size: the run was begun with 16, and now it is 32",
+        ),
+    ],
+)
+def test_a_setting_that_matters_is_refused_by_its_name_or_recorded(
+    died: RunFolder, overrides: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        taken(died, **overrides)
+    assert told in str(refused.value) and "--allow-changes" in str(refused.value)
+    assert told in [str(change) for change in taken(died, allow_changes=True, **overrides)[1].changes]
+
+
+def test_all_that_has_changed_is_told_at_once(died: RunFolder) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        taken(died, seed=2, training__max_steps=7)
+    assert [problem.place for problem in refused.value.problems] == ["seed", "training.max_steps"]
+
+
+def test_an_experiments_file_that_has_changed_names_the_run_as_the_way_out(died: RunFolder) -> None:
+    with pytest.raises(ExperimentError, match=f"To go on with what was begun: ftrun resume {died.name}"):
+        plan_resumption("tiny.toml", load_catalogue(), {"seed": 2})
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"ftrun.version.torch": "2.1"}, "torch: the run was begun with 2.0, and now it is 2.1"),
+        ({"ftrun.version.tokenizers": "1"}, "tokenizers: the run was begun with nothing, and now it is 1"),
+        ({"ftrun.threads": "96"}, "threads: the run was begun with 1, and now it is 96"),
+        ({"ftrun.processor": ""}, "processor: the run was begun with Abacus, and now it is "),
+    ],
+)
+def test_an_environment_that_gives_other_numbers_is_refused(
+    died: RunFolder, changed: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ExperimentError) as refused:
+        taken(died)[1].compare_environment({**TAGS, **changed})
+    assert told in str(refused.value)
+
+
+def test_another_host_another_mlflow_and_the_same_numbers_are_no_change(died: RunFolder) -> None:
+    _, resumption = taken(died)
+    resumption.compare_environment({**TAGS, "ftrun.version.mlflow": "4.0", "ftrun.host": "elsewhere"})
+    assert resumption.changes == []
+
+
+def test_other_data_are_refused_by_the_split(died: RunFolder) -> None:
+    _, resumption = taken(died)
+    resumption.compare_data(DATA)
+    for other, told in (
+        (splits_of(rows_of(text=["a"], label=[0])), "the data's split train for training: .* 3 rows, and .* 1 rows"),
+        (
+            splits_of(DATA.train, digest="2" * 40),
+            "the data's split validation for evaluation: .* 1{12}, .* 2{12}, 3 rows",
+        ),
+        (splits_of(DATA.train, train_split="rows"), "the data's split train for training: .* now it is nothing"),
+    ):
+        with pytest.raises(ExperimentError, match=told):
+            resumption.compare_data(other)
+
+
+def test_other_weights_or_another_order_of_classes_are_refused(died: RunFolder) -> None:
+    _, resumption = taken(died)
+    resumption.compare_model(MODEL)
+    with pytest.raises(
+        ExperimentError, match=f"the model's weights: .* begun with {'a' * 12}, and now it is {'b' * 12}"
+    ):
+        resumption.compare_model({**MODEL, "ftrun.model.digest": "b" * 40})
+    with pytest.raises(ExperimentError, match=r"the order of the model's classes: .* and now it is nothing"):
+        resumption.compare_model({"ftrun.model.digest": "a" * 40})
+
+
+def record(folder: RunFolder, plan: Plan, resumption: Resumption, tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What is on record of going on."""
+    count = len(journal_of(folder.path))
+    journal = Journal(folder.journal)
+    resumption.record(journal, plan, tags, DATA)
+    journal.close()
+    return journal_of(folder.path)[count:]
+
+
+def test_that_a_run_goes_on_is_on_record_and_nothing_else_where_nothing_has_changed(died: RunFolder) -> None:
+    plan, resumption = taken(died, backend__use="trainer")
+    first, *_ = record(
+        died, plan, resumption, {**TAGS, **MODEL, "ftrun.backend": "trainer", "ftrun.version.mlflow": "4"}
+    )
+    assert first["tags"] == {"ftrun.backend": "trainer", "ftrun.resumed.1": "from step 0 on trainer"}
+    assert first["step"] == 0 and first["best_counts"]
+
+
+def test_what_has_changed_is_on_record_beside_what_was_begun(died: RunFolder) -> None:
+    plan, resumption = taken(died, allow_changes=True, seed=2)
+    first, *_ = record(died, plan, resumption, {**TAGS, **MODEL, "ftrun.seed": "2"})
+    assert first["tags"]["ftrun.changed.1"] == "seed: the run was begun with 1, and now it is 2"
+    assert first["tags"]["ftrun.seed"] == "2" and first["experiment"] == "experiment-resumed-1.toml"
+    assert "seed = 2" in (died.path / first["experiment"]).read_text() and "seed = 1" in died.experiment.read_text()
+    assert plan_of(died.path / first["experiment"]).seed == 2
+
+
+def test_a_run_that_had_not_come_to_be_recorded_begins_its_record(tiny: Path) -> None:
+    plan = plan_of(tiny)
+    start = FreshStart(plan)
+    start.take(plan)
+    start.folder.journal.touch()
+    plan, resumption = taken(start.folder)
+    assert [told["type"] for told in record(start.folder, plan, resumption, TAGS)][:1] == ["run"]
+
+
+def test_another_idea_of_the_best_forgets_the_best_until_now(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    assert taken(died)[1].best_counts
+    best = {"training__load_best_model_at_end": True, "training__metric_for_best_model": "f1"}
+    assert not taken(died, allow_changes=True, **best)[1].best_counts

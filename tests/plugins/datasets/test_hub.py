@@ -1,0 +1,100 @@
+"""Any data set of text and labels, from the Hub or a folder that is laid out like one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ftrun
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun_plugins.datasets import (
+    HubSettings,
+)
+from ftrun_plugins.datasets.hub import build as build_hub
+
+
+def write_csv(path: Path, rows: list[tuple[str, object]], separator: str = ",") -> None:
+    path.write_text("\n".join(separator.join(map(str, row)) for row in [("text", "label"), *rows]) + "\n")
+
+
+def test_a_folder_laid_out_like_a_repository_is_opened_without_the_hub(workdir: Path) -> None:
+    folder = workdir / "repository"
+    folder.mkdir()
+    for split in ("train", "validation"):
+        write_csv(folder / f"{split}.csv", [("a", 0), ("b", 1)])
+    splits = build_hub(HubSettings(path=str(folder), text_columns=["text"]))
+    assert len(splits.train) == 2 and splits.task.class_names == ("0", "1")
+    with pytest.raises(ExperimentError, match=r'no split "dev"[\s\S]*train, validation'):
+        build_hub(HubSettings(path=str(folder), text_columns=["text"], evaluation_splits=["dev"]))
+
+
+def test_several_evaluation_splits_have_metrics_of_their_own(tiny: Path) -> None:
+    folder = tiny.parent / "repository"
+    folder.mkdir()
+    for split in ("train", "validation", "test"):
+        write_csv(folder / f"{split}.csv", [("a", 0), ("b", 1)] * 4)
+    dataset = {
+        "use": "hub",
+        "path": str(folder),
+        "text_columns": ["text"],
+        "evaluation_splits": ["validation", "test"],
+    }
+    metrics = [{"use": "accuracy"}]
+    result = ftrun.run(tiny, overrides={"dataset": dataset, "metrics": metrics}, progress=False)
+    assert result.status == "FINISHED", result.error
+    assert set(result.metrics) == {
+        *("eval/validation/loss", "eval/validation/accuracy", "eval/test/loss", "eval/test/accuracy"),
+    }
+
+
+def test_a_repository_of_csv_has_its_cells_as_they_are_written(workdir: Path) -> None:
+    for suffix, mark in ((".csv", ","), (".tsv", "\t")):
+        folder = workdir / f"repository{suffix}"
+        folder.mkdir()
+        rows = [("001", "None"), ("", "NA"), ("null", "007"), ("1.0", "None")]
+        for split in ("train", "validation"):
+            write_csv(folder / f"{split}{suffix}", list(rows), mark)
+        splits = build_hub(HubSettings(path=str(folder), text_columns=["text"]))
+        assert list(splits.train["text"]) == ["001", "", "null", "1.0"]
+        assert splits.task.class_names is not None
+        assert [splits.task.class_names[label] for label in splits.train["label"]] == ["None", "NA", "007", "None"]
+
+
+def repository(folder: Path, *splits: str) -> str:
+    folder.mkdir()
+    for split in splits:
+        write_csv(folder / f"{split}.csv", [(f"{split} a", 0), (f"{split} b", 1), (f"{split} c", 1)])
+    return str(folder)
+
+
+def test_the_splits_are_those_that_are_named(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation", "test")
+    opened = build_hub(
+        HubSettings(path=path, text_columns=["text"], train_split="test", evaluation_splits=["train", "validation"])
+    )
+    assert opened.train_split == "test" and list(opened.evaluation) == ["train", "validation"]
+    assert list(opened.used) == [("training", "test"), ("evaluation", "train"), ("evaluation", "validation")]
+    assert opened.name == path == opened.source and len(opened.digest) == 64
+
+
+@pytest.mark.parametrize("missing", ["", "dev", "Train", "x" * 300])
+def test_all_splits_that_are_missing_are_told_at_once_each_once(workdir: Path, missing: str) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    with pytest.raises(ExperimentError) as refused:
+        build_hub(
+            HubSettings(path=path, text_columns=["text"], train_split=missing, evaluation_splits=[missing, "other"])
+        )
+    told = [problem.message for problem in refused.value.problems]
+    assert told == [f'the data set has no split "{missing}"', 'the data set has no split "other"']
+
+
+def test_a_column_that_is_not_there_is_told(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    with pytest.raises(ExperimentError, match="sentence"):
+        build_hub(HubSettings(path=path, text_columns=["sentence"]))
+
+
+def test_rows_can_be_limited(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation")
+    opened = build_hub(HubSettings(path=path, text_columns=["text"], max_train_samples=2, max_eval_samples=10**9))
+    assert (len(opened.train), len(opened.evaluation["validation"])) == (2, 3)
