@@ -259,9 +259,15 @@ def open_sources(settings):
         digest="1", notices=settings.urls,
     )
 
-def build_nothing(settings, task):
+class Nothing:
+    def __call__(self, **batch):
+        raise AssertionError
+    def save_pretrained(self, folder):
+        pass
+
+def build_nothing(settings, splits):
     encode = lambda batch: {"labels": list(batch["label"])}
-    return BuiltModel(None, None, encode, "leaky-1", settings.weights, [f"from {settings.weights}"])
+    return BuiltModel(Nothing(), None, encode, "leaky-1", settings.weights, [f"from {settings.weights}"])
 
 class Weights(Settings):
     weights: str
@@ -274,7 +280,11 @@ class Session:
     def __exit__(self, *_):
         pass
     def environment(self):
-        return {"device": self.url}
+        return {"device": self.url, "threads": "1", "precision": "float32"}
+    def predict(self, job, rows):
+        import numpy
+        from ftrun.contracts import Predictions
+        return Predictions(numpy.zeros((len(rows), 2)), numpy.array([row["labels"] for row in rows]), 0.5)
     def seed(self, seed):
         pass
     def fit(self, job, reporter):

@@ -367,6 +367,9 @@ OWN_KEYS = frozenset(
 )
 """Keys of `[training]` that are ours; all others are `TrainingArguments`' by name, type and default."""
 
+RUNNER_KEYS = frozenset({"preprocessing_num_workers"})
+"""Keys of `[training]` that the runner obeys, whatever the backend does."""
+
 OTHER_SPELLINGS = {
     "batch_size": "per_device_train_batch_size",
     "train_batch_size": "per_device_train_batch_size",

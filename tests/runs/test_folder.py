@@ -59,7 +59,7 @@ def test_a_folder_is_named_after_its_experiment_and_the_moment(workdir: Path) ->
 
 def test_all_that_a_run_keeps_is_below_its_folder(workdir: Path) -> None:
     folder = RunFolder(workdir)
-    kept = [folder.experiment, folder.journal, folder.log, folder.model, folder.delivery, folder.checkpoints]
+    kept = [folder.experiment, folder.journal, folder.log, folder.model, folder.tracking_state, folder.checkpoints]
     assert {path.parent for path in [*kept, folder.predictions_folder]} == {workdir}
     assert folder.predictions("validation") == workdir / "predictions" / "validation.json"
 

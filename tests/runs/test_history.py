@@ -10,6 +10,7 @@ import pytest
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.records import RunRecord, TagsRecord
 
 RUN = {
     "type": "run",
@@ -75,7 +76,7 @@ def test_a_run_is_what_it_was_last_gone_on_with(folder: RunFolder) -> None:
 def test_of_each_split_the_latest_data_count(folder: RunFolder) -> None:
     first = [dataset("training", "rows"), dataset("evaluation", "rows")]
     told = journal(folder, RUN, *first, dataset("training", "rows", "2"))
-    assert [(record["context"], record["digest"]) for record in told.datasets] == [
+    assert [(record.context, record.digest) for record in told.datasets] == [
         ("training", "2"),
         ("evaluation", "1"),
     ]
@@ -102,7 +103,7 @@ def test_a_run_whose_process_is_gone_was_killed_after_its_last_step(folder: RunF
     journal(folder, RUN, metrics(1), metrics(2))
     assert mark_if_killed(folder)
     assert read_history(folder).status == "KILLED"
-    (told,) = [record["tags"] for record, _ in read_journal(folder.journal) if record["type"] == "tags"]
+    (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
     assert told == {"ftrun.error": "killed outright, after step 2"}
     assert not mark_if_killed(folder), "it is marked once"
 
@@ -136,7 +137,7 @@ def test_a_journal_that_is_gone_or_damaged_is_let_alone(folder: RunFolder) -> No
 
 def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
     journal = Journal(workdir / "journal.jsonl")
-    journal.append("run", experiment_name="x", params={}, tags={"ftrun.run": "x"})
+    journal.append(RunRecord("x", {}, {"ftrun.run": "x"}))
     journal.close()
     with journal.path.open("a") as file:
         file.write('{"type": "end", "ti')

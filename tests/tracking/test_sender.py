@@ -215,7 +215,7 @@ def test_a_run_that_goes_on_is_running_in_mlflow_until_it_ends_again(workdir: Pa
     error = {"type": "tags", "tags": {"ftrun.error": "interrupted"}}
     folder = written(workdir, point(1), error, {"type": "end", "status": "KILLED"})
     assert run_in(store, folder).info.status == "KILLED"
-    tell(folder, {"type": "resumed", "tags": {}}, point(2))
+    tell(folder, {"type": "resumed", "step": 1, "experiment": "experiment.toml", "tags": {}}, point(2))
     run = run_in(store, folder)
     assert run.info.status == "RUNNING" and "ftrun.error" not in run.data.tags
     tell(folder, {"type": "end", "status": "FINISHED"})

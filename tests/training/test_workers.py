@@ -58,7 +58,8 @@ def test_a_collator_that_cannot_be_sent_is_refused_by_a_sentence(
 ) -> None:
     import ftrun_plugins.collators.padding as padding
 
-    monkeypatch.setattr(padding, "dynamic", lambda *_: lambda rows: rows)
+    dynamic = padding.dynamic
+    monkeypatch.setattr(padding, "dynamic", lambda *given: lambda rows: dynamic(*given)(rows))
     result = ftrun.run(tiny, overrides={"training.dataloader_num_workers": 1}, progress=False)
     assert result.status == "FAILED" and result.error
     assert "training.dataloader_num_workers: the collator's function cannot be sent to other processes" in result.error

@@ -122,7 +122,7 @@ class Backend(Component[S]):
         check_environment: Light: from the `[training]` settings and the environment variables to a problem for every
             variable that would change a number against the file's word, with the variable's name as its place.
         honours: The keys of `[training]` that it obeys; None for all. One that is set and not among them is refused,
-            and the record holds only these.
+            and the record holds only these, beside the keys that the runner itself obeys.
         precisions, devices: What it can train in, and on.
         checkpoint_format: What its checkpoints hold, such as "ftrun.training 1": those of another format are none that
             it can go on from. None where it writes none.

@@ -17,7 +17,7 @@ from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSe
 from ftrun.planning.measures import check_measures
 from ftrun.planning.parts import METRIC_NAME, Part
 from ftrun.redaction import is_redacted, redacted_uri, redacted_values
-from ftrun.settings import OTHER_SPELLINGS, Settings, TrainingSettings, shown, validate
+from ftrun.settings import OTHER_SPELLINGS, RUNNER_KEYS, Settings, TrainingSettings, shown, validate
 from ftrun.training_arguments import NOT_TAKEN, Refusal
 
 S = TypeVar("S", bound=Settings)
@@ -82,7 +82,7 @@ class Plan:
         """What the backend obeys: anything else would be a setting on the record that had no effect."""
         honours = self.backend.component(Backend).honours
         table = self.training.model_dump(exclude_none=True)
-        return {key: value for key, value in table.items() if honours is None or key in honours}
+        return {key: value for key, value in table.items() if honours is None or key in honours | RUNNER_KEYS}
 
     def _public_tracking(self) -> dict[str, Any]:
         uri = redacted_uri(self.tracking.uri) if self.tracking.uri else None
@@ -245,7 +245,7 @@ class _Planner:
             return
         hint = f"Leave it out. It uses: {', '.join(sorted(honours)) or 'none of these keys'}."
         for key in training:
-            if key in TrainingSettings.model_fields and key not in honours:
+            if key in TrainingSettings.model_fields and key not in honours | RUNNER_KEYS:
                 message = f"{backend.offer.who} does not use training.{key}"
                 self.problems.append(Problem(message, f"training.{key}", hint))
 
