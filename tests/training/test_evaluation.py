@@ -88,3 +88,11 @@ def test_several_splits_are_told_apart(tmp_path: Path) -> None:
     assert set(metrics_of({"a": told, "b": told}, [lambda _: {"f1": 1}])) == {
         "eval/a/loss", "eval/a/f1", "eval/b/loss", "eval/b/f1"
     }  # fmt: skip
+
+
+def test_a_batch_of_which_no_label_counts_changes_no_loss(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, "token_classification", settings={"per_device_eval_batch_size": 2})
+    rows = parts.encoded(4)
+    nothing = [{"words": [1, 2], "labels": [-100, -100]}] * 2
+    assert predicted(parts, nothing + rows).loss == predicted(parts, rows).loss
+    assert np.isnan(predicted(parts, nothing).loss)

@@ -11,6 +11,7 @@ import torch
 from ftrun.contracts import Job
 from ftrun.errors import RunError
 from ftrun.training import Objective, Step
+from ftrun.training.objective import part_of
 from plain import Parts
 from torch.nn.functional import cross_entropy
 
@@ -118,3 +119,11 @@ def test_smoothing_is_that_of_trainer() -> None:
         logits = logits_for(labels)
         theirs = LabelSmoother(0.2)({"logits": logits}, labels)
         torch.testing.assert_close(Objective(job_of(0.2, None)).loss(said(logits, labels), labels), theirs)
+
+
+def test_what_does_not_count_sends_nothing_back() -> None:
+    for weight, total in ((0, 0), (0, 5)):
+        loss = torch.tensor(float("nan"), requires_grad=True)
+        part = part_of(loss, torch.tensor(weight), torch.tensor(total))
+        part.backward()
+        assert part.item() == 0 and loss.grad is not None and loss.grad.item() == 0

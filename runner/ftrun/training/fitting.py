@@ -159,7 +159,7 @@ class Fitting:
         """Whether to save now, as the strategy has it or because the evaluation was the best; asked after that."""
         training = self.job.training
         keeps_best = training.load_best_model_at_end or training.save_strategy == "best"
-        is_best = self.selection.step == self.step == self._evaluated_at
+        is_best = self.selection.step == self.step
         return self.horizon.saves_by_strategy(self.step) or (keeps_best and is_best)
 
     def evaluate(self) -> dict[str, float]:
