@@ -49,7 +49,8 @@ def _of_module(module: ModuleType) -> Iterator[str]:
 def _of_class(name: str, kind: type[Any]) -> Iterator[str]:
     yield f"{name}({', '.join(base.__name__ for base in kind.__bases__ if base is not object)})"
     yield from (f"{name}.{line}" for line in _fields(kind))
-    called = ("__init__",) if issubclass(kind, Exception) else CALLED
+    made_of_fields = dataclasses.is_dataclass(kind) or hasattr(kind, "model_fields")
+    called = CALLED if made_of_fields or getattr(kind, "_is_protocol", False) else (*CALLED, "__init__")
     for key, value in vars(kind).items():
         public = not key.startswith("_") or key in called
         if isinstance(value, property) and public:
@@ -78,7 +79,14 @@ def _default(value: Any) -> str:
 
 
 def _signature(function: Callable[..., Any]) -> str:
-    return str(inspect.signature(function)).replace("'", "")
+    signature = inspect.signature(function)
+    parameters = [
+        parameter
+        if parameter.default is parameter.empty or isinstance(parameter.default, (*PLAIN, tuple))
+        else parameter.replace(default=...)
+        for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=parameters)).replace("'", "").replace("= Ellipsis", "= ...")
 
 
 def _written(module: ModuleType, name: str) -> str:
