@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 from helpers import SHARED, TINY, Begin, Ftrun, Hub, OwnHub, make_bert, make_glue
+from plugin_packages import site as site
 from warm import Command, Commands
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other

@@ -67,6 +67,7 @@ def test_a_program_is_told_so_too(base: Path, workdir: Path) -> None:
     assert TOLD in done.stdout and "pip install 'ftrun[sample]'" in done.stdout
 
 
+@pytest.mark.slow
 def test_all_else_works(base: Path, repositories: Path, tiny: Path) -> None:
     tiny.write_text(tiny.read_text().replace(TOKENIZER, str(repositories / "bert")))
     for arguments in (["check", "tiny.toml"], ["plugins"], ["--help"], ["show", "tiny.toml"]):

@@ -151,6 +151,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(tiny: Path, ftrun_
     assert Path("runs").read_text() == "a file\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [slow("the folder of all runs"), slow("the run's folder"), "its checkpoints"])
 def test_a_folder_without_permission_is_told_and_nothing_in_it_lost(tiny: Path, what: str) -> None:
     begun = died_after(ftrun.run(tiny, overrides=SAVING, progress=False).run_folder, 4, "begun")

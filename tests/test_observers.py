@@ -8,7 +8,7 @@ from typing import Any
 
 import ftrun
 from helpers import died_after
-from plugin_packages import HEAD, Site, site
+from plugin_packages import HEAD, Site
 
 __all__ = ["site"]
 

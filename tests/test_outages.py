@@ -368,6 +368,7 @@ def test_a_slow_artifact_store_is_told_of(
     assert f"records are not in MLflow yet: ftrun sync runs/{result.run}" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["a new SQLite store", slow("a server")])
 def test_two_runs_at_once_do_not_disturb_each_other(
     experiment: Path, where: str, request: pytest.FixtureRequest, begin_ftrun: Begin

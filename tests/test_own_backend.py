@@ -109,6 +109,7 @@ def test_it_counts_the_batch_and_not_how_it_is_cut(tiny: Path, sgd: Path) -> Non
     assert training[1] == pytest.approx(training[0], rel=1e-5, abs=1e-7) and len(training[0]) == 4 * 12
 
 
+@pytest.mark.slow
 def test_after_kill_9_it_goes_on_to_the_undisturbed_runs_weights(
     tiny: Path, sgd: Path, begin_ftrun: Begin, ftrun_command: Ftrun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

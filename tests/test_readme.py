@@ -35,6 +35,7 @@ def test_its_experiments_are_sound(text: str, workdir: Path, ftrun_command: Ftru
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_its_program_runs(workdir: Path) -> None:
     (workdir / "experiments").symlink_to(PROJECT / "experiments")
     done = subprocess.run([sys.executable, "-c", PROGRAMS[0]], capture_output=True, text=True)

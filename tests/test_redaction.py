@@ -17,7 +17,7 @@ from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
 from ftrun.redaction import RedactedStream, redacted, redacted_uri, redacted_values
 from helpers import journal_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 FORMS = {
@@ -157,6 +157,8 @@ def test_no_password_comes_through(password: str, scheme: str) -> None:
 
 
 @given(st.text(st.one_of(PRINTABLE, st.just(" ")), min_size=1), st.text(PRINTABLE))
+@example("0", "0.0/")
+@example("hunter2", "corp.example/me")
 def test_no_password_comes_through_where_a_uri_is_meant(password: str, user: str) -> None:
     shown = redacted_uri(f"postgresql://{user}:{password}@db.example:5432/mlflow")
     assert re.fullmatch("postgresql" + HOST, shown)

@@ -66,7 +66,5 @@ def test_the_record_says_what_runs_and_on_what_data(tiny: Path) -> None:
     assert float(records[0]["params"]["training.num_train_epochs"]) == 2 and records[0]["experiment_name"] == "tiny"
     told = read_history(start.folder)
     assert (
-        told.recorded
-        and told.status is None
-        and [record["split"] for record in told.datasets] == ["train", "validation"]
+        told.recorded and told.status is None and [record.split for record in told.datasets] == ["train", "validation"]
     )

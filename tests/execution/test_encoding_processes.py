@@ -287,6 +287,7 @@ def test_what_stops_all_processes_of_a_run_ends_it_as_without_them(
     assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.slow
 def test_processes_of_a_killed_run_end(begun: subprocess.Popen[str]) -> None:
     workers = wait_for_two(begun)
     begun.kill()

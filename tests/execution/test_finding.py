@@ -66,7 +66,7 @@ def two(tiny: Path) -> tuple[RunFolder, RunFolder]:
 
 def test_a_run_is_meant_by_its_name_its_folder_or_mlflows_id(two: tuple[RunFolder, RunFolder]) -> None:
     _, folder = two
-    folder.delivery.write_text('{"run_id": "0123456789abcdef"}')
+    folder.tracking_state.write_text('{"run_id": "0123456789abcdef"}')
     for target in (folder.name, str(folder.path), f"runs/{folder.name}", "0123456789abcdef"):
         assert find_run(target, Path("runs")) == folder
 

@@ -13,7 +13,7 @@ import pytest
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
 from ftrun.tracking.state import delivery
-from helpers import TRACKED, Begin, Ftrun, journal_of, points_in_mlflow, points_of
+from helpers import TRACKED, Begin, Ftrun, journal_of, points_in_mlflow, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
 
@@ -87,7 +87,7 @@ def await_end(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("store")
-@pytest.mark.parametrize("with_feeder", [False, True])
+@pytest.mark.parametrize("with_feeder", [slow(False), True])
 def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(
     tiny: Path, with_feeder: bool, begin_ftrun: Begin, ftrun_command: Ftrun
 ) -> None:
@@ -114,6 +114,7 @@ def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(
     assert points_of(undisturbed.run_folder) == points_of(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_second_ctrl_c_leaves_at_once(tiny: Path, begin_ftrun: Begin) -> None:
     longer = ("--set", "dataset.max_eval_samples=220", "--set", "training.num_train_epochs=10000")

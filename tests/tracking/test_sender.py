@@ -127,6 +127,7 @@ def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     assert run.info.status == "FAILED" and "this metric is broken" in run.data.tags["ftrun.error"]
 
 
+@pytest.mark.slow
 def test_sync_delivers_where_the_file_says(tiny: Path, ftrun_command: Ftrun) -> None:
     other = tiny.parent / "a folder that is not there" / "other.db"
     result = ftrun.run(tiny, overrides={**TRACKED, "tracking.uri": f"sqlite:///{other}"}, progress=False)
@@ -165,6 +166,7 @@ def test_a_second_run_of_the_same_name_is_deleted_in_mlflow(
     assert stages == ["active", "deleted"]
 
 
+@pytest.mark.slow
 def test_a_run_whose_experiment_cannot_be_read_goes_nowhere_and_the_others_are_synced(
     tiny: Path, ftrun_command: Ftrun
 ) -> None:

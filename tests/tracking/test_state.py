@@ -34,6 +34,7 @@ def test_what_is_remembered_and_cannot_be_read_counts_as_nothing(workdir: Path, 
     assert delivery(folder).pending == 1 and delivery(folder).run_id is None
 
 
+@pytest.mark.slow
 def test_runs_are_synced_beside_one_whose_state_cannot_be_read(tiny: Path, ftrun_command: Ftrun) -> None:
     torn = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
     sound = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)

@@ -76,6 +76,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", slow("spawn")])
 @pytest.mark.parametrize("number", [signal.SIGTERM, slow(signal.SIGINT), slow(signal.SIGHUP)])
 def test_what_stops_all_processes_of_a_run_leaves_a_checkpoint(tiny: Path, method: str, number: signal.Signals) -> None:
