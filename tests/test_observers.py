@@ -10,8 +10,6 @@ import ftrun
 from helpers import died_after
 from plugin_packages import HEAD, Site
 
-__all__ = ["site"]
-
 LOOKING_ON = f"""{HEAD}
 import json
 from pathlib import Path

@@ -141,7 +141,8 @@ def _shown(scheme: str, rest: str) -> str:
         if not (_HOSTS.fullmatch(bare) or (scheme in _PROFILES and _PROFILE.fullmatch(bare))):
             return _hidden(rest)
         return (f"{HIDDEN}@" if at else "") + host + _path_and_query(behind)
-    if not at and _PUBLIC_HOST.fullmatch(head) and not re.search(r":[^@]*@", behind):  # else it may be a user's name
+    is_users_name = re.search(r":[^@]*@", _URI.sub("", behind))  # perhaps, with a slash in it
+    if not at and _PUBLIC_HOST.fullmatch(head) and not is_users_name:
         return head + _path_and_query(behind)
     return _host_behind(rest, only=not at and not _HOSTS.fullmatch(head) and rest.count("@") == 1)
 
