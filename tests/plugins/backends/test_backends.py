@@ -169,6 +169,7 @@ def command_runs(folder: Path, *arguments: str) -> list[Path]:
     return [Path(json.loads(line)["run_folder"]) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_runs_of_one_command_equal_those_in_a_process_of_their_own(tiny: Path, alone: Mapping[bool, Path]) -> None:
     text = 'extends = "tiny.toml"\nname = "{}"\nbackend = {{ use = "{}" }}\ntraining = {{ bf16 = {} }}\n'
     Path("a.toml").write_text(text.format("a", "accelerate", "true"))
