@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ftrun.contracts import BuiltModel, Splits, Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.class_order import ClassOrder
+from ftrun.planning.objective import objective_problems
 from ftrun.settings import TrainingSettings
 
 NO_CLASS = -100
@@ -30,24 +31,9 @@ def class_weights(training: TrainingSettings, splits: Splits, built: BuiltModel)
     if asked is None:
         return None
     weights = weights_by_class(
-        asked, splits.task, splits.train[splits.task.label_column] if asked == "balanced" else ()
+        asked, splits.task, splits.train[splits.task.label_column][:] if asked == "balanced" else ()
     )
     return ClassOrder(built, splits.task).in_output_order(weights)
-
-
-def objective_problems(training: TrainingSettings, task: Task) -> Sequence[Problem]:
-    """What is wrong with the settings of the loss for a task, told by its kind and its classes alone."""
-    kinds = {"regression": "numbers", "multi_label": "any number of classes"}
-    weights = training.class_weights
-    asked = {"label_smoothing_factor": training.label_smoothing_factor, "class_weights": weights}
-    if task.kind in kinds:
-        message = f"it is for a task with one class for a label, and here a label is {kinds[task.kind]}"
-        return [Problem(message, f"training.{key}", "Leave it out.") for key, value in asked.items() if value]
-    names = task.class_names or ()
-    if isinstance(weights, list) and len(weights) != len(names):
-        message = f"there are {len(weights)} weights for {len(names)} classes"
-        return [Problem(message, "training.class_weights", f"The classes in their order: {', '.join(names)}.")]
-    return []
 
 
 def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, labels: Iterable[Any]) -> list[float]:

@@ -15,6 +15,7 @@ from ftrun.planning.answers import problems_of, problems_of_environment, task_of
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSettings, flat
 from ftrun.planning.measures import check_measures
+from ftrun.planning.objective import objective_problems
 from ftrun.planning.parts import METRIC_NAME, Part
 from ftrun.redaction import is_redacted, redacted_uri, redacted_values
 from ftrun.settings import OTHER_SPELLINGS, RUNNER_KEYS, Settings, TrainingSettings, shown, validate
@@ -262,6 +263,7 @@ class _Planner:
         self.check_tokenizer(plan)
         if plan.task is None:
             return
+        self.problems += objective_problems(plan.training, plan.task)
         if plan.task.kind not in plan.model.component(Model).kinds:
             message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
             self.problems.append(Problem(message, "model.use"))
