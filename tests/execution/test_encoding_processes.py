@@ -99,15 +99,6 @@ def nothing_is_left() -> Iterator[None]:
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-@pytest.fixture
-def spawning() -> Iterator[None]:
-    """Processes are spawned, as on macOS."""
-    before = multiprocessing.get_start_method()
-    multiprocessing.set_start_method("spawn", force=True)
-    yield
-    multiprocessing.set_start_method(before, force=True)
-
-
 def in_a_child() -> bool:
     return multiprocessing.parent_process() is not None
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,6 @@ import pytest
 from helpers import BACKENDS, points_of, slow, weights_of
 
 SHORT = {"training.num_train_epochs": 1, "training.eval_strategy": "no", "training.learning_rate": 1e-3}
-
-
-@pytest.fixture
-def spawning() -> Iterator[None]:
-    """Processes are spawned, as on macOS; forkserver is Python 3.14's way on Linux."""
-    before = multiprocessing.get_start_method()
-    multiprocessing.set_start_method("spawn", force=True)
-    yield
-    multiprocessing.set_start_method(before, force=True)
 
 
 def curve(tiny: Path, **overrides: Any) -> tuple[dict[tuple[str, int], float], bytes]:

@@ -7,7 +7,6 @@ rows, it leaves TOKENIZERS_PARALLELISM in the environment, and Ctrl-C ends it in
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import multiprocessing
 import os
@@ -19,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from ftrun.contracts import Encode, Rows
-from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.errors import Problem, RunError
 from ftrun.execution.process import STOPPING, environment_restored, signals_held
+from ftrun.pickling import check_picklable
 
 ROWS_A_PROCESS = 5_000
 """Fewer rows are tokenized sooner than a process for them has begun to be worth it."""
@@ -64,8 +63,8 @@ def encoded_batches(split: str, rows: Rows, encode: Encode, batch_rows: int, pro
     work = _Work(rows, encode, batch_rows, first.features)
     method = "fork" if multiprocessing.get_start_method() == "fork" else "spawn"
     if method != "fork":
-        _check_sendable(encode, "the model's encode")
-        _check_sendable(rows, f"the rows of {split}")
+        check_picklable(encode, "the model's encode", PLACE, "Leave the key out")
+        check_picklable(rows, f"the rows of {split}", PLACE, "Leave the key out")
     begun: list[_Encoder] = []
     try:
         with signals_held(), environment_restored():
@@ -196,20 +195,3 @@ def _encode_batches(work: _Work, starts: range, results: Connection, sending: Co
             return
         if isinstance(result, _Fault):
             return
-
-
-class _Nowhere(io.RawIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
-def _check_sendable(thing: Any, what: str) -> None:
-    try:
-        ForkingPickler(_Nowhere()).dump(thing)
-    except Exception as error:  # pickle's own errors, AttributeError, TypeError, or what an object raises
-        message = f"{what} cannot be sent to other processes: {error}"
-        hint = "Leave the key out, or make it of functions and classes of a module, without locks or open files."
-        raise ExperimentError(Problem(message, PLACE, hint)) from error

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from torch.utils.data._utils import signal_handling
 
 from ftrun.contracts import Job
-from ftrun.errors import ExperimentError, Problem
+from ftrun.pickling import check_picklable
 
+KEY = "training.dataloader_num_workers"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What a terminal, `timeout` or a scheduler sends to all processes of a run: it is the run that obeys them."""
 
@@ -34,8 +33,8 @@ def loader_options(job: Job) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = {"num_workers": count, "worker_init_fn": begin_worker}
     if multiprocessing.get_start_method() != "fork":
-        _check_sendable(job.collate, "the collator's function")
-        _check_sendable(job.train, "the data set's rows")
+        check_picklable(job.collate, "the collator's function", KEY, "Set it to 0")
+        check_picklable(job.train, "the data set's rows", KEY, "Set it to 0")
         options["multiprocessing_context"] = SparedContext()
     return options
 
@@ -69,23 +68,6 @@ class SparedContext(SpawnContext):
     """Spawns `SparedProcess`."""
 
     Process = SparedProcess
-
-
-class _Nowhere(io.RawIOBase):
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
-def _check_sendable(thing: Any, what: str) -> None:
-    try:
-        ForkingPickler(_Nowhere()).dump(thing)
-    except Exception as error:  # pickle's own errors, AttributeError, TypeError, or what an object raises
-        message = f"{what} cannot be sent to other processes: {error}"
-        hint = "Set it to 0, or make it of functions and classes that a module holds, without locks or open files."
-        raise ExperimentError(Problem(message, "training.dataloader_num_workers", hint)) from error
 
 
 @contextlib.contextmanager

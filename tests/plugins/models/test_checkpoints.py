@@ -19,17 +19,6 @@ TASK = Task("classification", ("text",), "label", ("no", "yes"))
 PAIR = Task("classification", ("first", "second"), "label", ("no", "yes"))
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("sound") / "bert")
-
-
-@pytest.fixture
-def checkpoint(sound: Path, tmp_path: Path) -> Path:
-    """A sound checkpoint, to be spoilt."""
-    return Path(shutil.copytree(sound, tmp_path / "bert"))
-
-
 def build(folder: Path | str, task: Task = TASK, **settings: Any) -> BuiltModel:
     return from_checkpoint(CheckpointSettings(checkpoint=str(folder), **settings), task)
 

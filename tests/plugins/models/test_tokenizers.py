@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,17 +27,6 @@ TOKENIZER_OF_THREE = make_tokenizer()
 
 
 PAIR = Task("classification", ("first", "second"), "label", ("no", "yes"))
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("sound") / "bert")
-
-
-@pytest.fixture
-def checkpoint(sound: Path, tmp_path: Path) -> Path:
-    """A sound checkpoint, to be spoilt."""
-    return Path(shutil.copytree(sound, tmp_path / "bert"))
 
 
 def build(folder: Path | str, task: Task = TASK, **settings: Any) -> BuiltModel:
