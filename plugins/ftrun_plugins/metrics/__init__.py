@@ -1,4 +1,7 @@
-"""Metrics: GLUE's, accuracy, F1 and the like, and any module of `evaluate`. Light; `scores.py` does the work."""
+"""Metrics: GLUE's, accuracy, F1 and the like, those of probabilities, and any module of `evaluate`.
+
+Light; `scores.py` and `probabilities.py` do the work.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Annotated, Any, Literal
 from ftrun import hookimpl
 from ftrun.contracts import Direction, Evaluator, Metric, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.settings import Settings, absolute_folder, absolute_path
+from ftrun.settings import PositiveInt, Settings, absolute_folder, absolute_path
 from pydantic import AfterValidator, Field
 
 GLUE_SCORES: Mapping[str, Sequence[str]] = {
@@ -28,6 +31,28 @@ class AveragedSettings(Settings):
     average: Literal["binary", "macro", "micro", "weighted"] | None = Field(
         None, description="How classes are averaged; by default binary (of class 1) for two classes, macro for more."
     )
+
+
+class RankedSettings(Settings):
+    """Settings of metrics of how rows are ranked by a class's probability."""
+
+    average: Literal["macro", "micro", "weighted"] = Field(
+        "macro", description="How more than two classes, each against the rest, are averaged."
+    )
+
+
+class RocAucSettings(RankedSettings):
+    """Settings of the metric "roc_auc"."""
+
+    multi_class: Literal["ovr", "ovo"] = Field(
+        "ovr", description="More than two classes each against the rest, or each against each other."
+    )
+
+
+class CalibrationSettings(Settings):
+    """Settings of the metric "expected_calibration_error"."""
+
+    bins: PositiveInt = Field(15, le=10_000, description="Into how many bins of equal width probabilities are put.")
 
 
 def _absolute_script(reference: str) -> str:
@@ -69,6 +94,23 @@ def _averaged(name: str) -> Callable[[AveragedSettings, Task], Mapping[str, Dire
         return {name: "max"}
 
     return yields
+
+
+def _of_probabilities(name: str, better: Direction) -> Callable[[Any, Task], Mapping[str, Direction]]:
+    """Yields of a metric of the classes' probabilities."""
+
+    def yields(settings: Any, task: Task) -> Mapping[str, Direction]:
+        _require("classification", name, task)
+        return {name: better}
+
+    return yields
+
+
+def _check_roc_auc(settings: RocAucSettings) -> Sequence[Problem]:
+    if settings.multi_class == "ovr" or settings.average != "micro":
+        return []
+    hint = 'Take "macro" or "weighted", or multi_class = "ovr".'
+    return [Problem('"micro" is for each class against the rest, not for multi_class = "ovo"', "average", hint)]
 
 
 def _errors(settings: Settings, task: Task) -> Mapping[str, Direction]:
@@ -128,6 +170,31 @@ def _build_glue(settings: Settings, task: Task) -> Evaluator:
     return evaluator(glue_scores(task), task)
 
 
+def _build_roc_auc(settings: RocAucSettings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics import probabilities
+
+    return probabilities.evaluator("roc_auc", probabilities.roc_auc(settings.average, settings.multi_class))
+
+
+def _build_average_precision(settings: RankedSettings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics import probabilities
+
+    return probabilities.evaluator("average_precision", probabilities.average_precision(settings.average))
+
+
+def _build_log_loss(settings: Settings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics import probabilities
+
+    return probabilities.evaluator("log_loss", probabilities.cross_entropy)
+
+
+def _build_calibration(settings: CalibrationSettings, task: Task) -> Evaluator:
+    from ftrun_plugins.metrics import probabilities
+
+    measure = probabilities.expected_calibration_error(settings.bins)
+    return probabilities.evaluator("expected_calibration_error", measure)
+
+
 def _build_evaluate(settings: EvaluateSettings, task: Task) -> Evaluator:
     from ftrun_plugins.metrics.scores import evaluate_module
 
@@ -163,6 +230,34 @@ def ftrun_metrics() -> Sequence[Metric]:
             summary="Correlation of predicted and true classes, fair to classes of unequal size",
             yields=_fixed("classification", "matthews_correlation"),
             build=_scores("matthews_correlation"),
+        ),
+        Metric(
+            name="roc_auc",
+            summary="Area under the ROC curve, from probabilities",
+            settings=RocAucSettings,
+            check=_check_roc_auc,
+            yields=_of_probabilities("roc_auc", "max"),
+            build=_build_roc_auc,
+        ),
+        Metric(
+            name="average_precision",
+            summary="Area under the precision-recall curve, from probabilities",
+            settings=RankedSettings,
+            yields=_of_probabilities("average_precision", "max"),
+            build=_build_average_precision,
+        ),
+        Metric(
+            name="log_loss",
+            summary="Mean negative log of the right class's probability",
+            yields=_of_probabilities("log_loss", "min"),
+            build=_build_log_loss,
+        ),
+        Metric(
+            name="expected_calibration_error",
+            summary="How far probabilities are from the share of rows that are right",
+            settings=CalibrationSettings,
+            yields=_of_probabilities("expected_calibration_error", "min"),
+            build=_build_calibration,
         ),
         Metric(
             name="correlation",
