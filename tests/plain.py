@@ -65,7 +65,6 @@ class Bag(torch.nn.Module):
         return functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
     def save_pretrained(self, folder: Any) -> None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
         save_file(self.state_dict(), Path(folder) / "model.safetensors")
 
 

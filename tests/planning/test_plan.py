@@ -201,7 +201,7 @@ def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> Non
             {},
             {
                 "model.use": 'the model "sequence-classification-from-config" does not take the data set\'s kind of task, '
-                "classification | None"
+                "classification | It takes: regression."
             },
         ),
     ],

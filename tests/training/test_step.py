@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ftrun.errors import ExperimentError
 from ftrun.training import Objective, Step
 from plain import Bag, Parts, collate
 
@@ -41,3 +42,8 @@ def test_one_batch_alone_is_the_models_own_loss_to_the_last_bit(model: Bag) -> N
     (batch,) = step
     output = model(**batch)
     assert torch.equal(step.loss_of(output, batch), output.loss) and torch.equal(step.total_loss, output.loss)
+
+
+def test_a_step_that_nobody_took_is_told(model: Bag) -> None:
+    with pytest.raises(ExperimentError, match=r"step 7 ended without a loss: the backend asked step\.loss of none"):
+        _ = step_of(model, 4).total_loss

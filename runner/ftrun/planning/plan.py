@@ -266,7 +266,8 @@ class _Planner:
         self.problems += objective_problems(plan.training, plan.task)
         if plan.task.kind not in plan.model.component(Model).kinds:
             message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
-            self.problems.append(Problem(message, "model.use"))
+            takes = ", ".join(sorted(plan.model.component(Model).kinds))
+            self.problems.append(Problem(message, "model.use", f"It takes: {takes or 'none'}."))
         self.problems += check_measures(plan.metrics, plan.task, plan.training)
 
     def check_backend(self, plan: Plan) -> None:

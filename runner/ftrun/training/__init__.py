@@ -55,7 +55,9 @@ The order of calls, as a run makes them:
    what `fit` returns.
 5. `predict(job, rows)` may be called at any time in the session; it is `TorchSession`'s.
 
-Importing this, or `ftrun.training.environment`, imports nothing heavy; other names are imported on their first use.
+Importing this, or `ftrun.training.environment`, imports nothing heavy; other names are imported on their first use, and
+so `help(ftrun.training)` lists none of them. `ftrun.training.__all__` does, and `help(ftrun.training.Fitting)` and the
+like say what each is.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ def save_model(job: Job, folder: Path) -> None:
         OSError: If it cannot be written.
     """
     with _disk_errors():
+        folder.mkdir(exist_ok=True)  # transformers' own makes it, and nobody asks that of another's
         job.model.save_pretrained(folder)
         if job.tokenizer is not None:
             job.tokenizer.save_pretrained(folder)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from ftrun.contracts import ModelOutput
+from ftrun.errors import ExperimentError, Problem
 from ftrun.training.batches import Batch, rows_in
 from ftrun.training.objective import Objective, part_of
 
@@ -63,5 +64,12 @@ class Step:
 
     @property
     def total_loss(self) -> torch.Tensor:
-        """The step's loss: the sum of what the batches added to it, detached."""
+        """The step's loss: the sum of what the batches added to it, detached.
+
+        Raises:
+            ExperimentError: If no batch was asked for its loss: the backend has not taken the step.
+        """
+        if not self._losses:
+            message = f"step {self.number} ended without a loss: the backend asked step.loss of none of its batches"
+            raise ExperimentError(Problem(message, "backend", "See ftrun.training for the order of calls."))
         return sum(self._losses[1:], start=self._losses[0])
