@@ -6,12 +6,12 @@ import getpass
 import json
 import math
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from ftrun.contracts import BuiltModel, Predictions, Splits, Task
+from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
+from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, versions
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
@@ -84,10 +84,18 @@ def record_predictions(
     journal.append(TagsRecord({"mlflow.loggedArtifacts": shown}))
 
 
-def record_model(journal: Journal, folder: RunFolder, model_folder: Path) -> None:
-    """The trained model's folder; it is on disk before the journal says so."""
-    sync_folder(model_folder)
-    journal.append(ArtifactRecord(model_folder.relative_to(folder.path).as_posix()))
+def record_model(journal: Journal, folder: RunFolder, fit: FitResult, built: BuiltModel, splits: Splits) -> str | None:
+    """The trained model; it is on disk before the journal says so.
+
+    Returns:
+        A sentence that a person should read where MLflow can have no more than its files.
+    """
+    assert fit.model_folder is not None
+    sync_folder(fit.model_folder)
+    path = fit.model_folder.relative_to(folder.path).as_posix()
+    facts = model_facts(path, fit.model_step, built, splits, fit.model_folder)
+    journal.append(ArtifactRecord(path) if isinstance(facts, str) else facts)
+    return facts if isinstance(facts, str) else None
 
 
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:

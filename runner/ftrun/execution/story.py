@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Mapping
 
-from ftrun.contracts import Backend, EvaluationReport, FitResult, Splits
+from ftrun.contracts import Backend, BuiltModel, EvaluationReport, FitResult, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit, rehearse
@@ -141,7 +141,7 @@ class _Run:
             self._start_recording(tags, splits)
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
-            self._record_fit(splits, ClassOrder(built, splits.task).fit(fit))
+            self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit))
             return fit
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
@@ -154,11 +154,13 @@ class _Run:
     def _evaluated(self, report: EvaluationReport) -> None:
         self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
-    def _record_fit(self, splits: Splits, fit: FitResult) -> None:
+    def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult) -> None:
         if fit.predictions:
             record_predictions(self.journal, self.folder, splits, fit.predictions)
-        if fit.model_folder:
-            record_model(self.journal, self.folder, fit.model_folder)
+        if fit.model_folder and self.plan.tracking.model:
+            why_not = record_model(self.journal, self.folder, fit, built, splits)
+            if why_not and self.feeder:
+                self.watcher.notice(why_not)
         if fit.model_step is not None:
             self.journal.append(TagsRecord({"ftrun.model_step": str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder
@@ -74,6 +75,35 @@ def read_history(folder: RunFolder) -> History:
             case EndRecord() as end:
                 status = end.status
     return History(tags, list(datasets.values()), experiment, status, last_step, resumed, best_counts_after)
+
+
+class Point(NamedTuple):
+    """One number of an evaluation.
+
+    Attributes:
+        key: Its name, as in MLflow; value: the number.
+        time: When it was reported, in milliseconds since 1970.
+    """
+
+    key: str
+    value: float
+    time: int
+
+
+def read_evaluations(folder: RunFolder) -> dict[int, list[Point]]:
+    """The numbers of every evaluation, by the optimizer steps before it.
+
+    Raises:
+        RunError: If a later version of ftrun has written the journal, in a format that this one does not read.
+    """
+    found: dict[int, list[Point]] = {}
+    for entry, _ in read_journal(folder.journal):
+        match entry.record:
+            case MetricsRecord(step, values):
+                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith("eval/")]
+                if points:
+                    found.setdefault(step, []).extend(points)
+    return found
 
 
 def _ended(path: Path) -> bool:

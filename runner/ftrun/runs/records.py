@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ftrun.redaction import redacted_values
@@ -107,6 +107,33 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True)
+class ModelRecord:
+    """A trained model of transformers', whole on disk, with all that MLflow needs to load and to serve it.
+
+    Attributes:
+        path: Its folder in the run folder, with slashes.
+        step: The optimizer steps that it has learnt for; None where its backend does not say.
+        task: The kind of its task, such as `classification`.
+        texts: The columns of the data set that it was given, one or two.
+        max_length: Tokens up to which a row is taken, longer ones are cut; None where there is no limit.
+        architecture: The class of transformers that loads it; tokenizer: that of its tokenizer.
+        versions: Of Python and the packages that it was made with, by name.
+        example: Texts of one row, in the order of `texts`.
+    """
+
+    KIND: ClassVar[str] = "model"
+    path: str
+    step: int | None
+    task: str
+    texts: Sequence[str]
+    max_length: int | None
+    architecture: str
+    tokenizer: str
+    versions: Mapping[str, str]
+    example: Sequence[str]
+
+
+@dataclass(frozen=True)
 class MetricsRecord:
     """Points that were reported for the first time.
 
@@ -177,6 +204,7 @@ Record = (
     | TagsRecord
     | DatasetRecord
     | ArtifactRecord
+    | ModelRecord
     | MetricsRecord
     | DifferingRecord
     | CheckpointRecord
@@ -263,6 +291,8 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
             return DatasetRecord(*(facts[name] for name in names))
         case ArtifactRecord.KIND:
             return ArtifactRecord(facts["path"])
+        case ModelRecord.KIND:
+            return ModelRecord(**{field.name: facts[field.name] for field in fields(ModelRecord)})
         case EndRecord.KIND:
             return EndRecord(facts["status"])
         case kind:

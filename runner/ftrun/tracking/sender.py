@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +28,13 @@ from ftrun.runs.records import (
     EndRecord,
     Entry,
     MetricsRecord,
+    ModelRecord,
     ResumedRecord,
     RunRecord,
     Status,
     TagsRecord,
 )
+from ftrun.tracking.models import Models
 from ftrun.tracking.state import (
     Delivery,
     delivered_offset,
@@ -177,6 +179,9 @@ class Sender:
                 self._dataset(dataset)
             case ArtifactRecord(path):
                 self._artifact(path)
+            case ModelRecord(path) as model:
+                with self._uploading(path):
+                    self._models.deliver(model, entry.time)
             case EndRecord(status):
                 self._end(status, entry.time)
             case _:  # metrics are sent already, and all else, such as a checkpoint, is for ftrun alone
@@ -266,18 +271,30 @@ class Sender:
 
     def _artifact(self, path: str) -> None:
         local = self._folder.path / path
-        self._remember(doing=path)
-        with artifact_patience():
+        with self._uploading(path):
             if local.is_dir():
                 self.client.log_artifacts(self.run_id, str(local), path)
             else:
                 parent = Path(path).parent.as_posix()
                 self.client.log_artifact(self.run_id, str(local), None if parent == "." else parent)
+
+    @contextlib.contextmanager
+    def _uploading(self, path: str) -> Iterator[None]:
+        """Whoever waits is told what takes a while."""
+        self._remember(doing=path)
+        with artifact_patience():
+            yield
         self._remember(doing=None)
+
+    @property
+    def _models(self) -> Models:
+        assert self._state.experiment_id is not None
+        return Models(self.client, self._folder, self.run_id, self._state.experiment_id)
 
     def _end(self, status: Status, time: int) -> None:
         self.client.set_terminated(self.run_id, status, time)
         self._delete_twins()
+        self._models.delete_unfinished()
 
 
 def _sync_to_disk(path: Path) -> None:

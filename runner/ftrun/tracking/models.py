@@ -1,0 +1,174 @@
+"""A run's models in MLflow: LoggedModels, each made once whatever fails in between.
+
+A model is looked for before it is made, and READY when all of it is there: what is not is gone on with, and what is
+there twice, because an answer came too late, is deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import Point, read_evaluations, read_history
+from ftrun.runs.records import RUN_TAG, DatasetRecord, ModelRecord
+from ftrun.tracking.mlmodel import TOKENIZER_FOLDER, model_files, tokenizer_files, write_mlmodel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+
+MODEL = "model"
+"""What MLflow calls the model of a run: `runs:/ID/model`."""
+RECORDED_TAG = "ftrun.recorded"
+"""Tag of a LoggedModel: when the record of it was written, in milliseconds since 1970; a later one supersedes it."""
+STEP_TAG = "ftrun.step"
+VERSIONS_TAG = "mlflow.modelVersions"
+"""MLflow's tag of a LoggedModel that somebody registered."""
+TYPES = {"regression": "regressor"}
+"""MLflow's word for a kind of model by the kind of task; else it is a classifier."""
+FOUND_AT_ONCE = 100
+LONGEST_DIGEST = 36
+"""Characters of a data set's digest that MLflow keeps."""
+
+
+class Models:
+    """The LoggedModels of one run.
+
+    Args:
+        client: MLflow's.
+        folder: The run's.
+        run_id: MLflow's id of the run; experiment_id: of its experiment.
+    """
+
+    def __init__(self, client: MlflowClient, folder: RunFolder, run_id: str, experiment_id: str) -> None:
+        self._client = client
+        self._folder = folder
+        self._run_id = run_id
+        self._experiment_id = experiment_id
+
+    def deliver(self, record: ModelRecord, recorded: int, name: str = MODEL) -> LoggedModel:
+        """Have MLflow hold a model, READY and once.
+
+        Args:
+            record: What is known of it.
+            recorded: When that was written, in milliseconds since 1970.
+            name: What MLflow calls it.
+        """
+        found = self.named(name)
+        whole = [model for model in found if is_ready(model) and _recorded(model) >= recorded]
+        begun = [model for model in found if not is_ready(model) and _recorded(model) == recorded]
+        model = next(iter([*whole, *begun]), None) or self._create(record, recorded, name)
+        if not is_ready(model):
+            self._fill(model, record)
+            model = self._client.finalize_logged_model(model.model_id, "READY")
+        self._delete(other for other in found if other.model_id != model.model_id)
+        return model
+
+    def named(self, name: str) -> list[LoggedModel]:
+        """Those of the run with a name, the oldest first."""
+        return [model for model in self.all() if model.name == name]
+
+    def all(self) -> list[LoggedModel]:
+        """All of the run, the oldest first."""
+        of_run, token = f"source_run_id = '{self._run_id}'", None
+        found: list[LoggedModel] = []
+        while True:
+            page = self._client.search_logged_models(
+                [self._experiment_id], of_run, max_results=FOUND_AT_ONCE, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+    def delete_unfinished(self) -> None:
+        """A creation that was answered too late, and so was asked for again, has left one that nobody fills."""
+        self._delete(model for model in self.all() if not is_ready(model))
+
+    def _create(self, record: ModelRecord, recorded: int, name: str) -> LoggedModel:
+        tags = {RUN_TAG: self._folder.name, RECORDED_TAG: str(recorded), STEP_TAG: str(record.step or "")}
+        kind = TYPES.get(record.task, "classifier")
+        return self._client.create_logged_model(self._experiment_id, name, self._run_id, tags, model_type=kind)
+
+    def _fill(self, model: LoggedModel, record: ModelRecord) -> None:
+        self._upload(model, record)
+        self._link(model, record.step or 0)
+        self._log_metrics(model, record.step)
+
+    def _upload(self, model: LoggedModel, record: ModelRecord) -> None:
+        """Every file by its path: no copy of the weights is made on this disk."""
+        own = self._folder.path / record.path
+        for file in model_files(own):
+            self._client.log_model_artifact(model.model_id, str(file))
+        for file in tokenizer_files(own):
+            self._client.log_model_artifact(model.model_id, str(file), TOKENIZER_FOLDER)
+        size = sum(file.stat().st_size for file in model_files(own))
+        with tempfile.TemporaryDirectory() as beside:
+            write_mlmodel(Path(beside), record, model, size)
+            for file in sorted(Path(beside).iterdir()):
+                self._client.log_model_artifact(model.model_id, str(file))
+
+    def _link(self, model: LoggedModel, step: int) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        outputs = self._client.get_run(self._run_id).outputs
+        known = {output.model_id for output in outputs.model_outputs} if outputs else set()
+        if model.model_id not in known:  # which the store refuses to be told twice
+            self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step)])
+
+    def _log_metrics(self, model: LoggedModel, step: int | None) -> None:
+        """The evaluation of its step, as points of the run, which has them already, and of the model and the data."""
+        from mlflow.entities import Metric
+
+        if step is None:
+            return
+        points = read_evaluations(self._folder).get(step, [])
+        datasets = evaluated_on(points, read_history(self._folder).datasets)
+        metrics = []
+        for key, value, time in points:
+            dataset = datasets.get(key)
+            name, digest = (dataset.name, dataset.digest[:LONGEST_DIGEST]) if dataset else (None, None)
+            metrics.append(Metric(key, value, time, step, model.model_id, name, digest, self._run_id))
+        if metrics:
+            self._client.log_batch(self._run_id, metrics=metrics)
+
+    def _delete(self, models: Iterable[LoggedModel]) -> None:
+        for model in models:
+            if not self._is_registered(model):
+                self._remove_files(model)
+                self._client.delete_logged_model(model.model_id)
+
+    def _is_registered(self, model: LoggedModel) -> bool:
+        """Whether somebody registered it, here or in another registry that tells it so."""
+        source = f"source_path = 'models:/{model.model_id}'"
+        return VERSIONS_TAG in model.tags or bool(self._client.search_model_versions(source, max_results=1))
+
+    def _remove_files(self, model: LoggedModel) -> None:
+        """MLflow keeps the files of a model that it deletes."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        repository = get_artifact_repository(model.artifact_location, tracking_uri=self._client.tracking_uri)
+        with contextlib.suppress(NotImplementedError):  # some stores keep what they have
+            repository.delete_artifacts()  # type: ignore[no-untyped-call]
+
+
+def is_ready(model: LoggedModel) -> bool:
+    """Whether all of a model is there."""
+    return str(model.status) == "READY"
+
+
+def _recorded(model: LoggedModel) -> int:
+    recorded = str(model.tags.get(RECORDED_TAG, ""))
+    return int(recorded) if recorded.isdecimal() else 0
+
+
+def evaluated_on(points: Iterable[Point], datasets: Iterable[DatasetRecord]) -> Mapping[str, DatasetRecord]:
+    """The data set that each point of an evaluation was measured on: the only one, or that which its key names."""
+    splits = {dataset.split: dataset for dataset in datasets if dataset.context == "evaluation"}
+    only = next(iter(splits.values())) if len(splits) == 1 else None
+    found = {point.key: only or splits.get(point.key.split("/")[1]) for point in points}
+    return {key: dataset for key, dataset in found.items() if dataset}

@@ -1,0 +1,198 @@
+"""Whatever fails while a model is made in MLflow, it is there once, and READY, in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import Point
+from ftrun.runs.records import DatasetRecord
+from ftrun.tracking import sender
+from ftrun.tracking.models import evaluated_on
+from ftrun.tracking.sender import deliver
+from ftrun.tracking.stores import open_store
+from helpers import journal_of
+
+pytestmark = pytest.mark.xdist_group("tracking")
+
+MODEL: dict[str, Any] = {
+    "type": "model", "path": "model", "step": 2, "task": "classification", "texts": ["a", "b"], "max_length": 8,
+    "architecture": "BertForSequenceClassification", "tokenizer": "BertTokenizer",
+    "versions": {"python": "3.11.1", "torch": "2.13.0"}, "example": ["x", "y"],
+}  # fmt: skip
+DATA: dict[str, Any] = {
+    "type": "dataset", "name": "mine/validation", "source": "here", "digest": "1" * 64, "split": "validation",
+    "rows": 2, "columns": ["a", "b"], "context": "evaluation",
+}  # fmt: skip
+EVALUATED = {"type": "metrics", "step": 2, "values": {"eval/f1": 0.75}}
+END = {"type": "end", "status": "FINISHED"}
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def tell(folder: RunFolder, *records: Mapping[str, Any]) -> None:
+    with folder.journal.open("a") as journal:
+        for record in records:
+            journal.write(json.dumps({"time": (len(journal_of(folder.path)) + 1) * 1000, **record}) + "\n")
+            journal.flush()
+
+
+def finished(workdir: Path, *records: Mapping[str, Any]) -> RunFolder:
+    """A run that has ended, whose model is on disk; MLflow has nothing of it."""
+    folder = RunFolder.create(workdir / "runs", "late")
+    run = {"type": "run", "experiment_name": "late", "params": {}, "tags": {"ftrun.run": folder.name}}
+    folder.journal.touch()
+    tell(folder, run, DATA, EVALUATED, *(records or (MODEL, END)))
+    folder.model.mkdir()
+    for name in (*FILES, "optimizer.pt"):
+        (folder.model / name).write_text(name)
+    return folder
+
+
+class Failing:
+    """MLflow's client, of which one call fails: it is not done, or done and answered as if it were not."""
+
+    def __init__(self, client: Any, at: int, done: bool) -> None:
+        self.client, self.left, self.done = client, at, done
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.client, name)
+        return self.counted(name, found) if callable(found) else found
+
+    def counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            self.calls.append(name)
+            self.left -= 1
+            if self.left == 0 and not self.done:
+                raise ConnectionError(f"{name} fails")
+            answer = call(*arguments, **named)
+            if self.left == 0:
+                raise ConnectionError(f"{name} is answered as failed")
+            return answer
+
+        return counted
+
+
+def client_of(store: Path) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{store}")
+
+
+def models_of(store: Path, run_id: str | None) -> list[Any]:
+    client = client_of(store)
+    experiment = client.get_run(run_id).info.experiment_id
+    return [model for model in client.search_logged_models([experiment]) if model.source_run_id == run_id]
+
+
+def delivered(folder: RunFolder, store: Path) -> str | None:
+    done = deliver(folder, f"sqlite:///{store}")
+    assert (done.pending, done.error) == (0, None)
+    return done.run_id
+
+
+def assert_once_and_whole(store: Path, run_id: str | None) -> Any:
+    client = client_of(store)
+    (model,) = models_of(store, run_id)
+    assert (str(model.status), model.name, model.tags["ftrun.step"]) == ("READY", "model", "2")
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    assert (output.model_id, output.step) == (model.model_id, 2)
+    paths = {file.path for file in client.list_logged_model_artifacts(model.model_id)}
+    assert {*FILES, "MLmodel", "requirements.txt", "components"} <= paths and "optimizer.pt" not in paths
+    (metric,) = model.metrics
+    assert (metric.key, metric.value, metric.step, metric.timestamp) == ("eval/f1", 0.75, 2, 3000)
+    assert (metric.dataset_name, metric.dataset_digest) == ("mine/validation", "1" * 36)
+    (point,) = client.get_metric_history(run_id, "eval/f1")
+    assert point.value == 0.75
+    return model
+
+
+def test_a_model_is_made_with_what_it_was_measured_on(workdir: Path, store: Path) -> None:
+    folder = finished(workdir)
+    run_id = delivered(folder, store)
+    model = assert_once_and_whole(store, run_id)
+    assert model.model_type == "classifier" and model.tags["ftrun.run"] == folder.name
+    folder.tracking_state.unlink()
+    assert delivered(folder, store) == run_id
+    assert assert_once_and_whole(store, run_id).model_id == model.model_id
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
+def test_a_call_that_fails_leaves_one_model_in_the_end(
+    workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """Each call in turn, with another run for each."""
+    at, names = 1, set()
+    while True:
+        folder = finished(workdir)
+        clients: list[Failing] = []
+
+        def failing(uri: str, working_folder: Path, at: int = at, clients: list[Failing] = clients) -> Any:
+            clients.append(Failing(open_store(uri, working_folder), 0 if clients else at, done))
+            return clients[-1]
+
+        monkeypatch.setattr(sender, "open_store", failing)
+        first = deliver(folder, f"sqlite:///{store}")
+        if first.error is None:
+            break
+        names.add(clients[0].calls[-1])
+        assert "ConnectionError" in first.error and first.pending
+        assert_once_and_whole(store, delivered(folder, store))
+        at += 1
+    assert {"create_logged_model", "log_model_artifact", "log_outputs", "finalize_logged_model"} <= names
+
+
+def test_a_model_that_was_made_too_late_is_deleted(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, MODEL)
+    run_id = delivered(folder, store)
+    client = client_of(store)
+    experiment = client.get_run(run_id).info.experiment_id
+    client.create_logged_model(experiment, "model", run_id, {"ftrun.recorded": "4000"})
+    assert len(models_of(store, run_id)) == 2
+    tell(folder, END)
+    delivered(folder, store)
+    assert_once_and_whole(store, run_id)
+
+
+def test_a_model_that_is_made_anew_takes_the_place_of_the_former(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, MODEL, {"type": "end", "status": "KILLED"})
+    (before,) = models_of(store, delivered(folder, store))
+    files = Path(before.artifact_location)
+    assert (files / "MLmodel").is_file()
+    tell(folder, {"type": "resumed", "step": 1, "experiment": "experiment.toml", "tags": {}}, MODEL, END)
+    (after,) = models_of(store, delivered(folder, store))
+    assert after.model_id != before.model_id and str(after.status) == "READY"
+    assert not files.exists()
+
+
+def test_what_somebody_registered_stays(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, MODEL, {"type": "end", "status": "KILLED"})
+    client = client_of(store)
+    run_id = delivered(folder, store)
+    (before,) = models_of(store, run_id)
+    client.create_registered_model("kept")
+    client.create_model_version("kept", f"models:/{before.model_id}", run_id)
+    tell(folder, {"type": "resumed", "step": 1, "experiment": "experiment.toml", "tags": {}}, MODEL, END)
+    delivered(folder, store)
+    found = models_of(store, run_id)
+    assert len(found) == 2 and before.model_id in {model.model_id for model in found}
+    assert (Path(before.artifact_location) / "MLmodel").is_file()
+
+
+def test_a_model_of_before_is_delivered_as_files(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, {"type": "artifact", "path": "model"}, END)
+    run_id = delivered(folder, store)
+    assert models_of(store, run_id) == []
+    assert "model" in {file.path for file in client_of(store).list_artifacts(run_id)}
+
+
+def test_a_point_belongs_to_the_split_that_its_key_names() -> None:
+    hard, soft = (DatasetRecord(f"m/{name}", "", "1", name, 1, [], "evaluation") for name in ("hard", "soft"))
+    train = DatasetRecord("m/train", "", "1", "train", 1, [], "training")
+    one, two = Point("eval/f1", 1.0, 1), Point("eval/soft/f1", 1.0, 1)
+    assert evaluated_on([one], [train, hard]) == {"eval/f1": hard}
+    assert evaluated_on([two, one], [train, hard, soft]) == {"eval/soft/f1": soft}
