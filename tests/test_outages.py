@@ -223,7 +223,7 @@ def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name(Path.cwd().name)
     (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.info.status, run.info.run_name) == ("FINISHED", result.run)
+    assert (run.info.status, run.data.tags["ftrun.run"]) == ("FINISHED", result.run)
     metrics = run.data.metrics
     history = [point for key in metrics for point in client.get_metric_history(run.info.run_id, key)]
     points = {(point.key, point.step): point.value for point in history}
@@ -392,7 +392,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(
     for result in results:
         folder = Path(result["run_folder"])
         found = client.get_run(result["run_id"])
-        assert (found.info.status, found.info.run_name) == ("FINISHED", result["run"])
+        assert (found.info.status, found.data.tags["ftrun.run"]) == ("FINISHED", result["run"])
         history = [
             (point.key, point.step, point.value)
             for key in found.data.metrics

@@ -68,7 +68,7 @@ def resume(
     """Go on with a run that stopped, as the command `ftrun resume RUN` does.
 
     Args:
-        run: Its name, its folder, MLflow's id of it, or an experiment file for its latest unfinished run.
+        run: Its name, its folder, MLflow's name or id of it, or an experiment file for its latest unfinished run.
         backend: The backend to go on with; the run's own by default. Overrides may not choose another one.
         overrides: Values by dotted key, to change what the run was begun with.
         allow_changes: Whether to go on though settings, packages, data or machine have changed.

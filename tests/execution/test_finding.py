@@ -71,6 +71,14 @@ def test_a_run_is_meant_by_its_name_its_folder_or_mlflows_id(two: tuple[RunFolde
         assert find_run(target, Path("runs")) == folder
 
 
+def test_a_run_is_meant_by_what_mlflow_calls_it_if_no_other_is_called_so(tiny: Path) -> None:
+    first, second, third = (begun(plan_of(tiny), DATA, {"mlflow.runName": name}) for name in ("a s1", "b s1", "b s1"))
+    assert find_run("a s1", Path("runs")) == first
+    with pytest.raises(ExperimentError, match='2 runs here are called "b s1"') as refused:
+        find_run("b s1", Path("runs"))
+    assert second.name in str(refused.value) and third.name in str(refused.value)
+
+
 def test_an_experiments_file_means_its_latest_unfinished_run(two: tuple[RunFolder, RunFolder]) -> None:
     first, second = two
     assert find_run("tiny.toml", Path("runs")) == first

@@ -12,7 +12,15 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import BuiltModel, Predictions, Splits, Task
-from ftrun.execution.recording import as_toml, model_tags, record_data, record_predictions, run_tags
+from ftrun.execution.recording import (
+    as_toml,
+    display_name,
+    group_of,
+    model_tags,
+    record_data,
+    record_predictions,
+    run_tags,
+)
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
 from helpers import journal_of, plan_of, rows_of, splits_of
@@ -133,6 +141,20 @@ def test_tags_say_what_the_numbers_depend_on_and_where_the_run_comes_from(tiny: 
     assert tags["ftrun.device"] == "cpu" and tags["ftrun.threads"] == "2" and tags["ftrun.version.torch"]
     assert tags["mlflow.source.name"] == str(tiny) and "ftrun.profile" not in tags
     assert all(isinstance(value, str) for value in tags.values())
+
+
+def test_a_run_is_called_by_what_differs_or_as_the_file_says(tiny: Path) -> None:
+    folder = RunFolder(tiny.parent / "runs" / "tiny-20260101T000000Z-a1e151")
+    assert display_name(plan_of(tiny, {"backend.use": "trainer", "seed": 7}), folder) == "trainer s7 a1e151"
+    assert display_name(plan_of(tiny, {"tracking.run_name": "the big one"}), folder) == "the big one"
+
+
+def test_runs_that_differ_in_nothing_but_the_seed_are_one_group(tiny: Path) -> None:
+    group = group_of(plan_of(tiny))
+    same = {"seed": 2, "name": "other", "tracking.run_name": "x"}
+    assert [group_of(plan_of(tiny, {key: value})) for key, value in same.items()] == [group] * 3
+    others = {"training.learning_rate": 2e-3, "training.data_seed": 3, "backend.use": "trainer"}
+    assert len({group, *(group_of(plan_of(tiny, {key: value})) for key, value in others.items())}) == 4
 
 
 def test_who_has_no_name_on_this_machine_runs_all_the_same(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,8 +104,17 @@ def test_a_run_whose_process_is_gone_was_killed_after_its_last_step(folder: RunF
     assert mark_if_killed(folder)
     assert read_history(folder).status == "KILLED"
     (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
+    note = told.pop("mlflow.note.content")
+    assert note.startswith("Killed outright, after step 2;") and f"    ftrun resume {folder.path}" in note
     assert told == {"ftrun.error": "killed outright, after step 2"}
     assert not mark_if_killed(folder), "it is marked once"
+
+
+def test_a_description_of_somebodys_own_stays(folder: RunFolder) -> None:
+    journal(folder, {**RUN, "tags": {"mlflow.note.content": "mine", "mlflow.runName": "loop s1 abc"}}, metrics(1))
+    assert mark_if_killed(folder) and read_history(folder).display_name == "loop s1 abc"
+    (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
+    assert set(told) == {"ftrun.error"}
 
 
 def test_a_run_that_is_going_on_is_not_killed(folder: RunFolder) -> None:

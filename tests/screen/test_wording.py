@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from ftrun.contracts import Splits, Task
+from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
 from ftrun.screen import wording
 from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, open_mlflow, summary
 from ftrun.tracking.feeder import Delivery
+from ftrun.tracking.state import State, write_state
 from helpers import TINY, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +98,7 @@ def test_what_mlflow_has_not_got_is_counted_with_the_command_that_delivers_it(wo
     told = lines(result(workdir / "runs" / "tiny-1", run_id="abc", tracking_uri="https://mlflow.example/"), 3)
     assert told["pending"] == "3 records are not in MLflow yet: ftrun sync runs/tiny-1"
     assert told["MLflow"] == "abc at https://mlflow.example/"
-    assert told["next"] == "open https://mlflow.example/"
+    assert told["next"] == "open 'https://mlflow.example/#/experiments?workflowType=machine_learning'"
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
@@ -134,9 +136,14 @@ def test_another_store_is_named(workdir: Path, uri: str) -> None:
     assert words == ["mlflow", "ui", "--backend-store-uri", uri]
 
 
-def test_a_server_is_opened_by_its_address(workdir: Path) -> None:
-    for uri in ("http://127.0.0.1:5000", "https://mlflow.example/api?token=***"):
-        assert open_mlflow(result(workdir, tracking_uri=uri)) == f"open {uri.partition('?')[0]}"
+def test_a_server_is_opened_where_it_shows_the_experiments_runs(workdir: Path) -> None:
+    for uri in ("http://127.0.0.1:5000", "https://mlflow.example/api/?token=***"):
+        pages = {"": None, "/7/runs": "7"}
+        for page, experiment_id in pages.items():
+            write_state(RunFolder(workdir), State(uri, experiment_id=experiment_id))
+            command, opened = shlex.split(open_mlflow(result(workdir, tracking_uri=uri)))
+            server = uri.partition("?")[0].rstrip("/")
+            assert command == "open" and opened == f"{server}/#/experiments{page}?workflowType=machine_learning"
 
 
 def test_a_store_with_credentials_is_opened_from_the_environment_that_has_them(

@@ -38,7 +38,8 @@ def test_mlflow_has_the_run_under_the_experiments_name(tracked: ftrun.RunResult)
     experiment = mlflow_client(tracked).get_experiment_by_name("paraphrases")
     assert run.info.experiment_id == experiment.experiment_id
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
-    assert run.info.run_name == tracked.run == run.data.tags["ftrun.run"]
+    assert run.data.tags["ftrun.run"] == tracked.run
+    assert run.info.run_name == run.data.tags["mlflow.runName"] == f"loop s1 {tracked.run[-6:]}"
     assert run.info.status == "FINISHED"
     assert tracked.tracking_uri == f"sqlite:///{tracked.run_folder.parent.parent / 'mlflow.db'}"
 
@@ -62,6 +63,12 @@ def test_mlflow_has_tags_for_all_that_the_numbers_depend_on(tracked: ftrun.RunRe
     for name in ("host", "device", "threads", "seed", "backend", "precision", "version.torch", "version.transformers"):
         assert tags[f"ftrun.{name}"], name
     assert tags["mlflow.source.name"] == str(tracked.run_folder.parent.parent / "tiny.toml")
+
+
+def test_mlflow_describes_the_run_with_its_result_and_the_command_that_repeats_it(tracked: ftrun.RunResult) -> None:
+    told = mlflow_client(tracked).get_run(tracked.run_id).data.tags["mlflow.note.content"]
+    assert told.startswith("Finished after 12 steps") and f"| eval/f1 | {tracked.metrics['eval/f1']:.4f} |" in told
+    assert told.endswith(f"    ftrun {tracked.run_folder}/experiment.toml")
 
 
 def test_mlflow_has_the_data_sets(tracked: ftrun.RunResult) -> None:
@@ -222,6 +229,23 @@ def test_a_run_that_goes_on_is_running_in_mlflow_until_it_ends_again(workdir: Pa
     assert run.info.status == "RUNNING" and "ftrun.error" not in run.data.tags
     tell(folder, {"type": "end", "status": "FINISHED"})
     assert run_in(store, folder).info.status == "FINISHED"
+
+
+def test_a_run_that_mlflow_has_is_renamed_only_where_it_goes_on_under_another_name(workdir: Path, store: Path) -> None:
+    import mlflow
+
+    folder = written(workdir, tags={"ftrun.run": "late", "mlflow.runName": "loop s1 abc"})
+    run = run_in(store, folder)
+    assert run.info.run_name == "loop s1 abc"
+    mlflow.MlflowClient(f"sqlite:///{store}").update_run(run.info.run_id, name="my own")
+    folder.tracking_state.write_text(json.dumps({**json.loads(folder.tracking_state.read_text()), "delivered": 0}))
+    assert run_in(store, folder).info.run_name == "my own"
+    resumed = {"type": "resumed", "step": 1, "experiment": "experiment.toml"}
+    tell(folder, {**resumed, "tags": {"other": "1"}})
+    assert run_in(store, folder).info.run_name == "my own"
+    tell(folder, {**resumed, "tags": {"mlflow.runName": "another"}})
+    run = run_in(store, folder)
+    assert run.info.run_name == run.data.tags["mlflow.runName"] == "another"
 
 
 def test_many_and_long_settings_are_delivered_too(workdir: Path, store: Path) -> None:

@@ -26,9 +26,9 @@ def command(
 ) -> int:
     """Go on with a run that was interrupted, killed or failed, from its newest whole checkpoint.
 
-    RUN is a run's name, its folder, MLflow's id of it, or an experiment file for its latest unfinished run. The run
-    is the same in MLflow, and ends with the weights, metrics and history of one that was never disturbed; so what its
-    numbers depend on must be as it was. Exit status as that of `ftrun run`; 0, too, if the run is finished already.
+    RUN is a run's name, its folder, MLflow's name or id of it, or an experiment file for its latest unfinished run. It
+    is the same run in MLflow, and ends with the weights, metrics and history of one that was never disturbed; so what
+    its numbers depend on must be as it was. Exit status as that of `ftrun run`; 0, too, if the run is finished already.
     """
     from ftrun.execution.resumption import plan_resumption
 

@@ -15,7 +15,7 @@ from ftrun.runs.history import read_history
 def command(runs: tuple[str, ...]) -> int:
     """Deliver to MLflow what it has not got yet of a run, or of all runs here.
 
-    RUN is a run's name, its folder or MLflow's id of it. Exit status 1 if something is still pending.
+    RUN is a run's name, its folder, or MLflow's name or id of it. Exit status 1 if something is still pending.
     """
     from ftrun.execution.finding import find_run, tracked_runs
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.planning.experiment import Experiment, load_experiment
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import History, mark_if_killed, read_history
@@ -19,7 +19,8 @@ from ftrun.tracking.state import read_state
 def find_run(
     target: str, runs_folder: Path, profile: str | None = None, overrides: Mapping[str, Any] | None = None
 ) -> RunFolder:
-    """The run that is meant by its name, its folder or MLflow's id, or the latest unfinished one of an experiment file.
+    """The run that is meant by its folder or its name, MLflow's name or id of it, or an experiment file for its latest
+    unfinished run.
 
     Args:
         target: What is said of it.
@@ -28,7 +29,7 @@ def find_run(
         overrides: With an experiment file: values by dotted key, which may do so, too.
 
     Raises:
-        ExperimentError: If there is none.
+        ExperimentError: If there is none, or several bear the name.
     """
     for path in (Path(target), runs_folder / target):
         if is_run(path):
@@ -39,10 +40,26 @@ def find_run(
     for folder in runs:
         if read_state(folder).run_id == target:
             return folder
+    if called := [folder for folder in runs if _display_name(folder) == target]:
+        return _only(called, target)
     close = nearest(target, [folder.name for folder in runs])
     latest = ", ".join(folder.name for folder in sorted(runs, key=_last_touched)[-3:])
     hint = f"Did you mean {close}?" if close else f"The latest here: {latest or 'none'}."
     raise ExperimentError(Problem(f'there is no run "{target}" here', hint=hint))
+
+
+def _display_name(folder: RunFolder) -> str | None:
+    """What MLflow's pages call a run; None if its journal cannot be read, which is no other run's fault."""
+    with contextlib.suppress(RunError, OSError):
+        return read_history(folder).display_name
+    return None
+
+
+def _only(called: Sequence[RunFolder], name: str) -> RunFolder:
+    if len(called) == 1:
+        return called[0]
+    hint = f"Say which: {', '.join(folder.name for folder in called)}."
+    raise ExperimentError(Problem(f'{len(called)} runs here are called "{name}"', hint=hint))
 
 
 def is_run(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -18,7 +19,7 @@ from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import RUN_TAG, ArtifactRecord, DatasetRecord, RunRecord, TagsRecord
+from ftrun.runs.records import GROUP_TAG, NAME_TAG, RUN_TAG, ArtifactRecord, DatasetRecord, RunRecord, TagsRecord
 
 MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"
@@ -136,6 +137,8 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
     git = git_state(plan.path.parent)
     tags = {
         RUN_TAG: folder.name,
+        NAME_TAG: display_name(plan, folder),
+        GROUP_TAG: group_of(plan),
         "ftrun.backend": plan.backend.use,
         "ftrun.seed": str(plan.seed),
         **{f"ftrun.{key}": value for key, value in machine().items()},
@@ -151,6 +154,18 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
     if git:
         tags["mlflow.source.git.commit"] = git["commit"]
     return tags
+
+
+def display_name(plan: Plan, folder: RunFolder) -> str:
+    """What MLflow's pages call a run; they show its first 21 characters or so, where it must differ from others."""
+    return plan.tracking.run_name or f"{plan.backend.use} s{plan.seed} {folder.name.rpartition('-')[2]}"
+
+
+def group_of(plan: Plan) -> str:
+    """What is equal for runs that differ in nothing but the seed: a digest of all other settings."""
+    apart = ("name", "seed", "tracking")
+    settings = {key: value for key, value in plan.resolved().items() if key not in apart}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def model_tags(built: BuiltModel) -> dict[str, str]:

@@ -52,6 +52,7 @@ class RunReporter:
         self._not_finite: str | None = None
         self.is_training = False
         self.steps = 0
+        self.best_step: int | None = None
         self.examples = 0
         self.training_seconds = 0.0
 
@@ -137,6 +138,7 @@ class RunReporter:
         if step == self._checkpointed:
             raise self._fault(f"writes the checkpoint of step {step} twice")
         self.settle()
+        self.best_step = best_step
         with self._checkpoints.writing(step, best_step) as folder:
             yield folder
             if not any(folder.iterdir()):

@@ -26,7 +26,7 @@ from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import ArtifactRecord, ResumedRecord
+from ftrun.runs.records import NAME_TAG, NOTE_TAG, ArtifactRecord, ResumedRecord, TagsRecord
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
@@ -150,6 +150,8 @@ class Resumption:
             return
         experiment = self._recorded_anew(plan)
         journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
+        if NOTE_TAG not in self.history.tags:
+            journal.append(TagsRecord({NOTE_TAG: f"Going on from step {self.step}."}))
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
         known = [(r.context, r.split) for r in self.history.datasets if r.digest == splits.digest]
         record_data(journal, splits, known)
@@ -167,6 +169,8 @@ class Resumption:
         count = self.history.resumed + 1
         differing = {key: value for key, value in tags.items() if self.history.tags.get(key) != value}
         told = {f"ftrun.resumed.{count}": f"from step {self.step} on {plan.backend.use}"}
+        if plan.tracking.run_name not in (None, self.history.display_name):
+            told[NAME_TAG] = plan.tracking.run_name
         if not self.changes:
             return {**{key: value for key, value in differing.items() if key in MAY_CHANGE}, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]

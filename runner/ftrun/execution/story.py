@@ -24,8 +24,9 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
+from ftrun.runs.description import description, repeat_command, resume_command
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import ERROR_TAG, EndRecord, TagsRecord
+from ftrun.runs.records import ERROR_TAG, NOTE_TAG, EndRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
 from ftrun.tracking.feeder import Feeder
 from ftrun.tracking.state import Delivery, delivery
@@ -171,7 +172,7 @@ class _Run:
         with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
         if self.recording or self.beginning.is_new:
-            self._record_end(status, error)
+            self._record_end(status, error, fit)
         with contextlib.suppress(RunError):
             self.journal.close()
         metrics = fit.metrics if fit else {}
@@ -186,7 +187,7 @@ class _Run:
         self.watcher.run_finished(result, delivered.pending)
         return result
 
-    def _record_end(self, status: Status, error: str | None) -> None:
+    def _record_end(self, status: Status, error: str | None, fit: FitResult | None) -> None:
         if self.journal.differing:
             key, step = self.journal.differing[0]
             count = len(self.journal.differing)
@@ -194,12 +195,22 @@ class _Run:
                 f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
             )
         try:
+            self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
             if error:
                 self.journal.append(TagsRecord({ERROR_TAG: error}))
             self.journal.append(EndRecord(status))
             self.journal.sync()
         except RunError as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))
+
+    def _description(self, error: str | None, fit: FitResult | None) -> str:
+        best = self.reporter.checkpoint_folder(self.reporter.best_step) if self.reporter.best_step else None
+        kept = best.name if best and best.is_dir() else None
+        metrics = fit.metrics if fit else {}
+        if not error:
+            ended = f"finished after {self.reporter.steps:,} steps; to repeat it:"
+            return description(ended, repeat_command(self.folder), metrics, kept)
+        return description(f"{error.splitlines()[0]}; to go on:", resume_command(self.folder), metrics, kept)
 
     def _deliver(self, feeder: Feeder) -> Delivery:
         """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""

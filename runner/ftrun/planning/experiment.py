@@ -52,6 +52,12 @@ class TrackingSettings(Settings):
         None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
     )
     experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
+    run_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=250,
+        description="What MLflow's pages call the run; its backend, seed and the end of its folder's name if absent.",
+    )
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ftrun.errors import RunError
+from ftrun.runs.description import description, resume_command
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal, read_journal
 from ftrun.runs.records import (
     ERROR_TAG,
+    NAME_TAG,
+    NOTE_TAG,
     DatasetRecord,
     EndRecord,
     MetricsRecord,
@@ -48,6 +51,11 @@ class History:
     def recorded(self) -> bool:
         """Whether there was anything for MLflow."""
         return bool(self.tags)
+
+    @property
+    def display_name(self) -> str | None:
+        """What MLflow's pages call the run; None if it was begun before there were such names."""
+        return self.tags.get(NAME_TAG)
 
 
 def read_history(folder: RunFolder) -> History:
@@ -132,9 +140,15 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
             if not history.recorded or history.status is not None:
                 return False
             journal = Journal(folder.journal)
-            journal.append(TagsRecord({ERROR_TAG: f"killed outright, after step {history.last_step}"}))
+            journal.append(TagsRecord(_killed_tags(folder, history)))
             journal.append(EndRecord("KILLED"))
             journal.close()
             return True
     except RunError:  # it is still running, or its folder cannot be written, or a later version's
         return False
+
+
+def _killed_tags(folder: RunFolder, history: History) -> Mapping[str, str]:
+    error = f"killed outright, after step {history.last_step}"
+    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(f"{error}; to go on:", resume_command(folder))}
+    return {ERROR_TAG: error, **note}

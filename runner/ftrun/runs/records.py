@@ -20,6 +20,12 @@ attribute passes it over and misreads nothing.
 """
 RUN_TAG = "ftrun.run"
 """MLflow's tag that holds the run's name."""
+NAME_TAG = "mlflow.runName"
+"""MLflow's tag that holds what its pages call the run."""
+GROUP_TAG = "ftrun.group"
+"""MLflow's tag that is equal for runs that differ in nothing but the seed."""
+NOTE_TAG = "mlflow.note.content"
+"""MLflow's tag that holds a run's description, in Markdown."""
 ERROR_TAG = "ftrun.error"
 """MLflow's tag that says why a run did not finish."""
 

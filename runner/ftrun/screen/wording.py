@@ -16,8 +16,9 @@ from ftrun.planning.experiment import absolute_store
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 from ftrun.redaction import address, redacted_uri
+from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
-from ftrun.tracking.state import Delivery
+from ftrun.tracking.state import Delivery, read_state
 from ftrun.tracking.target import DEFAULT_STORE
 
 
@@ -99,13 +100,20 @@ def open_mlflow(result: RunResult) -> str:
     uri = result.tracking_uri or absolute_store(DEFAULT_STORE)
     command = f"{_command('mlflow')} ui"
     if uri.startswith("http"):
-        return f"open {uri.partition('?')[0]}"
+        return f"open {shlex.quote(_training_page(uri.partition('?')[0], result.run_folder))}"
     if uri == absolute_store(DEFAULT_STORE):
         return command
     around = os.environ.get("MLFLOW_TRACKING_URI", "")
     if redacted_uri(around) != around and address(redacted_uri(around)) == uri:
         return f'MLFLOW_BACKEND_STORE_URI="$MLFLOW_TRACKING_URI" {command}'
     return f"{command} --backend-store-uri {shlex.quote(uri)}"
+
+
+def _training_page(server: str, run_folder: Path) -> str:
+    """The page of a run's experiment with its runs; a browser that is new there is shown work on prompts otherwise."""
+    experiment_id = read_state(RunFolder(run_folder)).experiment_id
+    page = f"/#/experiments/{experiment_id}/runs" if experiment_id else "/#/experiments"
+    return f"{server.rstrip('/')}{page}?workflowType=machine_learning"
 
 
 def _command(name: str) -> str:

@@ -22,6 +22,7 @@ from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import read_journal
 from ftrun.runs.records import (
     ERROR_TAG,
+    NAME_TAG,
     RUN_TAG,
     ArtifactRecord,
     DatasetRecord,
@@ -192,13 +193,13 @@ class Sender:
             self._remember(uri=redacted_uri(self.target))
             experiment_id = self._experiment(begun.experiment_name)
             run_ids = self._found(experiment_id)
-            run_id = run_ids[0] if run_ids else self._create(experiment_id, time)
+            run_id = run_ids[0] if run_ids else self._create(experiment_id, time, begun.tags)
             self._remember(run_id=run_id, experiment_id=experiment_id)
         self._params(begun.params)
         self._tags(begun.tags)
 
     def _resumed(self, tags: Mapping[str, str]) -> None:
-        self.client.update_run(self.run_id, "RUNNING")
+        self.client.update_run(self.run_id, "RUNNING", tags.get(NAME_TAG))
         if ERROR_TAG in self.client.get_run(self.run_id).data.tags:
             self.client.delete_tag(self.run_id, ERROR_TAG)
         self._tags(tags)
@@ -207,9 +208,10 @@ class Sender:
         found = self.client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{self._folder.name}'")
         return [run.info.run_id for run in found]
 
-    def _create(self, experiment_id: str, start_time: int) -> str:
-        name = self._folder.name
-        return str(self.client.create_run(experiment_id, start_time, {RUN_TAG: name}, name).info.run_id)
+    def _create(self, experiment_id: str, start_time: int, tags: Mapping[str, str]) -> str:
+        own = self._folder.name
+        created = self.client.create_run(experiment_id, start_time, {RUN_TAG: own}, tags.get(NAME_TAG, own))
+        return str(created.info.run_id)
 
     def _delete_twins(self) -> None:
         """A creation that was answered too late, and so was asked for again, has made two runs."""
@@ -240,7 +242,7 @@ class Sender:
     def _tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        for part in _parts([RunTag(key, value) for key, value in tags.items()], TAGS_A_BATCH):
+        for part in _parts([RunTag(key, value) for key, value in tags.items() if key != NAME_TAG], TAGS_A_BATCH):
             self.client.log_batch(self.run_id, tags=part)
 
     def _metrics(self, batch: list[Entry]) -> None:
