@@ -232,9 +232,11 @@ def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
     assert len(run.inputs.dataset_inputs) == 2
     assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == {
         "experiment.toml",
-        "model",
         "predictions",
     }
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    assert (model.name, str(model.status)) == ("model", "READY")
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
 
 
 def delivered_later(result: ftrun.RunResult) -> None:

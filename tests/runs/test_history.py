@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import History, mark_if_killed, read_history
+from ftrun.runs.history import History, mark_if_killed, read_evaluations, read_history
 from ftrun.runs.journal import Journal, read_journal
 from ftrun.runs.records import RunRecord, TagsRecord
 
@@ -153,3 +153,15 @@ def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
     assert mark_if_killed(RunFolder(workdir))
     assert read_history(RunFolder(workdir)).status == "KILLED"
     assert not mark_if_killed(RunFolder(workdir))
+
+
+def test_evaluations_are_told_by_their_steps(workdir: Path) -> None:
+    folder = RunFolder.create(workdir / "runs", "x")
+    journal = Journal(folder.journal)
+    journal.metrics(2, {"train/loss": 0.5})
+    journal.metrics(2, {"eval/f1": 0.75, "eval/loss": 0.25})
+    journal.close()
+    found = read_evaluations(folder)
+    assert {step: [point[:2] for point in points] for step, points in found.items()} == {
+        2: [("eval/f1", 0.75), ("eval/loss", 0.25)]
+    }

@@ -80,18 +80,19 @@ def test_mlflow_has_the_data_sets(tracked: ftrun.RunResult) -> None:
     assert all(len(entry.dataset.digest) == 36 for entry in inputs)
 
 
-def test_mlflow_has_model_predictions_and_experiment(tracked: ftrun.RunResult, tmp_path: Path) -> None:
-    import mlflow.artifacts
+def test_mlflow_has_model_predictions_and_experiment(
+    tracked: ftrun.RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    uri = tracked.tracking_uri
-    model = mlflow.artifacts.download_artifacts(
-        run_id=tracked.run_id, artifact_path="model", dst_path=str(tmp_path), tracking_uri=uri
-    )
+    assert tracked.tracking_uri  # where MLflow looks for models, whatever store a call names
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked.tracking_uri)
+    model = mlflow.artifacts.download_artifacts(f"runs:/{tracked.run_id}/model", dst_path=str(tmp_path))
     assert AutoModelForSequenceClassification.from_pretrained(model).num_labels == 2
     assert AutoTokenizer.from_pretrained(model).pad_token == "[PAD]"
     paths = {artifact.path for artifact in mlflow_client(tracked).list_artifacts(tracked.run_id)}
-    assert paths == {"experiment.toml", "model", "predictions"}
+    assert paths == {"experiment.toml", "predictions"}
     tags = mlflow_client(tracked).get_run(tracked.run_id).data.tags
     assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "predictions/validation.json", "type": "table"}]
 
