@@ -34,7 +34,7 @@ from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import read_journal
 from ftrun.runs.records import DifferingRecord, EndRecord, MetricsRecord, Record, UnknownRecord
 from ftrun.tracking.state import delivery
-from helpers import BACKENDS, TINY
+from helpers import BACKENDS, TINY, curves
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -287,7 +287,7 @@ class Harness:
             yield f"MLflow has it as {run.info.status}"
         points = [
             (key, point.step, point.value)
-            for key in run.data.metrics
+            for key in curves(run.data.metrics)
             for point in client.get_metric_history(run.info.run_id, key)
         ]
         if sorted(points) != sorted((key, step, value) for (key, step), value in history_of(folder).items()):

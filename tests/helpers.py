@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,11 +164,26 @@ def mlflow_client(result: RunResult) -> Any:
     return mlflow.MlflowClient(f"sqlite:///{result.run_folder.parent.parent / 'mlflow.db'}")
 
 
+def curves(metrics: Iterable[str]) -> list[str]:
+    """Of the keys of metrics, those of what is computed; the others tell how a run went, and differ each time."""
+    return [key for key in metrics if key == "epoch" or key.startswith(("train/", "eval/"))]
+
+
+def measured_of(run_folder: Path) -> dict[tuple[str, int], float]:
+    """All points of how a run went, by (metric, step)."""
+    return {
+        (key, record["step"]): value
+        for record in journal_of(run_folder)
+        if record["type"] == "measured"
+        for key, value in record["values"].items()
+    }
+
+
 def points_in_mlflow(result: RunResult) -> dict[tuple[str, int], float]:
-    """All points that MLflow has of a run by (metric, step), each of which it must have once."""
+    """All points of a run's curves that MLflow has by (metric, step), each of which it must have once."""
     client = mlflow_client(result)
     metrics = client.get_run(result.run_id).data.metrics
-    history = [point for key in metrics for point in client.get_metric_history(result.run_id, key)]
+    history = [point for key in curves(metrics) for point in client.get_metric_history(result.run_id, key)]
     points = {(point.key, point.step): point.value for point in history}
     assert len(points) == len(history)
     return points

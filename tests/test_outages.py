@@ -25,7 +25,7 @@ import pytest
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
 from ftrun.tracking.state import delivery
-from helpers import SHARED, Begin, Ftrun, journal_of, points_of, slow
+from helpers import SHARED, Begin, Ftrun, curves, journal_of, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("outages")
 
@@ -225,7 +225,7 @@ def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
     (run,) = client.search_runs([experiment.experiment_id])
     assert (run.info.status, run.data.tags["ftrun.run"]) == ("FINISHED", result.run)
     metrics = run.data.metrics
-    history = [point for key in metrics for point in client.get_metric_history(run.info.run_id, key)]
+    history = [point for key in curves(metrics) for point in client.get_metric_history(run.info.run_id, key)]
     points = {(point.key, point.step): point.value for point in history}
     assert len(points) == len(history)
     assert points == points_of(result.run_folder)
@@ -397,7 +397,7 @@ def test_two_runs_at_once_do_not_disturb_each_other(
         assert (found.info.status, found.data.tags["ftrun.run"]) == ("FINISHED", result["run"])
         history = [
             (point.key, point.step, point.value)
-            for key in found.data.metrics
+            for key in curves(found.data.metrics)
             for point in client.get_metric_history(result["run_id"], key)
         ]
         assert sorted(history) == sorted((key, step, value) for (key, step), value in points_of(folder).items())

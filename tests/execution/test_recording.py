@@ -149,6 +149,12 @@ def test_a_run_is_called_by_what_differs_or_as_the_file_says(tiny: Path) -> None
     assert display_name(plan_of(tiny, {"tracking.run_name": "the big one"}), folder) == "the big one"
 
 
+def test_tags_of_the_file_are_beside_the_runs_own(tiny: Path) -> None:
+    folder = RunFolder(tiny.parent / "runs" / "tiny-1")
+    tags = run_tags(plan_of(tiny, {"tracking.tags": {"team": "nlp", "mlflow.note.content": "mine"}}), folder, {})
+    assert tags["team"] == "nlp" and tags["mlflow.note.content"] == "mine" and tags["ftrun.run"] == "tiny-1"
+
+
 def test_runs_that_differ_in_nothing_but_the_seed_are_one_group(tiny: Path) -> None:
     group = group_of(plan_of(tiny))
     same = {"seed": 2, "name": "other", "tracking.run_name": "x"}

@@ -75,7 +75,7 @@ def test_every_step_is_on_record_as_it_was(bench: Bench) -> None:
         ("train/grad_norm", 2): 1.0,
         ("epoch", 2): 0.5,
     }
-    assert bench.reporter.steps == 2 and bench.reporter.examples == 16 and bench.reporter.training_seconds > 0
+    assert bench.reporter.steps == 2 and bench.reporter.totals.examples == 16 and bench.reporter.totals.seconds > 0
 
 
 @given(st.lists(st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.booleans()), min_size=1, max_size=12))

@@ -21,6 +21,7 @@ from ftrun.runs.records import (
     DifferingRecord,
     EndRecord,
     Entry,
+    MeasuredRecord,
     MetricsRecord,
     ModelRecord,
     Record,
@@ -31,7 +32,7 @@ from ftrun.runs.records import (
     decode,
     encode,
 )
-from helpers import Ftrun, died_after, journal_of, points_of, weights_of
+from helpers import Ftrun, curves, died_after, journal_of, points_of, weights_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ RECORDS = st.one_of(
         TABLES,
         st.lists(TEXTS),
     ),
+    st.builds(MeasuredRecord, STEPS, VALUES),
     st.builds(DifferingRecord, STEPS, VALUES),
     st.builds(CheckpointRecord, STEPS, TEXTS),
     st.builds(EndRecord, st.sampled_from(["FINISHED", "FAILED", "KILLED"])),
@@ -143,7 +145,7 @@ def test_a_run_begun_before_there_was_a_format_goes_on_and_is_delivered(tiny: Pa
 
     client = mlflow.MlflowClient(f"sqlite:///{tiny.parent / 'mlflow.db'}")
     run = client.get_run(result.run_id)
-    history = [point for key in run.data.metrics for point in client.get_metric_history(result.run_id, key)]
+    history = [point for key in curves(run.data.metrics) for point in client.get_metric_history(result.run_id, key)]
     assert {(point.key, point.step) for point in history} == set(points_of(folder))
     assert len(history) == len(points_of(folder))
     assert run.info.status == "FINISHED" and len(run.inputs.dataset_inputs) == 2

@@ -47,3 +47,18 @@ def test_one_batch_alone_is_the_models_own_loss_to_the_last_bit(model: Bag) -> N
 def test_a_step_that_nobody_took_is_told(model: Bag) -> None:
     with pytest.raises(ExperimentError, match=r"step 7 ended without a loss: the backend asked step\.loss of none"):
         _ = step_of(model, 4).total_loss
+
+
+def tokens_of(*batches: dict[str, torch.Tensor]) -> tuple[int | None, int | None]:
+    labelled = [{**batch, "labels": torch.zeros(1, dtype=torch.int64)} for batch in batches]
+    step = Step(1, labelled, 0.5, Objective(Parts(Path()).job()), lambda batch: None)  # type: ignore[arg-type, return-value]
+    return None if step.tokens is None else int(step.tokens), step.tokens_with_padding
+
+
+def test_tokens_are_counted_without_padding_and_with_it_where_the_batches_tell() -> None:
+    ids = torch.ones(1, 4, dtype=torch.int64)
+    full = {"input_ids": ids, "attention_mask": ids}
+    padded = {"input_ids": ids, "attention_mask": torch.tensor([[1, 1, 0, 0]])}
+    assert tokens_of(full) == (4, 4) and tokens_of(full, padded) == (6, 8)
+    assert tokens_of(padded, {"input_ids": ids}) == (None, None)
+    assert tokens_of({"input_ids": ids, "attention_mask": torch.ones(1, 1, 4, 4)}) == (None, None)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, SupportsFloat
+from typing import Protocol, Self, SupportsFloat, SupportsInt
 
 from ftrun.contracts.data import Collate, EncodedRows, Evaluator, Predictions, Task, Tokenizer, TrainableModel
 from ftrun.settings import TrainingSettings
@@ -81,6 +81,8 @@ class StepReport:
         learning_rate: The rate that the step used.
         grad_norm: Norm of all gradients before clipping.
         examples: Rows that the step took.
+        tokens: Tokens of these rows, without padding; None where that is not known, as where there are none.
+        tokens_with_padding: As they went through the model.
     """
 
     step: int
@@ -89,6 +91,8 @@ class StepReport:
     learning_rate: float
     grad_norm: SupportsFloat
     examples: int
+    tokens: SupportsInt | None = None
+    tokens_with_padding: int | None = None
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
         tags["ftrun.profile"] = plan.profile
     if git:
         tags["mlflow.source.git.commit"] = git["commit"]
-    return tags
+    return {**tags, **(plan.tracking.tags or {})}
 
 
 def display_name(plan: Plan, folder: RunFolder) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ftrun.contracts import EvaluationReport, StepReport
 from ftrun.errors import ExperimentError, Problem, RunError
+from ftrun.execution.totals import Totals
 from ftrun.execution.watcher import Watcher
 from ftrun.runs.checkpoints import Checkpoint, Checkpoints, damage_of
 from ftrun.runs.journal import Journal
@@ -53,8 +54,7 @@ class RunReporter:
         self.is_training = False
         self.steps = 0
         self.best_step: int | None = None
-        self.examples = 0
-        self.training_seconds = 0.0
+        self.totals = Totals()
 
     @property
     def stop_requested(self) -> bool:
@@ -80,11 +80,10 @@ class RunReporter:
         if report.step != self.steps + 1:
             raise self._fault(f"reports step {report.step} after step {self.steps}: it must be {self.steps + 1}")
         now = time.perf_counter()
-        self.training_seconds += now - self._mark
+        self.totals.took(report, now - self._mark)
         self._mark = now
         self.steps = report.step
-        self.examples += report.examples
-        if self._reader is None and not _on_device(report.loss):
+        if self._reader is None and not _on_device(report.loss) and not _on_device(report.tokens):
             self._record(report)
         else:
             self._reader = self._reader or ThreadPoolExecutor(1, "ftrun-reporter")
@@ -100,6 +99,7 @@ class RunReporter:
             "epoch": report.epoch,
         }
         self._journal.metrics(report.step, values)
+        self.totals.read(report)
         self._watcher.stepped(report.step, report.epoch, loss)
         if self._not_finite is None and not math.isfinite(loss):
             self._not_finite = f"the loss is {loss} at step {report.step}"

@@ -172,7 +172,8 @@ class Resumption:
         if plan.tracking.run_name not in (None, self.history.display_name):
             told[NAME_TAG] = plan.tracking.run_name
         if not self.changes:
-            return {**{key: value for key, value in differing.items() if key in MAY_CHANGE}, **told}
+            may_change = {*MAY_CHANGE, *(plan.tracking.tags or {})}
+            return {**{key: value for key, value in differing.items() if key in may_change}, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
         return {**differing, **told}
 

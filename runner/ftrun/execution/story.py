@@ -26,7 +26,7 @@ from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.description import description, repeat_command, resume_command
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import ERROR_TAG, NOTE_TAG, EndRecord, TagsRecord
+from ftrun.runs.records import ERROR_TAG, NOTE_TAG, EndRecord, MeasuredRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
 from ftrun.tracking.feeder import Feeder
 from ftrun.tracking.state import Delivery, delivery
@@ -35,7 +35,11 @@ from ftrun.tracking.target import missing_credentials
 log = logging.getLogger(__name__)
 
 DELIVERY_PATIENCE = 60.0
-"""Seconds that the end of a run waits for MLflow; what is pending then is delivered by `ftrun sync`."""
+"""Seconds that the end of a run waits for MLflow to take something more; what is pending then is delivered by
+`ftrun sync`."""
+
+LONGEST_REASON = 300
+"""Characters of what a store says that a person is shown."""
 
 
 def execute(plan: Plan, catalogue: Catalogue, watcher: Watcher, beginning: Beginning) -> Outcome:
@@ -83,7 +87,8 @@ class _Run:
             backend.offer.who,
             backend.component(Backend).checkpoint_format,
         )
-        self.feeder = Feeder(self.folder, plan.tracking.uri) if plan.tracking.enabled else None
+        self.gave_up = False  # the feeder, before the run's end
+        self.feeder = Feeder(self.folder, plan.tracking.uri, self._feeder_gave_up) if plan.tracking.enabled else None
         self.heeds_signals = True
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
@@ -115,6 +120,11 @@ class _Run:
                 error = redacted(f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})")
             return Outcome(self._end(status, error, fit), problem, interruption.signal)
 
+    def _feeder_gave_up(self, delivery: Delivery) -> None:
+        """Said when it happens: a training may take hours yet."""
+        self.gave_up = True
+        self.watcher.notice(f"MLflow is not told any more: {delivery.error or 'the process that does it is gone'}")
+
     def _asked_to_stop(self) -> None:
         """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep, and
         while its end is written down, it is about to stop anyway.
@@ -142,6 +152,7 @@ class _Run:
             self._start_recording(tags, splits)
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
+            self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model)))
             self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit))
             return fit
 
@@ -195,7 +206,8 @@ class _Run:
                 f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
             )
         try:
-            self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
+            if NOTE_TAG not in (self.plan.tracking.tags or {}):
+                self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
             if error:
                 self.journal.append(TagsRecord({ERROR_TAG: error}))
             self.journal.append(EndRecord(status))
@@ -217,15 +229,18 @@ class _Run:
         self.watcher.delivering(delivery(self.folder))
         self.heeds_signals = True
         try:
-            return feeder.finish(DELIVERY_PATIENCE, self.watcher.delivering)
+            left = feeder.finish(DELIVERY_PATIENCE, self.watcher.delivering)
         except KeyboardInterrupt:
             feeder.let_go()
             return delivery(self.folder)
+        if left.pending and left.error and not self.gave_up:
+            self.watcher.notice(f"MLflow has not got all of it: {left.error.splitlines()[0][:LONGEST_REASON]}")
+        return left
 
     def _result(
         self, status: Status, error: str | None, metrics: Mapping[str, float], delivered: Delivery
     ) -> RunResult:
-        reporter = self.reporter
+        totals = self.reporter.totals
         return RunResult(
             experiment=self.plan.name,
             backend=self.plan.backend.use,
@@ -235,9 +250,9 @@ class _Run:
             tracking_uri=delivered.uri,
             status=status,
             error=error,
-            steps=reporter.steps,
+            steps=self.reporter.steps,
             seconds=time.perf_counter() - self.began,
-            training_seconds=reporter.training_seconds,
-            examples_per_second=reporter.examples / reporter.training_seconds if reporter.training_seconds else None,
+            training_seconds=totals.seconds,
+            examples_per_second=totals.examples / totals.seconds if totals.seconds else None,
             metrics=metrics,
         )

@@ -45,18 +45,38 @@ def absolute_store(uri: str) -> str:
     return f"{found[1]}{quote(os.path.normpath(Path.cwd() / unquote(found[2])))}{found[3] or ''}" if found else uri
 
 
+def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as MLflow takes them.
+
+    Raises:
+        ValueError: If it does not take one of their names, or the name is one of ftrun's own.
+    """
+    for name in tags:
+        is_path = os.path.normpath(name) == name and not name.startswith(("/", ".."))  # as MLflow has it
+        if not is_path or not re.fullmatch(r"[\w.:/ -]{1,250}", name):
+            raise ValueError(f"must have names of letters, digits, spaces, _, -, ., : and /, not {shown(name)}")
+        if name.startswith("ftrun."):
+            raise ValueError(f'must have no name that begins with "ftrun.", as {shown(name)} does: these are its own')
+    return dict(tags)
+
+
 class TrackingSettings(Settings):
     """The `[tracking]` table."""
 
     uri: Annotated[str, AfterValidator(absolute_store)] | None = Field(
         None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
     )
-    experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
+    experiment_name: str | None = Field(
+        None, description="MLflow's experiment; MLFLOW_EXPERIMENT_NAME or the name of this one if absent."
+    )
     run_name: str | None = Field(
         None,
         min_length=1,
         max_length=250,
         description="What MLflow's pages call the run; its backend, seed and the end of its folder's name if absent.",
+    )
+    tags: Annotated[dict[str, str], AfterValidator(check_tags)] | None = Field(
+        None, description="More tags of the run, as text, beside those of MLFLOW_TAGS, a JSON object."
     )
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")

@@ -17,6 +17,7 @@ from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSe
 from ftrun.planning.measures import check_measures
 from ftrun.planning.objective import objective_problems
 from ftrun.planning.parts import METRIC_NAME, Part
+from ftrun.planning.surroundings import with_surroundings
 from ftrun.redaction import is_redacted, redacted_uri, redacted_values
 from ftrun.settings import OTHER_SPELLINGS, RUNNER_KEYS, Settings, TrainingSettings, shown, validate
 from ftrun.training_arguments import NOT_TAKEN, Refusal
@@ -142,6 +143,9 @@ class _Planner:
             )
         training = self.settings(TrainingSettings, settings.training, "training", OTHER_SPELLINGS, NOT_TAKEN)
         tracking = self.settings(TrackingSettings, settings.tracking, "tracking")
+        if tracking:
+            tracking, problems = with_surroundings(tracking, self.environ)
+            self.problems += problems
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
         self.check_unset(parts)

@@ -154,6 +154,21 @@ class MetricsRecord:
 
 
 @dataclass(frozen=True)
+class MeasuredRecord:
+    """Points that tell how a run went and not what it computed, such as its speed: they come out otherwise each time,
+    and are never compared.
+
+    Attributes:
+        step: The optimizer step that they belong to; of what is measured by the clock, a counter from 1.
+        values: By the metric's name.
+    """
+
+    KIND: ClassVar[str] = "measured"
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class DifferingRecord:
     """Points that were reported again with another value; the first one stands.
 
@@ -212,6 +227,7 @@ Record = (
     | ArtifactRecord
     | ModelRecord
     | MetricsRecord
+    | MeasuredRecord
     | DifferingRecord
     | CheckpointRecord
     | EndRecord
@@ -252,7 +268,7 @@ def encode(record: Record, time: int) -> bytes:
     """
     facts: Mapping[str, Any] = vars(record)
     match record:
-        case MetricsRecord(step, values) | DifferingRecord(step, values):
+        case MetricsRecord(step, values) | MeasuredRecord(step, values) | DifferingRecord(step, values):
             facts = {"step": step, "values": {key: _json_number(value) for key, value in values.items()}}
         case _:
             facts = redacted_values(facts)
@@ -281,6 +297,8 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
     match facts["type"]:
         case MetricsRecord.KIND:  # the first: nearly all records are
             return MetricsRecord(facts["step"], _numbers(facts["values"]))
+        case MeasuredRecord.KIND:
+            return MeasuredRecord(facts["step"], _numbers(facts["values"]))
         case DifferingRecord.KIND:
             return DifferingRecord(facts["step"], _numbers(facts["values"]))
         case CheckpointRecord.KIND:

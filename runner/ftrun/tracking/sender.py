@@ -28,6 +28,7 @@ from ftrun.runs.records import (
     DatasetRecord,
     EndRecord,
     Entry,
+    MeasuredRecord,
     MetricsRecord,
     ModelRecord,
     ResumedRecord,
@@ -35,6 +36,7 @@ from ftrun.runs.records import (
     Status,
     TagsRecord,
 )
+from ftrun.tracking.deleted import refuse_deleted_experiment, refuse_deleted_run
 from ftrun.tracking.models import Models
 from ftrun.tracking.state import (
     Delivery,
@@ -47,6 +49,7 @@ from ftrun.tracking.state import (
 )
 from ftrun.tracking.stores import artifact_patience, client_environment, default_uri, is_made, open_store
 from ftrun.tracking.target import target_uri, uri_around
+from ftrun.tracking.uploads import upload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,6 +92,7 @@ class Sender:
         self._state = read_state(folder)
         self._target: str | None = None
         self._client: MlflowClient | None = None
+        self._is_there = False
 
     def prepare(self) -> None:
         """Import and open what sending needs while there is nothing to send, but nothing that opening would make: a run
@@ -105,7 +109,8 @@ class Sender:
         Raises:
             filelock.Timeout: If another process sends the same run, such as the feeder that a killed process left.
             MissingCredentialsError: If the store's are not on record, and the environment does not have them.
-            Exception: Whatever the store says.
+            DeletedError: If the experiment or the run is deleted there.
+            Exception: Whatever else the store says.
         """
         with tracking_lock(self._folder, timeout=LONGEST_WAIT):
             before, self._state = self._state, read_state(self._folder)
@@ -121,8 +126,10 @@ class Sender:
             reached = end
             batch.append(entry)
             match entry.record:
-                case MetricsRecord(_, values) if (points := points + len(values)) <= METRICS_A_BATCH // 2:
-                    continue
+                case MetricsRecord(_, values) | MeasuredRecord(_, values):
+                    points += len(values)
+                    if points <= METRICS_A_BATCH // 2:
+                        continue
             self._send_batch(batch, reached)
             batch, points = [], 0
         if batch:
@@ -130,6 +137,9 @@ class Sender:
 
     def _send_batch(self, batch: list[Entry], end: int) -> None:
         """Send records, all of metrics but the last, which ends at a byte offset of the journal."""
+        if self._state.run_id and not self._is_there:
+            refuse_deleted_run(self.client, self.run_id, self._folder.name)
+            self._is_there = True
         _sync_to_disk(self._folder.journal)  # what MLflow has, the journal must not lose
         self._metrics(batch)
         self._record(batch[-1])
@@ -224,6 +234,7 @@ class Sender:
         from mlflow.exceptions import MlflowException
 
         if found := self.client.get_experiment_by_name(name):
+            refuse_deleted_experiment(found)
             return str(found.experiment_id)
         try:
             return self.client.create_experiment(name, tags=EXPERIMENT_TAGS)
@@ -251,7 +262,7 @@ class Sender:
         points = [
             Metric(key, value, entry.time, entry.record.step)
             for entry in batch
-            if isinstance(entry.record, MetricsRecord)
+            if isinstance(entry.record, MetricsRecord | MeasuredRecord)
             for key, value in entry.record.values.items()
         ]
         for part in _parts(points, METRICS_A_BATCH):
@@ -272,13 +283,10 @@ class Sender:
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [context])])
 
     def _artifact(self, path: str) -> None:
-        local = self._folder.path / path
-        with self._uploading(path):
-            if local.is_dir():
-                self.client.log_artifacts(self.run_id, str(local), path)
-            else:
-                parent = Path(path).parent.as_posix()
-                self.client.log_artifact(self.run_id, str(local), None if parent == "." else parent)
+        begun = self._state.doing
+        with artifact_patience():
+            upload(self.client, self.run_id, self._folder.path, path, lambda file: self._remember(doing=file), begun)
+        self._remember(doing=None)
 
     @contextlib.contextmanager
     def _uploading(self, path: str) -> Iterator[None]:

@@ -29,7 +29,7 @@ class State:
         experiment_id: MLflow's id of its experiment; run_id: of the run; None until MLflow has them.
         delivered: The byte offset up to which MLflow has the journal; to be asked for by `delivered_offset`.
         error: Why the last attempt failed; None if it did not.
-        doing: What is being sent that may take a while, such as "model".
+        doing: The file that is being sent, such as "model/config.json", or that the last attempt came to.
     """
 
     uri: str | None = None
@@ -50,7 +50,7 @@ class Delivery:
         run_id: MLflow's id of the run.
         pending: Records of the journal that MLflow has not got.
         error: Why the last attempt failed.
-        doing: What is being sent that may take a while, such as "model".
+        doing: The file that is being sent, such as "model/config.json", or that the last attempt came to.
     """
 
     uri: str | None = None

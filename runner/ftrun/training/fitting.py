@@ -136,6 +136,8 @@ class Fitting:
                 step.learning_rate,
                 step.grad_norm.detach(),
                 step.rows,
+                step.tokens,
+                step.tokens_with_padding,
             )
         )
 

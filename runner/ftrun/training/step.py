@@ -26,6 +26,8 @@ class Step:
 
     Attributes:
         rows: Rows of all batches.
+        tokens: Their tokens without padding, on the batches' device; None where a batch does not tell them.
+        tokens_with_padding: As they go through the model.
         grad_norm: The norm of all gradients before clipping, which whoever drives the loop sets before the step ends.
         is_last_batch: Whether the batch that the iteration is at is the step's last.
     """
@@ -37,6 +39,7 @@ class Step:
         self.batches = batches
         self.learning_rate = learning_rate
         self.rows = sum(map(rows_in, batches))
+        self.tokens, self.tokens_with_padding = _tokens_in(batches)
         self.grad_norm = torch.zeros(())
         self.is_last_batch = False
         self._objective = objective
@@ -73,3 +76,18 @@ class Step:
             message = f"step {self.number} ended without a loss: the backend asked step.loss of none of its batches"
             raise ExperimentError(Problem(message, "backend", "See ftrun.training for the order of calls."))
         return sum(self._losses[1:], start=self._losses[0])
+
+
+def _tokens_in(batches: Sequence[Batch]) -> tuple[torch.Tensor | None, int | None]:
+    """The tokens of batches without padding and with it; nothing is read from a device."""
+    masks = [batch["attention_mask"] for batch in batches if _has_mask(batch)]
+    if not masks or len(masks) < len(batches):
+        return None, None
+    counts = [mask.detach().sum() for mask in masks]
+    return sum(counts[1:], start=counts[0]), sum(mask.numel() for mask in masks)
+
+
+def _has_mask(batch: Batch) -> bool:
+    """Whether a batch says of each of its tokens whether it is one."""
+    names = ("attention_mask", "input_ids")
+    return all(name in batch for name in names) and batch[names[0]].shape == batch[names[1]].shape
