@@ -19,6 +19,8 @@ from ftrun.execution.recording import (
     model_tags,
     record_data,
     record_predictions,
+    record_task,
+    recorded_task,
     run_tags,
 )
 from ftrun.runs.folder import RunFolder
@@ -178,3 +180,16 @@ def test_the_models_tags_say_which_weights_and_whose_order() -> None:
     told = model_tags(replace(built, digest="ab", class_names=("负", "正")))
     assert told["ftrun.model.digest"] == "ab" and told["ftrun.model.classes"] == '["负", "正"]'
     assert len(model_tags(replace(built, class_names=("x" * 99,) * 99))["ftrun.model.classes"]) == 5000
+
+
+def test_the_task_is_there_for_who_predicts(tiny: Path) -> None:
+    result = ftrun.run(tiny, overrides={"training.max_steps": 1}, progress=False)
+    folder = RunFolder(result.run_folder)
+    task = recorded_task(folder)
+    assert task and (task.kind, task.text_columns) == ("classification", ("sentence1", "sentence2"))
+    assert task.class_names == ("not_equivalent", "equivalent")
+    regression = Task("regression", ("text",), "score")
+    record_task(folder, regression)
+    assert recorded_task(folder) == regression
+    folder.task.write_text('{"kind": 1}')
+    assert recorded_task(folder) is None

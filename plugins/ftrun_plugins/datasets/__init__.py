@@ -10,6 +10,7 @@ from typing import Literal, Self
 from ftrun import hookimpl
 from ftrun.contracts import Dataset, Splits, Task
 from ftrun.errors import Problem, nearest
+from ftrun.rowfiles import FORMATS
 from ftrun.settings import HubIdOrFolder, LocalPath, NonNegativeInt, PositiveInt, Settings
 from pydantic import Field, model_validator
 
@@ -157,8 +158,8 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
             problems.append(Problem(f"{file} is a folder", split, "Name a file in it."))
         elif not file.is_file():
             problems.append(Problem(f"there is no file {file.absolute()}", split, _sibling(file)))
-        elif file.suffix.lower() not in FILE_FORMATS:
-            problems.append(Problem(f"{file} must end in one of {', '.join(FILE_FORMATS)}", split))
+        elif file.suffix.lower() not in FORMATS:
+            problems.append(Problem(f"{file} must end in one of {', '.join(FORMATS)}", split))
         else:
             problems += RowFile(file, split, settings).check()
     return problems
@@ -175,10 +176,6 @@ def _is_text_encoding(name: str) -> bool:
     except LookupError:  # also what encodes something else than text
         return False
     return True
-
-
-FILE_FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-"""What a file's name ends in, and the builder of `datasets` that reads it."""
 
 
 def sample_folder() -> Path:

@@ -9,10 +9,11 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import shown
 
 from ftrun_plugins.datasets import FilesSettings
 from ftrun_plugins.datasets.labels import labelled
-from ftrun_plugins.datasets.reading import RowFile, shown
+from ftrun_plugins.datasets.reading import RowFile
 from ftrun_plugins.datasets.repositories import checksum
 from ftrun_plugins.datasets.selection import selected
 

@@ -14,9 +14,9 @@ from datasets import ClassLabel, Dataset, DatasetInfo, Features
 from datasets.table import InMemoryTable
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.rowfiles import as_text, decoded, text_of
 
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.reading import as_text
 
 LARGEST_FLOAT32 = 3.4028234663852886e38
 SHOWN = 5
@@ -182,7 +182,7 @@ class _Split:
 
     @cached_property
     def column(self) -> pa.ChunkedArray:
-        return _decoded(self.table.column(self.label))
+        return decoded(self.table.column(self.label))
 
     @property
     def declared(self) -> Sequence[str] | None:
@@ -329,7 +329,7 @@ class _Split:
     def _with(self, labels: pa.ChunkedArray, feature: ClassLabel | None) -> Dataset:
         table = self.table.set_column(self.table.column_names.index(self.label), self.label, labels)
         for name in self.settings.text_columns:
-            table = table.set_column(table.column_names.index(name), name, _text(self.table.column(name)))
+            table = table.set_column(table.column_names.index(name), name, text_of(self.table.column(name)))
         table = table.replace_schema_metadata(None)
         features = Features.from_arrow_schema(table.schema)
         kept = {name: self.rows.features[name] for name in table.column_names if name in self.rows.features}
@@ -339,13 +339,6 @@ class _Split:
         # a fingerprint of its own: `datasets` would hash the whole table to make one up
         fingerprint = f"{self.rows._fingerprint}-labelled"
         return Dataset(InMemoryTable(table), info=DatasetInfo(features=features), fingerprint=fingerprint)
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Without dictionaries, such as pandas' categories, and without decimals."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
 def _fits(kind: pa.DataType, label: bool) -> bool:
@@ -368,16 +361,6 @@ def _damage(column: pa.ChunkedArray) -> str | None:
 
 def _is_float32(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.less_equal(pc.abs(numbers), LARGEST_FLOAT32)  # false for NaN, too
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column
-    column = _decoded(column)
-    if pa.types.is_floating(column.type):
-        return pa.chunked_array([[as_text(value) for value in column.to_pylist()]], pa.string())
-    return column.cast(pa.string())
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

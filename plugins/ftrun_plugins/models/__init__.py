@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from ftrun import hookimpl
-from ftrun.contracts import BuiltModel, Model, Splits
+from ftrun.contracts import BuiltModel, Model, Splits, Task
 from ftrun.errors import Problem
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
@@ -65,6 +66,12 @@ def _build_from_config(settings: ConfigurationSettings, splits: Splits) -> Built
     return from_config(settings, splits.task)
 
 
+def _load(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
+    from ftrun_plugins.models.sequence_classification import from_saved
+
+    return from_saved(settings, folder, task)
+
+
 def _check_checkpoint(settings: CheckpointSettings) -> Sequence[Problem]:
     return problem_with(settings.checkpoint, "checkpoint")
 
@@ -82,6 +89,7 @@ def ftrun_models() -> Sequence[Model]:
             settings=CheckpointSettings,
             check=_check_checkpoint,
             build=_build_from_checkpoint,
+            load=_load,
         ),
         Model(
             name="sequence-classification-from-config",
@@ -89,5 +97,6 @@ def ftrun_models() -> Sequence[Model]:
             settings=ConfigurationSettings,
             check=_check_tokenizer,
             build=_build_from_config,
+            load=_load,
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -61,6 +62,32 @@ def from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
     model, notices = _pretrained(checkpoint, config, head)
     told = [*checkpoint.notices, *head.notices, *notices]
     return _built(model, tokenizer, task, settings, checkpoint, (checkpoint.source, checkpoint.digest()), head, told)
+
+
+def from_saved(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
+    """A fine-tuned model as `save_pretrained` wrote it, with its head; nothing of it is drawn.
+
+    Args:
+        settings: Of the training; what they say of the tokenizer holds.
+        folder: Where it is.
+        task: What it has learnt.
+
+    Raises:
+        ExperimentError: If it is none, is damaged, or has no head for the task.
+    """
+    checkpoint = open_checkpoint(str(folder), None, "model")
+    config = _config(checkpoint)
+    if not _has_head(checkpoint, config) or not set(_outputs(config)) <= set(checkpoint.weights):
+        hint = "Take a model that was fine-tuned: a run, its model folder, or a checkpoint."
+        raise checkpoint.error("it has no head that was trained to classify texts, so it predicts nothing", hint)
+    told = CheckpointSettings(
+        checkpoint=str(folder),
+        max_length=settings.max_length,
+        pad_token=settings.pad_token,
+        revision=None,
+        dropout=None,
+    )
+    return from_checkpoint(told, task)
 
 
 def from_config(settings: ConfigurationSettings, task: Task) -> BuiltModel:

@@ -232,7 +232,8 @@ class Encoder:
             raise ExperimentError(Problem(message, "dataset.text_columns", "Leave such rows out, or write something."))
         if self.known_tokens is not None:
             self._check_tokens(encoded["input_ids"], self.known_tokens)
-        encoded["labels"] = [self._label(label) for label in batch[self.task.label_column]]
+        if self.task.label_column in batch:  # rows to be predicted have none
+            encoded["labels"] = [self._label(label) for label in batch[self.task.label_column]]
         return encoded
 
     def lengths(self, batch: Mapping[str, Sequence[Any]]) -> Sequence[int]:

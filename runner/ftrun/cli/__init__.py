@@ -19,6 +19,7 @@ COMMANDS = {
     "show": "Print the resolved experiment, every default filled in.",
     "plugins": "List the installed plugins and their components.",
     "resume": "Go on with a run that stopped.",
+    "predict": "Predict rows with a run's model.",
     "sync": "Deliver to MLflow what it has not got of a run.",
     "cache": "Show what tokenized data takes on this disk, or clear it.",
 }
@@ -75,6 +76,7 @@ def group() -> None:
       ftrun experiments/mrpc_accel.toml --profile smoke    the same road in seconds, offline
       ftrun FILE --set training.learning_rate=3e-5         with another setting
       ftrun resume RUN                                     go on with a run that stopped
+      ftrun predict RUN --data FILE --out FILE             its model's predictions of further rows
       ftrun check FILE                                     what is wrong with it, if anything
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal
 
 from typing_extensions import TypeVar
@@ -15,7 +16,7 @@ from ftrun.settings import Settings, TrainingSettings
 
 CONTRACT_VERSION = "1.1"
 """What a plugin may count on. The first number goes up when something that a plugin does may stop working, the second
-when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.0"` in its module."""
+when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.1"` in its module."""
 
 Kind = Literal["dataset", "model", "collator", "metric", "backend"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "collator", "metric", "backend")
@@ -67,6 +68,9 @@ class Model(Component[S]):
         kinds: The kinds of task that it takes.
         has_tokenizer: Whether it comes with one.
         check: As a data set's.
+        load: Makes it of a folder that its own `save_pretrained` and that of its tokenizer wrote, from the settings
+            that it was trained with and its task, to predict with; raises an `ExperimentError` if the folder is
+            another's. None where nobody can: such a model is not predicted with. Since 1.1.
     """
 
     kind: ClassVar[Kind] = "model"
@@ -74,6 +78,7 @@ class Model(Component[S]):
     kinds: frozenset[str] = frozenset({"classification", "regression"})
     has_tokenizer: bool = True
     check: Callable[[S], Sequence[Problem]] | None = None
+    load: Callable[[S, Path, Task], BuiltModel] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,7 +181,7 @@ class BuiltModel:
     Attributes:
         model: What is trained, in place.
         tokenizer: What the collator gets, and what is saved beside the model; None where there is none.
-        encode: Turns raw columns into the model's inputs and `labels`.
+        encode: Turns raw columns into the model's inputs, and `labels` where the label column is among them.
         encode_key: Tells apart all that `encode` depends on (tokenizer files, settings, its own version): two builds
             with the same key encode alike.
         source: Where the weights came from, with the revision where there is one.

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
-from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
-from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes
+from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
-
-log = logging.getLogger(__name__)
 
 MOST_ROWS = 10_000
 """Rows of a split whose lengths are taken; all of a million would take as long as encoding them."""
@@ -37,33 +31,11 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     """
     refuse_several_processes()
     watcher.working("importing")
-    with _faults_logged(), environment_restored(), watcher, open_session(plan) as session:
+    with faults_logged("check"), environment_restored(), watcher, open_session(plan) as session:
         splits, _ = open_data(plan, watcher)
         session.seed(plan.seed)
         built = build_model(plan, splits, watcher)
         return _look(plan, splits, built, watcher)
-
-
-@contextlib.contextmanager
-def _faults_logged() -> Iterator[None]:
-    """What libraries say goes to a file that is kept only where it holds the traceback of a fault."""
-    folder = Path(tempfile.mkdtemp(prefix="ftrun-check-"))
-    path = folder / "log.txt"
-    keep = False
-    try:
-        with output_logged(path):
-            try:
-                yield
-            except FtrunError:
-                raise
-            except Exception as fault:
-                log.exception("the check failed")
-                keep = True
-                raise RunError(f"{type(fault).__name__}: {fault} (the traceback is in {path})") from fault
-    finally:
-        if not keep:
-            path.unlink(missing_ok=True)
-            folder.rmdir()
 
 
 def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:

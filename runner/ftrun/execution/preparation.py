@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ftrun.contracts import (
     Backend,
@@ -73,6 +74,26 @@ def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
     check_model(plan.model, built)
     if built.tokenizer is None and (problem := missing_tokenizer(plan)):
         raise ExperimentError(problem)
+    for notice in built.notices:
+        watcher.notice(notice)
+    return built
+
+
+def load_model(plan: Plan, folder: Path, task: Task, watcher: Watcher) -> BuiltModel:
+    """The model that a training has left in a folder.
+
+    Raises:
+        ExperimentError: If the folder holds another, or the component cannot read back what it saved.
+    """
+    watcher.working("loading the model")
+    load = plan.model.component(Model).load
+    if load is None:
+        message = f"{plan.model.offer.who} does not say how to read back what it saved, so it cannot be predicted with"
+        hint = "Who makes it gives it a `load` (ftrun.contracts.Model, since 1.1)."
+        raise ExperimentError(Problem(message, "model.use", hint))
+    with placed_errors(plan.model, "model"):
+        built = load(plan.model.settings, folder, task)
+    check_model(plan.model, built)
     for notice in built.notices:
         watcher.notice(notice)
     return built

@@ -7,14 +7,17 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftrun.errors import RunError
+from ftrun.errors import FtrunError, RunError
 from ftrun.redaction import RedactedStream, redacted
+
+log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What a terminal, `timeout` or a scheduler sends to all processes of a run to stop it."""
@@ -81,6 +84,35 @@ def output_logged(path: Path) -> Iterator[None]:
         ours.setLevel(level)
         root.removeHandler(handler)
         handler.close()
+
+
+@contextlib.contextmanager
+def faults_logged(what: str) -> Iterator[None]:
+    """What libraries say goes to a file that is kept only where it holds the traceback of a fault.
+
+    Args:
+        what: What is done, in a word.
+
+    Raises:
+        RunError: For what a library raises, with where its traceback is.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"ftrun-{what}-"))
+    path = folder / "log.txt"
+    keep = False
+    try:
+        with output_logged(path):
+            try:
+                yield
+            except FtrunError:
+                raise
+            except Exception as fault:
+                log.exception("the %s failed", what)
+                keep = True
+                raise RunError(f"{type(fault).__name__}: {fault} (the traceback is in {path})") from fault
+    finally:
+        if not keep:
+            path.unlink(missing_ok=True)
+            folder.rmdir()
 
 
 @dataclass

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import tomlkit
@@ -67,6 +68,24 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
             context=context,
         )
         journal.append(dataset)
+
+
+def record_task(folder: RunFolder, task: Task) -> None:
+    """What the data set asks of a model, for whoever predicts with it when the data is no longer there."""
+    write_whole(folder.task, json.dumps(asdict(task), ensure_ascii=False))
+
+
+def recorded_task(folder: RunFolder) -> Task | None:
+    """What was recorded so; None if there is nothing, as in runs of before."""
+    try:
+        facts: dict[str, Any] = json.loads(folder.task.read_text(encoding="utf-8"))
+        names = facts.pop("class_names")
+        return Task(
+            **{**facts, "text_columns": tuple(facts["text_columns"])},
+            class_names=None if names is None else tuple(names),
+        )
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return None
 
 
 def record_predictions(

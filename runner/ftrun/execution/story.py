@@ -17,7 +17,7 @@ from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
-from ftrun.execution.recording import model_tags, record_model, record_predictions, run_tags
+from ftrun.execution.recording import model_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.watcher import Watcher
@@ -158,6 +158,7 @@ class _Run:
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
+        record_task(self.folder, splits.task)
         self.recording = True
         self.catalogue.observe(
             "ftrun_run_started", run=self.folder.name, run_folder=self.folder.path, experiment=self.plan.resolved()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from ftrun.contracts import Backend, Collator, Component, Kind, Model, Task
+from ftrun.contracts import KINDS, Backend, Collator, Component, Kind, Model, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import problems_of, problems_of_environment, task_of, unrecordable, validated
 from ftrun.planning.catalogue import Catalogue
@@ -97,6 +97,7 @@ def make_plan(
     catalogue: Catalogue,
     environ: Mapping[str, str] = os.environ,
     needs_secrets: bool = True,
+    asked: Collection[Kind] = KINDS,
 ) -> Plan:
     """Find every part of an experiment and validate every setting.
 
@@ -105,11 +106,12 @@ def make_plan(
         catalogue: Where its parts are found.
         environ: The environment variables that it would run under.
         needs_secrets: Whether a setting that a record holds without its secret is refused, as it is of no use.
+        asked: The kinds of part that are asked whether what their settings name is there: those that are to be used.
 
     Raises:
         ExperimentError: With all that is wrong at once.
     """
-    planner = _Planner(experiment, catalogue, environ, needs_secrets)
+    planner = _Planner(experiment, catalogue, environ, needs_secrets, asked)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
@@ -125,9 +127,15 @@ class _Planner:
     """Gathers problems instead of stopping at the first."""
 
     def __init__(
-        self, experiment: Experiment, catalogue: Catalogue, environ: Mapping[str, str], needs_secrets: bool
+        self,
+        experiment: Experiment,
+        catalogue: Catalogue,
+        environ: Mapping[str, str],
+        needs_secrets: bool,
+        asked: Collection[Kind],
     ) -> None:
         self.experiment = experiment
+        self.asked = asked
         self.needs_secrets = needs_secrets
         self.catalogue = catalogue
         self.environ = environ
@@ -207,7 +215,7 @@ class _Planner:
             return None
         part = Part(use, offer, settings, name)
         self.problems += unrecordable(part, place)
-        if kind != "backend":  # whose check is of [training], too
+        if kind in self.asked and kind != "backend":  # whose check is of [training], too
             self.problems += problems_of(part, place)
         return part
 

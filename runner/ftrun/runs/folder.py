@@ -3,6 +3,7 @@
 runs/<experiment>-<UTC time>-<hex>/
     experiment.toml   the resolved experiment; it runs as it stands
     journal.jsonl     one JSON object a line, in the order of events
+    task.json         what the data set asks of a model
     log.txt           what the libraries had to say, and every traceback
     checkpoints/      checkpoint-<step>/
     model/            the trained model and its tokenizer, for from_pretrained
@@ -60,6 +61,10 @@ class RunFolder:
     @property
     def journal(self) -> Path:
         return self.path / "journal.jsonl"
+
+    @property
+    def task(self) -> Path:
+        return self.path / "task.json"
 
     @property
     def log(self) -> Path:

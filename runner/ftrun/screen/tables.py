@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -14,6 +16,10 @@ from ftrun.runs.comparison import losses
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
 
+MOST_ROWS = 20
+"""Rows that are shown on a terminal."""
+LONGEST_CELL = 120
+"""Characters of a cell that are shown."""
 MOST_CLASSES = 20
 """Classes that get a row each; of more, the largest are shown."""
 
@@ -72,6 +78,24 @@ def _labels(splits: Sequence[SplitFacts]) -> Table:
 def _share(split: SplitFacts, name: str) -> str:
     count = 0 if isinstance(split.labels, Numbers) else split.labels[name]
     return f"{count:,} ({count / split.rows:.1%})"
+
+
+def rows_table(columns: Mapping[str, Sequence[Any]]) -> RenderableType:
+    """The first rows of some columns, with how many more there are."""
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
+    rows = list(zip(*columns.values(), strict=True))
+    for row in rows[:MOST_ROWS]:
+        _add_row(table, *map(_shown, row))
+    more = len(rows) - MOST_ROWS
+    return Group(table, f"and {more:,} more rows; --out FILE writes all of them") if more > 0 else table
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else shorten(str(value), LONGEST_CELL, placeholder=" ...")
 
 
 def comparison_table(results: Sequence[RunResult]) -> Table:

@@ -1,0 +1,263 @@
+"""Predicting with a model that was trained: rows of a file, of a split, or of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, Splits, Task
+from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.execution.changes import changed_data
+from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.encoding import BATCH_ROWS
+from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
+from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
+from ftrun.execution.row_tables import RowTable, rows_of_split
+from ftrun.execution.trained import Trained
+from ftrun.execution.watcher import Watcher
+from ftrun.rowfiles import listed, suspected_delimiter
+from ftrun.runs.history import read_history
+
+PREDICTED = "prediction"
+"""The column that is added; those of the probabilities are called `probability_CLASS`."""
+ONE_A_ROW = ("classification", "multi_label", "regression")
+"""Kinds of task with one prediction for each row."""
+TOLD_ROWS = 32
+"""Rows between two looks at the bar."""
+USUAL_TEXT = (("text",), ("sentence",), ("sentence1", "sentence2"), ("premise", "hypothesis"))
+"""Columns that are taken for the text where neither a run nor a person says which."""
+
+
+@contextlib.contextmanager
+def predicting(trained: Trained, watcher: Watcher) -> Iterator[Predictor]:
+    """The model, loaded and ready.
+
+    Raises:
+        ExperimentError: If it cannot be loaded, or its data set not be opened where it is needed.
+        RunError: If a part fails in a way that it does not explain.
+    """
+    refuse_several_processes()
+    watcher.working("importing")
+    with faults_logged("predict"), environment_restored(), watcher, open_session(trained.plan) as session:
+        session.seed(trained.plan.seed)
+        yield Predictor(trained, session, watcher)
+
+
+class Predictor:
+    """A model that predicts.
+
+    Args:
+        trained: The model.
+        session: The backend's, entered.
+        watcher: Sees it go by.
+    """
+
+    def __init__(self, trained: Trained, session: BackendSession, watcher: Watcher) -> None:
+        self.trained = trained
+        self.session = session
+        self.watcher = watcher
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The data set that it was trained on, opened.
+
+        Raises:
+            ExperimentError: If no run is known, or it cannot be opened.
+        """
+        run = self.trained.run
+        if run is None:
+            message = f"no run is known of {self.trained.folder}, so it has no splits"
+            raise ExperimentError(Problem(message, "--data", "Name a file."))
+        splits, _ = open_data(self.trained.plan, self.watcher)
+        for change in changed_data(read_history(run), splits):
+            self.watcher.notice(f"since the run: {change.sentence}")
+        return splits
+
+    @cached_property
+    def task(self) -> Task:
+        """What it has learnt."""
+        return self.trained.task or self.splits.task
+
+    def predict(self, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, list[Any]]:
+        """The columns that are added to rows: `prediction`, and for classes `probability_CLASS`.
+
+        Args:
+            table: The rows.
+            text_columns: Those that hold the text, where it is not those of the task.
+
+        Raises:
+            ExperimentError: If something about the rows is wrong; nothing was computed then.
+        """
+        if self.task.kind not in ONE_A_ROW:
+            message = f"a model for {self.task.kind} has no one prediction for each row, which is what is written"
+            raise ExperimentError(Problem(message))
+        refuse_taken(table, self.task)
+        columns = source_columns(table, self.task, text_columns)
+        task = with_text(self.task, columns)
+        texts = {name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)}
+        return added_columns(task, self.said(table.name, len(table), texts, task))
+
+    def said(self, name: str, rows: int, columns: Mapping[str, Sequence[Any]], task: Task) -> Predictions:
+        """What the model says of raw columns, in the order of the task's classes.
+
+        Args:
+            name: What to call the rows.
+            rows: How many they are.
+            columns: The text, and the labels where there are some.
+            task: With the columns' names.
+        """
+        trained = self.trained
+        built = load_model(trained.plan, trained.folder, task, self.watcher)
+        job = self._job(built, task)
+        self.watcher.evaluating(name, 0, rows)
+        encoded = RowsOnDemand(built, columns, rows, lambda done: self.watcher.evaluating(name, done, rows))
+        return ClassOrder(built, task).in_task_order(self.session.predict(job, encoded))
+
+    def _job(self, built: BuiltModel, task: Task) -> Job:
+        plan = self.trained.plan
+        return Job(
+            model=built.model,
+            tokenizer=built.tokenizer,
+            train=[],
+            evaluation={},
+            collate=build_collate(plan, built),
+            evaluators=(),
+            training=plan.training,
+            task=task,
+            seed=plan.seed,
+            data_seed=plan.seed,
+            run_folder=self.trained.folder.parent,
+        )
+
+
+@dataclass
+class RowsOnDemand:
+    """Rows that are encoded as they are asked for, one after the other: never all of them are kept.
+
+    Attributes:
+        built: The model with its `encode`.
+        columns: What is encoded, raw.
+        rows: How many there are.
+        progress: Called with the rows that are behind.
+    """
+
+    built: BuiltModel
+    columns: Mapping[str, Sequence[Any]]
+    rows: int
+    progress: Callable[[int], None]
+    _first: int = 0
+    _batch: Sequence[Mapping[str, Any]] = ()
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: int, /) -> Mapping[str, Any]:
+        if not self._first <= row < self._first + len(self._batch):
+            self._first = row - row % BATCH_ROWS
+            self._batch = self._encoded(slice(self._first, self._first + BATCH_ROWS))
+        if row == self.rows - 1 or row % TOLD_ROWS == TOLD_ROWS - 1:
+            self.progress(row + 1)
+        return self._batch[row - self._first]
+
+    def _encoded(self, some: slice) -> Sequence[Mapping[str, Any]]:
+        encoded = self.built.encode({name: cells[some] for name, cells in self.columns.items()})
+        return [dict(zip(encoded, row, strict=True)) for row in zip(*encoded.values(), strict=True)]
+
+
+def split_named(splits: Splits, name: str) -> Rows:
+    """The rows of a split, as the run used it.
+
+    Raises:
+        ExperimentError: If there is no such split.
+    """
+    there = {splits.train_split: splits.train, **splits.evaluation, **splits.test}
+    if name in there:
+        return there[name]
+    close = nearest(name, there)
+    hint = f"Did you mean {close}? " if close else ""
+    message = f'there is no file and no split "{name}"'
+    raise ExperimentError(Problem(message, "--data", f"{hint}The run's data set has: {', '.join(there)}."))
+
+
+def table_of_split(splits: Splits, name: str) -> RowTable:
+    """The rows of a split, with labels in the data's terms."""
+    table, task = rows_of_split(name, split_named(splits, name)), splits.task
+    labels = table.columns.get(task.label_column)
+    names = task.class_names
+    if labels is None or names is None or task.kind != "classification":
+        return table
+    told = [names[label] if isinstance(label, int) and 0 <= label < len(names) else None for label in labels]
+    return replace(table, columns={**table.columns, task.label_column: told})
+
+
+def with_text(task: Task, columns: Sequence[str]) -> Task:
+    """The task with text columns, where nothing has told them."""
+    return task if task.text_columns else replace(task, text_columns=tuple(columns))
+
+
+def source_columns(table: RowTable, task: Task, asked: Sequence[str]) -> Sequence[str]:
+    """The columns of rows that hold the text, in the order of the task's.
+
+    Args:
+        table: The rows.
+        task: Whose text columns they are by default.
+        asked: Those that a person names.
+
+    Raises:
+        ExperimentError: If they are not there, or not as many.
+    """
+    there = list(table.columns)
+    columns = tuple(asked) or task.text_columns or next((some for some in USUAL_TEXT if set(some) <= set(there)), ())
+    hint = f"There are: {listed(there)}. Say which: --text-column NAME, twice for a pair."
+    if not columns:
+        raise table.wrong("has no column that is known to hold the text", hint)
+    if task.text_columns and len(columns) != len(task.text_columns):
+        message = f"{listed(columns)} for the model's {listed(task.text_columns)}: there must be as many"
+        raise ExperimentError(Problem(message, "--text-column"))
+    if missing := [name for name in columns if name not in there]:
+        if table.suffix in (".csv", ".tsv") and (mark := suspected_delimiter(there, table.delimiter)):
+            hint = f"Its header is one cell, {there[0]!r}; is {mark!r} between its cells? --delimiter {mark!r}"
+        close = nearest(missing[0], there)
+        raise table.wrong(f"has no column {listed(missing)}", f'Did you mean "{close}"? {hint}' if close else hint)
+    return columns
+
+
+def refuse_taken(table: RowTable, task: Task) -> None:
+    """Refuse rows that have a column by the name of one that is added.
+
+    Raises:
+        ExperimentError: If there is one.
+    """
+    added = [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())]
+    if taken := [name for name in added if name in table.columns]:
+        hint = "Give it another name there, or leave it out."
+        raise table.wrong(f"has a column {listed(taken)} already, which is a name of what is predicted", hint)
+
+
+def added_columns(task: Task, predictions: Predictions) -> dict[str, list[Any]]:
+    """What is predicted, column by column: names of classes and their probabilities, or a number."""
+    values, names = predictions.values.tolist(), task.class_names
+    if names is None:
+        return {PREDICTED: values}
+    if task.kind == "multi_label":
+        told: list[Any] = [[name for name, on in zip(names, row, strict=True) if on] for row in values]
+        shares = [[_logistic(logit) for logit in row] for row in predictions.logits.tolist()]
+    else:
+        told = [names[value] for value in values]
+        shares = [_softmax(row) for row in predictions.logits.tolist()]
+    return {PREDICTED: told, **{f"probability_{name}": [row[at] for row in shares] for at, name in enumerate(names)}}
+
+
+def _softmax(logits: Sequence[float]) -> list[float]:
+    highest = max(logits)
+    powers = [math.exp(logit - highest) for logit in logits]
+    total = math.fsum(powers)
+    return [power / total for power in powers]
+
+
+def _logistic(logit: float) -> float:
+    return 0.5 * (1 + math.tanh(logit / 2))  # which no logit is too large for

@@ -1,0 +1,244 @@
+"""Rows to be predicted, with all their columns as they are written, and the same rows with columns added."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from ftrun.contracts import Rows
+from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import FORMATS, Dialect, RowFile, as_text, is_unicode, listed, shown, text_of
+
+DATA = "--data"
+OUT = "--out"
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """Rows with their columns.
+
+    Attributes:
+        name: What to call them in messages.
+        columns: Cells by the column's name, as they are written.
+        suffix: What the name of their file ends in; "" where they are of none.
+        delimiter: What stands between cells of their file.
+        records: JSON's objects: one may lack what another has.
+        arrow: Parquet's table, with its types.
+    """
+
+    name: str
+    columns: Mapping[str, Sequence[Any]]
+    suffix: str = ""
+    delimiter: str = ","
+    records: Sequence[Mapping[str, Any]] | None = None
+    arrow: Any = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def texts(self, column: str) -> list[str]:
+        """A column's cells as text: numbers and truth values as JSON has them, as where a model is trained on them.
+
+        Raises:
+            ExperimentError: If a row has none there, or something else.
+        """
+        if self.arrow is not None:
+            self._refuse(column, self.columns[column])
+            told: list[str] = text_of(self.arrow.column(column)).to_pylist()
+            return told
+        self._refuse(column, self.columns[column])
+        return [value if isinstance(value, str) else as_text(value) for value in self.columns[column]]
+
+    def _refuse(self, column: str, values: Sequence[Any]) -> None:
+        for row, value in enumerate(values, 1):
+            if value is None:
+                hint = "Write an empty text there if that is meant, or leave the row out."
+                raise self.wrong(f'has no text in column "{column}": row {row}', hint)
+            if isinstance(value, (list, dict, bytes)):
+                what = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
+                raise self.wrong(f'has {what} in column "{column}", row {row}', "Text, a number or a truth value fits.")
+            if not is_unicode(value):
+                raise self.wrong(f'has half a character (a lone surrogate) in column "{column}", row {row}')
+
+    def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
+        """What is wrong with the rows."""
+        return ExperimentError(Problem(f"{self.name} {message}", DATA, hint))
+
+
+def read_rows(file: Path, dialect: Dialect) -> RowTable:
+    """All rows of a file.
+
+    Raises:
+        ExperimentError: If it is not what its name says, naming the line or row.
+    """
+    _refuse_format(file, DATA)
+    reader = RowFile(file, DATA, dialect)
+    with reader.disk_errors():
+        table = {"csv": _of_cells, "json": _of_objects, "parquet": _of_parquet}[reader.format](reader)
+    if not len(table):
+        raise reader.wrong("has no rows")
+    return table
+
+
+def rows_of_split(name: str, rows: Rows) -> RowTable:
+    """The rows of a split."""
+    return RowTable(name, {column: list(rows[column][:]) for column in rows.column_names})
+
+
+def rows_of_texts(texts: Sequence[Sequence[str]], columns: Sequence[str]) -> RowTable:
+    """Texts of one's own, as many to a row as there are columns.
+
+    Raises:
+        ExperimentError: If a row has more of them, or fewer.
+    """
+    for row in texts:
+        if len(row) != len(columns):
+            names = listed(columns)
+            hint = f"Its text: {names}. So: " + " ".join(["--text", *('"..."' for _ in columns)])
+            count = "1 text" if len(row) == 1 else f"{len(row)} texts"
+            raise ExperimentError(Problem(f"there is {count} for a model of {len(columns)}", "--text", hint))
+    return RowTable("--text", {column: [row[place] for row in texts] for place, column in enumerate(columns)})
+
+
+def check_writable(out: Path, data: Path | None) -> None:
+    """Whether rows can be written to a file, as far as that is known before.
+
+    Args:
+        out: The file.
+        data: The file that the rows are of.
+
+    Raises:
+        ExperimentError: If not, or it is the file that is read.
+    """
+    _refuse_format(out, OUT)
+    if not out.absolute().parent.is_dir():
+        raise ExperimentError(Problem(f"there is no folder {out.absolute().parent}", OUT, "Make it, or name another."))
+    if not os.access(out.absolute().parent, os.W_OK) or out.is_dir():
+        raise ExperimentError(Problem(f"{shown(out)} cannot be written there", OUT))
+    if data is not None and out.exists() and data.exists() and out.samefile(data):
+        raise ExperimentError(Problem(f"{shown(out)} is the file that is read", OUT, "Name another one."))
+
+
+def write_rows(table: RowTable, added: Mapping[str, Sequence[Any]], out: Path) -> None:
+    """Write rows with the columns that were added, in the form that the file's name says; whole or not at all.
+
+    Raises:
+        ExperimentError: If it cannot be written.
+    """
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        if FORMATS[out.suffix.lower()] == "parquet":
+            _write_parquet(table, added, aside)
+        else:
+            with aside.open("w", encoding="utf-8", newline="") as stream:
+                write_text(table, added, stream, out.suffix.lower())
+        aside.replace(out)
+    except OSError as error:
+        raise ExperimentError(Problem(f"{shown(out)} cannot be written: {error.strerror or error}", OUT)) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(table: RowTable, added: Mapping[str, Sequence[Any]], stream: TextIO, suffix: str) -> None:
+    """Write rows as CSV or TSV, or as JSON with one object a line.
+
+    Args:
+        table: The rows; added: the further columns.
+        stream: Where to.
+        suffix: What the name of such a file ends in.
+    """
+    if FORMATS[suffix] == "json":
+        for record, more in zip(_records(table), _by_row(added), strict=True):
+            stream.write(json.dumps(_json({**record, **more}), ensure_ascii=False, default=str) + "\n")
+        return
+    delimiter = table.delimiter if suffix == table.suffix else {".tsv": "\t"}.get(suffix, ",")
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    columns = {**table.columns, **added}
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
+
+
+def _refuse_format(file: Path, place: str) -> None:
+    if file.suffix.lower() not in FORMATS:
+        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place))
+
+
+def _of_cells(reader: RowFile) -> RowTable:
+    with reader.cells() as cells:
+        columns = next(cells, None)
+        reader.named(columns)
+        assert columns
+        if not all(columns):
+            raise reader.wrong(f"has no name for column {columns.index('') + 1}", "Name it in the header.")
+        rows = list(cells)
+    by_column = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
+    return RowTable(shown(reader.file), by_column, reader.file.suffix.lower(), reader.delimiter)
+
+
+def _of_objects(reader: RowFile) -> RowTable:
+    records = list(reader.objects())
+    names = dict.fromkeys(name for record in records for name in record)
+    by_column = {name: [record.get(name) for record in records] for name in names}
+    return RowTable(shown(reader.file), by_column, reader.file.suffix.lower(), records=records)
+
+
+def _of_parquet(reader: RowFile) -> RowTable:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(reader.file) as file:
+            reader.named(file.schema_arrow.names)
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise reader.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
+    by_column = {name: table.column(name).to_pylist() for name in table.column_names}
+    return RowTable(shown(reader.file), by_column, ".parquet", arrow=table)
+
+
+def _write_parquet(table: RowTable, added: Mapping[str, Sequence[Any]], file: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    def array(values: Sequence[Any]) -> Any:
+        try:
+            return pa.array(values)
+        except pa.ArrowException:  # JSON may mix kinds of values in a column
+            return pa.array([_cell(value) for value in values])
+
+    arrow = table.arrow
+    if arrow is None:
+        arrow = pa.table({name: array(values) for name, values in table.columns.items()})
+    for name, values in added.items():
+        arrow = arrow.append_column(name, array(values))
+    parquet.write_table(arrow, file)
+
+
+def _records(table: RowTable) -> Sequence[Mapping[str, Any]]:
+    return table.records if table.records is not None else _by_row(table.columns)
+
+
+def _by_row(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, (bool, int, float)):
+        return as_text(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else str(value)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _json(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,139 @@
+"""A model that was trained: where it is, what it has learnt, and the plan to have it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import Model, Task
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.finding import find_run, is_run, recorded_experiment
+from ftrun.execution.recording import recorded_task
+from ftrun.planning.answers import task_of
+from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.experiment import Experiment, load_experiment
+from ftrun.planning.plan import Plan, make_plan
+from ftrun.rowfiles import Dialect
+from ftrun.runs.folder import RUNS_FOLDER, RunFolder
+from ftrun.runs.history import read_history
+
+CONFIG = "config.json"
+"""What transformers says of a model, in its folder."""
+PLAIN: Mapping[str, Any] = {
+    "name": "prediction",
+    "dataset": {"use": "sample"},  # a plan has a data set; this one is never opened
+    "backend": {"use": "loop"},
+    "tracking": {"enabled": False},
+}
+"""What is made of a folder that no run is known of, but for its model."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that was trained.
+
+    Attributes:
+        name: What to call it.
+        folder: Where its files are.
+        plan: With the settings of its training, and the device that is asked for.
+        task: What it has learnt; None where only the data set tells. Without text columns if nothing tells them.
+        run: The run that it is of; None for a folder of which none is known.
+    """
+
+    name: str
+    folder: Path
+    plan: Plan
+    task: Task | None
+    run: RunFolder | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """How cells stand in files of the data set that it was trained on."""
+        table = self.plan.dataset.table() if self.run else {}
+        told = {name: table[name] for name in ("delimiter", "encoding", "quoting") if name in table}
+        return Dialect(**told)
+
+
+def find_trained(
+    target: str, catalogue: Catalogue, device: str | None = None, runs_folder: Path = RUNS_FOLDER
+) -> Trained:
+    """The model that is meant by a run's name, folder or id, by a folder of a run's model or checkpoint, or by a folder
+    that holds a model of another making.
+
+    Args:
+        target: What is said of it.
+        catalogue: Where its parts are found.
+        device: Where to put it; the best one there is by default.
+        runs_folder: Where runs are looked for.
+
+    Raises:
+        ExperimentError: If there is none, or its parts are not there.
+        RunError: If a later version of ftrun has written the run's journal.
+    """
+    path = Path(target).expanduser()
+    if path.is_dir() and not is_run(path):
+        above = next((folder for folder in path.absolute().parents[:2] if is_run(folder)), None)
+        if above is None:
+            return _of_folder(path.absolute(), catalogue, device)
+        return _of_run(RunFolder(above), path.absolute(), catalogue, device)
+    if target.endswith(".toml"):
+        hint = "Name one of its runs, or its folder in runs/."
+        raise ExperimentError(Problem(f"{target} is an experiment, and a run's model predicts", hint=hint))
+    run = find_run(target, runs_folder)
+    if not run.model.is_dir():
+        raise ExperimentError(_without_model(run))
+    return _of_run(run, run.model, catalogue, device)
+
+
+def _without_model(run: RunFolder) -> Problem:
+    hint = f"Go on with it: ftrun resume {run.name}"
+    checkpoints = sorted(run.checkpoints.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+    if checkpoints:
+        hint += f"; or name one of its checkpoints: {checkpoints[-1]}"
+    return Problem(f"the run {run.name} has no model: it has not come to its end", hint=f"{hint}.")
+
+
+def _of_run(run: RunFolder, folder: Path, catalogue: Catalogue, device: str | None) -> Trained:
+    experiment = load_experiment(recorded_experiment(run, read_history(run)))
+    training = experiment.tables.get("training", {})
+    if device is not None or "device" in training:  # what a backend does not obey is on no record
+        training = {**training, "device": device or "auto"}
+    tables = {**experiment.tables, "training": training}
+    plan = make_plan(replace(experiment, tables=tables), catalogue, needs_secrets=False, asked=("collator", "metric"))
+    task = recorded_task(run) or task_of(plan.dataset, "dataset")
+    return Trained(run.name, folder, plan, task, run)
+
+
+def _of_folder(folder: Path, catalogue: Catalogue, device: str | None) -> Trained:
+    model = {"use": "sequence-classification", "checkpoint": str(folder)}
+    tables = {**PLAIN, "model": model, "training": {"device": device or "auto"}}
+    task = _task_of_config(folder)
+    plan = make_plan(Experiment(folder, tables), catalogue, asked=())
+    if task.kind not in plan.model.component(Model).kinds:
+        message = f"{folder} is a model for {task.kind}, which {plan.model.offer.who} does not take"
+        raise ExperimentError(Problem(message))
+    return Trained(folder.name, folder, plan, task)
+
+
+def _task_of_config(folder: Path) -> Task:
+    """What a model's own configuration says of its task."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        names = config.get("id2label") or {str(place): f"LABEL_{place}" for place in range(config.get("num_labels", 2))}
+        classes = tuple(str(names[str(place)]).strip() for place in range(len(names)))
+    except FileNotFoundError:
+        hint = "Name a run, or a folder that `save_pretrained` wrote."
+        raise ExperimentError(
+            Problem(f"{folder} is no run, and holds no model: there is no {CONFIG}", hint=hint)
+        ) from None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        message = f"{folder / CONFIG} does not name the classes of a model: {error}"
+        raise ExperimentError(Problem(message)) from error
+    if config.get("problem_type") == "multi_label_classification":
+        return Task("multi_label", (), class_names=classes)
+    if len(classes) == 1 or config.get("problem_type") == "regression":
+        return Task("regression", ())
+    return Task("classification", (), class_names=classes)

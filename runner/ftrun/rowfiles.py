@@ -1,0 +1,280 @@
+"""Files of rows, for data sets and predictions: cells of CSV and TSV as they are written, and JSON's values. Light.
+
+Parquet has columns of its own, which pyarrow reads; what text is made of them is here, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ftrun.errors import ExperimentError, Problem, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "FORMATS",
+    "Dialect",
+    "RowFile",
+    "as_text",
+    "decoded",
+    "is_unicode",
+    "listed",
+    "shown",
+    "suspected_delimiter",
+    "text_of",
+]
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+"""What a file's name ends in, and what it then holds."""
+SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
+MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", b"\x1f\x8b": "compressed by gzip", b"PAR1": "Parquet"}
+"""How files begin that are often given another name."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells stand in a file of text.
+
+    Attributes:
+        delimiter: What is between them; None for a comma, or in .tsv a tab.
+        encoding: By Python's name; quoting: whether `"` encloses cells.
+        setting: How a person sets one of these, for hints: its name and the value are filled in.
+    """
+
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+    quoting: bool = True
+    setting: str = "[dataset] {} = {}"
+
+
+class RowFile:
+    """One file to be read.
+
+    Args:
+        file: The file, whose name ends in one of `FORMATS`.
+        place: The key or option that names it, for messages.
+        dialect: How its cells stand.
+    """
+
+    def __init__(self, file: Path, place: str, dialect: Dialect) -> None:
+        self.file = file
+        self.place = place
+        self.dialect = dialect
+        self.format = FORMATS[file.suffix.lower()]
+
+    def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
+        """What is wrong with the file."""
+        return ExperimentError(Problem(f"{shown(self.file)} {message}", self.place, hint))
+
+    def setting(self, name: str, value: object) -> str:
+        """How a person sets a part of the dialect."""
+        return self.dialect.setting.format(name, value)
+
+    @contextlib.contextmanager
+    def disk_errors(self) -> Iterator[None]:
+        """What a disk or an encoding says, as what is wrong with the file."""
+        try:
+            yield
+        except UnicodeError as error:
+            raise self._no_text(error) from None
+        except OSError as error:
+            raise self.wrong(f"cannot be read: {error.strerror or error}") from error
+
+    def named(self, columns: Sequence[str] | None) -> Sequence[str]:
+        """The columns that have a name, each of which is there once.
+
+        Raises:
+            ExperimentError: If there is none, or one is there twice.
+        """
+        if columns is None or not any(columns):
+            raise self.wrong("is empty")
+        named = [name for name in columns if name]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise self.wrong(f"has more than one column named {listed(twice)}", "Give each a name of its own.")
+        return named
+
+    def missing(self, missing: Sequence[str], columns: Sequence[str]) -> ExperimentError:
+        """That columns are not among those that are there."""
+        hint = f"There are: {listed(columns)}."
+        if self.format == "csv" and (mark := suspected_delimiter(columns, self.delimiter)):
+            setting = self.setting("delimiter", json.dumps(mark))
+            hint = f"Its header is one cell, {columns[0]!r}; is {json.dumps(mark)} between its cells? {setting}"
+        elif close := nearest(missing[0], columns):
+            hint = f'Did you mean "{close}"? {hint}'
+        return self.wrong(f"has no column {listed(missing)}", hint)
+
+    # ------------------------------------------------------------ CSV and TSV
+
+    @property
+    def delimiter(self) -> str:
+        """What is between cells."""
+        return self.dialect.delimiter or ("\t" if self.file.suffix.lower() == ".tsv" else ",")
+
+    @property
+    def encoding(self) -> str:
+        """By Python's name; that of UTF-8 passes over a mark at the beginning."""
+        name = self.dialect.encoding
+        return "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
+
+    @contextlib.contextmanager
+    def cells(self) -> Iterator[Iterator[list[str]]]:
+        """The cells of each line that has any, the header's first; every row has as many as the header."""
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.dialect.quoting else csv.QUOTE_NONE
+        limit = csv.field_size_limit(sys.maxsize)
+        try:
+            with self.file.open(encoding=self.encoding, newline="") as stream:
+                reader = csv.reader(stream, delimiter=self.delimiter, quoting=quoting, strict=True)
+                yield self._rows(reader)
+        finally:
+            csv.field_size_limit(limit)
+
+    def _rows(self, reader: Any) -> Iterator[list[str]]:
+        width, line = 0, 1
+        try:
+            for row in reader:
+                if row and len(row) != width:
+                    if width:
+                        raise self._ragged(len(row), width, line)
+                    width = len(row)
+                if row:
+                    yield row
+                line = reader.line_num + 1
+        except csv.Error as error:
+            hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
+            raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
+
+    def _ragged(self, cells: int, width: int, line: int) -> ExperimentError:
+        hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
+        found = "one cell" if cells == 1 else f"{cells} cells"
+        return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)
+
+    def _no_text(self, error: UnicodeError) -> ExperimentError:
+        with self.file.open("rb") as stream:
+            head = stream.read(4096)
+            if known := next((what for magic, what in MAGIC.items() if head.startswith(magic)), None):
+                return self.wrong(f"is no text: it looks like {known}")
+            line = None
+            if self.encoding == "utf-8-sig":
+                stream.seek(0)
+                line = next((number for number, part in enumerate(stream, 1) if not _is_utf8(part)), None)
+        suspect = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) > len(head) / 4 else "cp1252"
+        where = f" in line {line}" if line else ""
+        hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps(suspect))}, perhaps."
+        if self.format == "json":
+            hint = "JSON is UTF-8; save it so."
+        why = getattr(error, "reason", error)
+        return self.wrong(f"is not {self.dialect.encoding.upper()} text{where}: {why}", hint)
+
+    # ------------------------------------------------------------ JSON
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """The rows of a list, or of one object a line."""
+        with self.file.open(encoding="utf-8-sig") as stream:
+            head = stream.read(1)
+            while head.isspace():
+                head = stream.read(1)
+            stream.seek(0)
+            if head == "[":
+                yield from self._elements(stream.read())
+                return
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield self._object(self._parsed(line, f"line {number}"), f"line {number}")
+
+    def _elements(self, text: str) -> Iterator[Mapping[str, Any]]:
+        for number, element in enumerate(self._parsed(text, "its list"), 1):
+            yield self._object(element, f"row {number}")
+
+    def _parsed(self, text: str, where: str) -> Any:
+        try:
+            return json.loads(text, object_pairs_hook=_distinct)
+        except RecursionError:
+            raise self.wrong(f"is nested too deeply in {where}") from None
+        except ValueError as error:
+            hint = "ftrun reads a list of objects, or one object a line."
+            raise self.wrong(f"is no JSON in {where}: {error}", hint) from None
+
+    def _object(self, value: Any, where: str) -> Mapping[str, Any]:
+        if isinstance(value, dict):
+            return value
+        hint = 'Each row is an object with its columns by name, such as {"text": "...", "label": "..."}.'
+        raise self.wrong(f"has no object in {where}", hint)
+
+
+def suspected_delimiter(columns: Sequence[str], delimiter: str) -> str | None:
+    """What may be between the cells of a header that was read as one; None where it was not."""
+    others = [mark for mark in SUSPECTED_DELIMITERS if mark != delimiter and mark in columns[0]]
+    return others[0] if len(columns) == 1 and others else None
+
+
+def shown(file: Path) -> str:
+    """A file for a message: from the working folder where it is below it."""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
+def as_text(value: bool | int | float) -> str:
+    """A number or a truth value as text, as JSON has it.
+
+    >>> as_text(True), as_text(2), as_text(0.5)
+    ('true', '2', '0.5')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"more than one value is named {listed(twice)}")
+    return row
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, each in quotation marks."""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_unicode(value: Any) -> bool:
+    """Whether a value is anything but text with half a character."""
+    try:
+        return not isinstance(value, str) or bool(value.encode()) or True
+    except UnicodeEncodeError:
+        return False
+
+
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Without dictionaries, such as pandas' categories, and without decimals."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+
+
+def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column
+    column = decoded(column)
+    if pa.types.is_floating(column.type):
+        return pa.chunked_array([[as_text(value) for value in column.to_pylist()]], pa.string())
+    return column.cast(pa.string())

@@ -1,0 +1,81 @@
+"""`ftrun predict`: what it prints and writes, where, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from ftrun.cli import group
+from helpers import run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on pairs."""
+    from helpers import TINY
+
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "tiny.toml").write_text(TINY)
+        return run(folder / "tiny.toml", {"training.max_steps": 2}).run_folder
+
+
+def predict(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(group, ["predict", *map(str, arguments)], standalone_mode=False)
+
+
+PAIRS = "id,sentence1,sentence2\n001,one,two\n002,,three\n"
+
+
+def test_a_file_comes_back_with_what_is_predicted(workdir: Path, trained: Path) -> None:
+    Path("in.csv").write_text(PAIRS)
+    done = predict(trained, "--data", "in.csv", "--out", "out.csv")
+    assert done.return_value == 0 and done.stdout == "" and "2 rows predicted: out.csv" in done.stderr, done.output
+    header, first, second = Path("out.csv").read_text().splitlines()
+    assert header == "id,sentence1,sentence2,prediction,probability_not_equivalent,probability_equivalent"
+    assert first.startswith("001,one,two,") and second.startswith("002,,three,")
+    in_pipe = predict(trained, "--data", "in.csv")
+    assert in_pipe.stdout == Path("out.csv").read_text()
+
+
+def test_texts_of_ones_own_come_back_as_json_in_a_pipe(workdir: Path, trained: Path) -> None:
+    done = predict(trained, "--text", "one", "two", "--text", "three", "four")
+    assert done.return_value == 0, done.output
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["sentence1"], row["sentence2"]) for row in rows] == [("one", "two"), ("three", "four")]
+    assert all(row["prediction"] in ("equivalent", "not_equivalent") for row in rows)
+
+
+def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> None:
+    done = predict(trained, "--data", "validation")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    recorded = json.loads((trained / "predictions" / "validation.json").read_text())
+    place = recorded["columns"].index("prediction")
+    assert [row["prediction"] for row in rows] == [row[place] for row in recorded["data"]]
+    assert {row["label"] for row in rows} == {"equivalent", "not_equivalent"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "say what to predict"),
+        (["--data", "in.csv", "--text", "one"], "say what to predict"),
+        (["--text", "one"], "1 text for a model of 2"),
+        (["more", "--data", "in.csv"], "no second text of a pair"),
+        (["--data", "nothing.csv"], "there is no file"),
+        (["--data", "."], "is a folder"),
+        (["--data", "in.csv", "--out", "in.csv"], "is the file that is read"),
+        (["--data", "ragged.csv"], "one cell in line 3"),
+        (["--data", "in.csv", "--delimiter", ";"], "--delimiter"),
+        (["--data", "nosplit"], 'no split "nosplit"'),
+        (["--glue-submission", "there"], "no task of GLUE"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(workdir: Path, trained: Path, arguments: list[str], told: str) -> None:
+    Path("in.csv").write_text(PAIRS)
+    Path("ragged.csv").write_text("sentence1,sentence2\none,two\nthree\n")
+    done = predict(trained, *arguments)
+    assert done.return_value == 2 and told in done.stderr and "Traceback" not in done.output, done.output

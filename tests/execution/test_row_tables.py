@@ -1,0 +1,127 @@
+"""Rows to be predicted keep their columns as they are written, from every form of file to every other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun.execution.row_tables import RowTable, check_writable, read_rows, rows_of_split, rows_of_texts, write_rows
+from ftrun.rowfiles import Dialect
+from helpers import rows_of
+from pyarrow import parquet
+
+ADDED = {"prediction": ["x", "y"], "probability_x": [0.75, 0.25]}
+
+
+def written(name: str, content: str) -> Path:
+    Path(name).write_text(content)
+    return Path(name)
+
+
+def read(name: str, content: str, **dialect: Any) -> RowTable:
+    return read_rows(written(name, content), Dialect(**dialect))
+
+
+def test_cells_of_csv_stay_as_they_are_written(workdir: Path) -> None:
+    table = read("in.csv", 'id,text,note\n001,a b,None\n1e5," c ","say ""x"""\n')
+    write_rows(table, ADDED, Path("out.csv"))
+    assert Path("out.csv").read_text() == (
+        'id,text,note,prediction,probability_x\n001,a b,None,x,0.75\n1e5, c ,"say ""x""",y,0.25\n'
+    )
+    write_rows(table, ADDED, Path("out.tsv"))
+    assert Path("out.tsv").read_text().startswith("id\ttext\tnote\tprediction\tprobability_x\n001\ta b\tNone\tx\t")
+
+
+def test_a_delimiter_is_kept_where_the_form_is(workdir: Path) -> None:
+    table = read("in.csv", "id;text\n001;a\n2;b\n", delimiter=";")
+    write_rows(table, ADDED, Path("out.csv"))
+    assert Path("out.csv").read_text().startswith("id;text;prediction;probability_x\n001;a;x;0.75\n")
+
+
+def test_json_keeps_what_a_row_has_and_nothing_else(workdir: Path) -> None:
+    table = read("in.jsonl", '{"text": "ü", "tags": ["a", 1]}\n{"text": 5, "n": null}\n')
+    assert table.texts("text") == ["ü", "5"]
+    write_rows(table, ADDED, Path("out.jsonl"))
+    first, second = map(json.loads, Path("out.jsonl").read_text().splitlines())
+    assert first == {"text": "ü", "tags": ["a", 1], "prediction": "x", "probability_x": 0.75}
+    assert second == {"text": 5, "n": None, "prediction": "y", "probability_x": 0.25}
+    write_rows(table, ADDED, Path("out.csv"))
+    assert Path("out.csv").read_text().splitlines()[1:] == ['ü,"[""a"", 1]",,x,0.75', "5,,,y,0.25"]
+    write_rows(table, ADDED, Path("out.parquet"))
+    assert parquet.read_table("out.parquet").column("text").to_pylist() == ["ü", "5"]
+
+
+def test_parquet_keeps_its_types(workdir: Path) -> None:
+    arrow = pa.table({"id": pa.array([1, 2], pa.int8()), "text": pa.array(["a", "b"]).dictionary_encode()})
+    parquet.write_table(arrow, "in.parquet")
+    table = read_rows(Path("in.parquet"), Dialect())
+    write_rows(table, ADDED, Path("out.parquet"))
+    again = parquet.read_table("out.parquet")
+    assert again.schema.field("id").type == pa.int8()
+    assert again.column("prediction").to_pylist() == ["x", "y"]
+    assert table.texts("id") == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("in.csv", "a,b\n1\n", "one cell in line 2, and 2 in its header"),
+        ("in.csv", "a,\n1,2\n", "no name for column 2"),
+        ("in.csv", "a,b\n", "has no rows"),
+        ("in.csv", "", "is empty"),
+        ("in.json", "[1]", "no object in row 1"),
+        ("in.jsonl", '{"a": 1}\n{"a"', "no JSON in line 2"),
+        ("in.parquet", "no such thing", "no Parquet that can be read"),
+        ("in.txt", "a", "must end in one of .csv"),
+    ],
+)
+def test_a_file_that_is_none_is_told_with_its_place(workdir: Path, name: str, content: str, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told) as caught:
+        read(name, content)
+    assert caught.value.problems[0].place == "--data"
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ('{"text": null}', "no text.*row 2"),
+        ("{}", "no text.*row 2"),
+        ('{"text": [1]}', "a list.*row 2"),
+        ('{"text": {"a": 1}}', "an object.*row 2"),
+        ('{"text": "\\ud800"}', "half a character.*row 2"),
+    ],
+)
+def test_a_row_without_text_is_named(workdir: Path, row: str, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        read("in.jsonl", '{"text": "a"}\n' + row).texts("text")
+
+
+def test_texts_are_as_many_as_the_model_takes() -> None:
+    assert rows_of_texts([("a", "b")], ["one", "two"]).columns == {"one": ["a"], "two": ["b"]}
+    with pytest.raises(ExperimentError, match=r"1 text for a model of 2"):
+        rows_of_texts([("a",)], ["one", "two"])
+
+
+def test_a_split_has_its_columns() -> None:
+    assert rows_of_split("test", rows_of(text=["a"], label=[1])).columns == {"text": ["a"], "label": [1]}
+
+
+def test_what_cannot_be_written_is_told_before(workdir: Path) -> None:
+    data = written("in.csv", "a\n1\n")
+    for out, told in {
+        "out.txt": "must end in one of",
+        "in.csv": "is the file that is read",
+        "nowhere/out.csv": "there is no folder",
+    }.items():
+        with pytest.raises(ExperimentError, match=told):
+            check_writable(Path(out), data)
+    Path("out.csv").write_text("old")
+    check_writable(Path("out.csv"), data)
+    assert Path("out.csv").read_text() == "old" and sorted(path.name for path in workdir.iterdir()) == [
+        "in.csv",
+        "out.csv",
+    ]
