@@ -24,6 +24,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
+from ftrun.runs.glance import MODEL_STEP_TAG
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import ERROR_TAG, EndRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
@@ -160,7 +161,7 @@ class _Run:
         if fit.model_folder:
             record_model(self.journal, self.folder, fit.model_folder)
         if fit.model_step is not None:
-            self.journal.append(TagsRecord({"ftrun.model_step": str(fit.model_step)}))
+            self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
             self.watcher.notice(sentence)
 
