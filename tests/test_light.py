@@ -29,6 +29,7 @@ print("MODULES", *sorted(name for name in sys.modules if "." not in name))
         ["run", "--help"],
         ["plugins"],
         ["cache"],
+        ["runs"],
         ["check", "tiny.toml"],
         ["show", "tiny.toml"],
         ["nope"],

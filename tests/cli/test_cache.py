@@ -67,14 +67,14 @@ def test_clearing_keeps_what_a_run_is_using(own_cache: Bench) -> None:
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 bytes"), (2048, "2 KiB"), (1024**3, "1 GiB"), (3 << 29, "1.5 GiB")])
 def test_bytes_are_readable(size: int, text: str) -> None:
-    from ftrun.cli.cache import readable
+    from ftrun.screen.listing import readable
 
     assert readable(size) == text
 
 
 @given(st.integers(0, 2**50))
 def test_no_number_of_bytes_is_told_in_a_unit_that_is_too_small(size: int) -> None:
-    from ftrun.cli.cache import readable
+    from ftrun.screen.listing import readable
 
     number, unit = readable(size).split()
     assert unit == "GiB" or 0 <= int(number) < 1024

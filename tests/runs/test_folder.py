@@ -103,3 +103,11 @@ def test_a_small_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     with pytest.raises(UnicodeEncodeError):
         write_whole(tmp_path / "a.json", "new \ud800")
     assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_a_run_is_held_by_whoever_runs_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert not folder.is_held()
+    with folder.locked():
+        assert folder.is_held()
+    assert not folder.is_held() and not RunFolder(tmp_path / "nowhere").is_held()

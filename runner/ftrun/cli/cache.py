@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ftrun.execution.encoded_cache import LIMIT_BYTES, Entry, clear, encoded_cache_folder, entries
+from ftrun.screen.listing import readable
 
 SHOWN = 10
 """Entries that are listed; the rest are counted."""
@@ -106,12 +107,3 @@ def _counted(found: Sequence[Entry]) -> str:
 
 def _bytes(found: Sequence[Entry]) -> int:
     return sum(entry.size for entry in found)
-
-
-def readable(size: float) -> str:
-    """A number of bytes as a person reads it: "312 MiB"."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if round(size) < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB" if size % 1 else f"{size:.0f} GiB"

@@ -25,6 +25,7 @@ from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.description import description, repeat_command, resume_command
+from ftrun.runs.glance import MODEL_STEP_TAG
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import ERROR_TAG, NOTE_TAG, EndRecord, MeasuredRecord, TagsRecord
 from ftrun.runs.results import RunResult, Status
@@ -175,7 +176,7 @@ class _Run:
             if why_not and self.feeder:
                 self.watcher.notice(why_not)
         if fit.model_step is not None:
-            self.journal.append(TagsRecord({"ftrun.model_step": str(fit.model_step)}))
+            self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
             self.watcher.notice(sentence)
 

@@ -111,6 +111,18 @@ class RunFolder:
         finally:
             lock.release()
 
+    def is_held(self) -> bool:
+        """Whether a process runs it; not where that cannot be told, as in a folder that is not ours to write."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        lock.release()
+        return False
+
 
 def write_whole(path: Path, text: str) -> None:
     """Write a small file into a folder that is there, so that a reader, or a crash, finds the old one or the new one,
