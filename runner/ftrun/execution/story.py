@@ -17,6 +17,7 @@ from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
+from ftrun.execution.push import push_finished
 from ftrun.execution.recording import model_tags, record_model, record_predictions, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
@@ -176,6 +177,8 @@ class _Run:
         metrics = fit.metrics if fit else {}
         facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
         self.catalogue.observe("ftrun_run_finished", **facts)
+        if status == "FINISHED" and self.plan.push.repo:
+            self._push()
         delivered = Delivery()
         if self.feeder and not self.recording:
             self.feeder.abandon()
@@ -199,6 +202,13 @@ class _Run:
             self.journal.sync()
         except RunError as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))
+
+    def _push(self) -> None:
+        self.watcher.working(f"pushing to {self.plan.push.repo}")
+        self.heeds_signals = True
+        told = push_finished(self.folder, self.plan.push)
+        self.heeds_signals = False
+        self.watcher.notice(told)
 
     def _deliver(self, feeder: Feeder) -> Delivery:
         """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""
