@@ -33,6 +33,15 @@ class Uploaded:
     is_public: bool
 
 
+def obstacle() -> Problem | None:
+    """What is in the way of any push, as far as it can be known without a question to the Hub; None if nothing is."""
+    from huggingface_hub import constants, get_token
+
+    if constants.is_offline_mode():
+        return Problem("nothing can be pushed: HF_HUB_OFFLINE is set", PLACE, "Unset it, and push again.")
+    return None if get_token() else Problem("there is no token of the Hub to push with", PLACE, LOGIN)
+
+
 def upload(repo_id: str, files: Mapping[str, Path | bytes], message: str, private: bool = True) -> Uploaded:
     """Put files into a model's repository, which is made where there is none.
 
@@ -45,12 +54,10 @@ def upload(repo_id: str, files: Mapping[str, Path | bytes], message: str, privat
     Raises:
         RunError: If the Hub does not take them, or is out of reach.
     """
-    from huggingface_hub import HfApi, constants, get_token
+    from huggingface_hub import HfApi
 
-    if constants.is_offline_mode():
-        raise RunError(Problem("nothing can be pushed: HF_HUB_OFFLINE is set", PLACE, "Unset it, and push again."))
-    if not get_token():
-        raise RunError(Problem("there is no token of the Hub to push with", PLACE, LOGIN))
+    if missing := obstacle():
+        raise RunError(missing)
     try:
         return _upload(HfApi(), repo_id, files, message, private)
     except Exception as error:  # no network, no name, no right, a broken answer, at any moment

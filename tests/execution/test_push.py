@@ -9,7 +9,8 @@ from pathlib import Path
 import ftrun
 import pytest
 from ftrun.errors import ExperimentError, RunError
-from ftrun.execution.push import push, push_settings, pushed_sentence
+from ftrun.execution import push as pushes
+from ftrun.execution.push import foreseen, push, push_finished, push_settings, pushed_sentence
 from ftrun.planning.experiment import PushSettings
 from ftrun.runs.folder import RunFolder
 from ftrun.upload import Uploaded
@@ -82,6 +83,33 @@ def test_a_run_without_a_model_has_nothing_to_push(tiny: Path) -> None:
         journal.write(json.dumps({"type": "end", "time": 1, "status": "FINISHED"}) + "\n")
     with pytest.raises(RunError, match="has no model to push"):
         push(folder, PushSettings(repo="me/mine"))
+
+
+def test_that_a_push_will_fail_is_said_before_training(
+    tiny: Path, pushing: OwnHub, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert foreseen(PushSettings(repo="me/mine")) is None
+    monkeypatch.delenv("HF_TOKEN")
+    assert foreseen(PushSettings()) is None
+    assert ftrun.run(tiny, overrides=PUSHED).status == "FINISHED"
+    before, _, after = capfd.readouterr().out.partition("training: 2 steps")
+    assert "the model will not be pushed: push.repo: there is no token of the Hub" in before
+    assert "the model is not pushed: push.repo: there is no token of the Hub" in after
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(KeyboardInterrupt(), "the push was interrupted; to push it"), (ValueError("oh"), "the model is not pushed: oh")],
+)
+def test_whatever_happens_to_a_push_the_run_is_as_it_is(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException, told: str
+) -> None:
+    def fails(*_: object) -> Uploaded:
+        raise fault
+
+    monkeypatch.setattr(pushes, "push", fails)
+    sentence = push_finished(RunFolder(Path("runs") / "tiny"), PushSettings(repo="me/mine"))
+    assert sentence.startswith(told) and "ftrun push tiny" in sentence
 
 
 def test_what_is_public_is_said() -> None:

@@ -14,7 +14,7 @@ from ftrun.runs.card import model_card
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import read_history
 from ftrun.settings import validate
-from ftrun.upload import Uploaded, upload
+from ftrun.upload import Uploaded, obstacle, upload
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,12 @@ def push_settings(folder: RunFolder, repo: str | None = None) -> PushSettings:
         hint = f"Say it: ftrun push {shlex.quote(folder.name)} --repo USER/NAME."
         raise ExperimentError(Problem(f"the run {folder.name} names no repository to push to", "push.repo", hint))
     return settings
+
+
+def foreseen(settings: PushSettings) -> str | None:
+    """What a person should know before training, where the model is to be pushed and that cannot be; else None."""
+    problem = obstacle() if settings.repo else None
+    return None if problem is None else f"as things are, the model will not be pushed: {' '.join(str(problem).split())}"
 
 
 def push(folder: RunFolder, settings: PushSettings) -> Uploaded:

@@ -17,7 +17,7 @@ from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
-from ftrun.execution.push import push_finished
+from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, record_model, record_predictions, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
@@ -96,6 +96,8 @@ class _Run:
             self.watcher.notice(sentence)
         if self.feeder and (missing := missing_credentials(self.folder, self.plan.tracking.uri)):
             self.watcher.notice(f"MLflow is not told: {missing}")
+        if to_know := foreseen(self.plan.push):
+            self.watcher.notice(to_know)
         fit: FitResult | None = None
         status: Status = "FAILED"
         problem: FtrunError | None = None
