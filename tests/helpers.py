@@ -199,6 +199,7 @@ class OwnHub(HubStandIn):
     def __init__(self, cache: Path) -> None:
         super().__init__()
         self.cache = cache
+        self.pushed = cache / "pushed"
         self.env = {"HF_ENDPOINT": self.address, "HF_HOME": str(cache)}
 
     def use_here(self, patch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """A Hub on loopback, as far as huggingface_hub's client asks for it: repositories are folders of this machine.
 
-It answers where a repository is (`/api/models/ID`, `/api/datasets/ID/revision/REVISION`), what is in it (`tree`,
+It takes pushes, where it has a folder for them (`repos/create`, `preupload`, `commit`), and makes no commit of what is
+there. It answers where a repository is (`/api/models/ID`, `/api/datasets/ID/revision/REVISION`), what is in it (`tree`,
 `paths-info`) and what is in its files (`resolve`, HEAD and GET, with the commit and an ETag); and what it has not with
 the status and the `X-Error-Code` by which the client tells a repository, a revision and a file that is not there apart.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import json
@@ -22,6 +24,8 @@ Kind = Literal["model", "dataset"]
 
 API = re.compile(r"/api/(?P<kind>model|dataset)s/(?P<rest>.+)")
 FILE = re.compile(r"/(?P<dataset>datasets/)?(?P<repo>[^/]+(?:/[^/]+)?)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+CREATE = "/api/repos/create"
+PUSH = re.compile(r"/api/models/(?P<repo>.+?)/(?P<asks>preupload|commit)/main")
 QUESTION = re.compile(r"(?P<repo>.+?)(?:/(?P<asks>revision|tree|paths-info)/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?")
 
 
@@ -79,12 +83,18 @@ class HubStandIn:
         asked: The requests, as "GET /api/models/ID", in their order.
         refuses: Says for a path what is answered instead, such as `TOO_MANY_REQUESTS`; None lets it through.
         delay: Seconds before an answer.
+        pushed: Where what is pushed is kept, a folder a repository; None takes nothing.
+        private: The repositories that were made private.
+        commits: The messages of commits.
     """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.refuses: Callable[[str], Refusal | None] = lambda path: None
         self.delay = 0.0
+        self.pushed: Path | None = None
+        self.private: set[str] = set()
+        self.commits: list[str] = []
         self._revisions: dict[tuple[str, str], dict[str, Revision]] = {}
         self._stopped = threading.Event()
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -130,6 +140,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         if refusal := self.hub.refuses(self.path):
             self.refuse(refusal)
+        elif self.command == "POST" and self.hub.pushed and (url.path == CREATE or PUSH.fullmatch(url.path)):
+            self.take(url.path, body, self.hub.pushed)
+        elif url.path == "/api/validate-yaml":
+            self.json({"errors": [], "warnings": []})
         elif asked := FILE.fullmatch(url.path):
             kind = "dataset" if asked["dataset"] else "model"
             self.file(self.hub.find(kind, asked["repo"], asked["revision"]), urllib.parse.unquote(asked["path"]))
@@ -139,6 +153,37 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.question(found, asked["repo"], asked["asks"], urllib.parse.unquote(asked["path"] or ""), query)
         else:
             self.refuse(Refusal(404))
+
+    def take(self, path: str, body: str, pushed: Path) -> None:
+        """A repository, or files for one."""
+        lines = [json.loads(line) for line in body.splitlines()]
+        if not self.headers.get("Authorization"):
+            self.refuse(UNAUTHORIZED)
+        elif path == CREATE:
+            repo_id = f"{lines[0]['organization']}/{lines[0]['name']}"
+            (pushed / repo_id).mkdir(parents=True)
+            self.hub.private |= {repo_id} if lines[0].get("visibility") == "private" else set()
+            self.hub.add("model", repo_id, pushed / repo_id)
+            self.json({"url": f"http://{self.headers['Host']}/{repo_id}"})
+        elif (asked := PUSH.fullmatch(path)) and asked["asks"] == "preupload":
+            there = pushed / asked["repo"]
+            names = [file["path"] for file in lines[0]["files"]]
+            known = {name: _blob(there / name) for name in names if (there / name).is_file()}
+            files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
+            self.json({"files": [{**file, "oid": known.get(file["path"])} for file in files]})
+        elif asked:
+            self.commit(asked["repo"], lines, pushed / asked["repo"])
+
+    def commit(self, repo_id: str, lines: list[dict[str, Any]], folder: Path) -> None:
+        for line in lines:
+            if line["key"] == "header":
+                self.hub.commits.append(line["value"]["summary"])
+                continue
+            file = folder / line["value"]["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(base64.b64decode(line["value"]["content"]))
+        commit = self.hub.add("model", repo_id, folder)
+        self.json({"commitOid": commit, "commitUrl": f"http://{self.headers['Host']}/{repo_id}/commit/{commit}"})
 
     def question(
         self, found: Revision | Refusal, repo_id: str, asks: str | None, path: str, query: dict[str, list[str]]
@@ -154,7 +199,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.json([found.entry(name) for name in query.get("paths", []) if found.holds(name)])
         else:
             siblings = [{"rfilename": name} for name in sorted(found.files)]
-            self.json({"id": repo_id, "sha": found.commit, "private": False, "tags": [], "siblings": siblings})
+            private = repo_id in self.hub.private
+            self.json({"id": repo_id, "sha": found.commit, "private": private, "tags": [], "siblings": siblings})
 
     def file(self, found: Revision | Refusal, name: str) -> None:
         if isinstance(found, Refusal):
@@ -191,6 +237,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def _handler(hub: HubStandIn) -> type[_Handler]:
     answers = {f"do_{method}": _Handler.answer for method in ("GET", "HEAD", "POST")}
     return type("Handler", (_Handler,), {"hub": hub, **answers})
+
+
+def _blob(path: Path) -> str:
+    """A file's name in git."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -20,6 +20,7 @@ FACES = {
     "plugins/backends/loop": "a loop; test_backends.py holds all three to one curve",
     "hookspecs": "declarations: the hooks; test_catalogue.py has plugins answer each",
     "plugins/datasets/glue_tasks": "GLUE's facts in a table; test_glue.py holds them to the data",
+    "cli/push": "reads options and calls; execution/test_push.py has it",
     **{
         f"cli/{name}": "reads options and calls; test_cli.py has them all"
         for name in ("check", "common", "plugins", "resume", "run", "show", "sync")

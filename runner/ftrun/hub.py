@@ -74,7 +74,7 @@ def find(repo_id: str, kind: Kind, revision: str | None, place: str) -> Found:
     except Exception as error:  # no network, no name, no route, a proxy's page, a broken answer: no Hub, all the same
         if refusal := _refusal(error, found()):
             raise refusal from None
-        return found(why=_why(error))
+        return found(why=why_no_answer(error))
     siblings: Any = getattr(info, "siblings", None)
     return found(tuple(sibling.rfilename for sibling in siblings or ()))
 
@@ -151,7 +151,7 @@ def _refusal(error: BaseException, found: Found) -> FtrunError | None:
     from huggingface_hub import get_token
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    name, status = f"{found.kind} {found.repo_id}", _status(error)
+    name, status = f"{found.kind} {found.repo_id}", status_of(error)
     login = "log in with `hf auth login` or set HF_TOKEN."
     if isinstance(error, GatedRepoError):
         hint = f"Ask for access on its page, then {login}"
@@ -173,12 +173,12 @@ def _refusal(error: BaseException, found: Found) -> FtrunError | None:
     return None
 
 
-def _why(error: BaseException) -> str:
+def why_no_answer(error: BaseException) -> str:
     """Why the Hub gave nothing, as a clause."""
     from huggingface_hub import constants
 
     hub = f"the Hub at {constants.ENDPOINT}"
-    status = _status(error)
+    status = status_of(error)
     if status == 429:
         seconds = _seconds_to_wait(error)
         wait = f"{seconds} seconds" if seconds is not None else "a while"
@@ -201,15 +201,20 @@ def _seconds_to_wait(error: BaseException) -> int | None:
 
 
 def _broken_off(found: Found, error: BaseException) -> RunError:
-    why = _why(error) if _is_of_the_network(error) else next(iter(str(error).splitlines()), "") or type(error).__name__
+    why = (
+        why_no_answer(error)
+        if _is_of_the_network(error)
+        else next(iter(str(error).splitlines()), "") or type(error).__name__
+    )
     message = f"the {found.kind} {found.repo_id} could not be fetched: {why}"
     return RunError(Problem(message, found.place, "Run it again later: what has been fetched is kept."))
 
 
 def _is_of_the_network(error: BaseException) -> bool:
-    return _status(error) is not None or not isinstance(error, OSError) or isinstance(error, ConnectionError)
+    return status_of(error) is not None or not isinstance(error, OSError) or isinstance(error, ConnectionError)
 
 
-def _status(error: BaseException) -> int | None:
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error of the Hub's client tells of; None if it tells of none."""
     response: Any = getattr(error, "response", None)
     return getattr(response, "status_code", None)

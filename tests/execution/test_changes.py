@@ -49,6 +49,7 @@ def test_a_run_that_never_came_to_be_recorded_has_no_environment_to_compare() ->
 
 def test_settings_that_change_no_number_are_no_change() -> None:
     before = {"name": "a", "training": {"device": "cpu", "save_steps": 3}, "tracking": {"uri": "x"}, "seed": 1}
+    before |= {"push": {"repo": "me/mine", "private": True}}
     now = {"name": "b", "training": {"device": "cuda"}, "backend": {"use": "loop"}, "seed": 1, "format": 1}
     assert changed_settings(before, now) == []
 

@@ -19,7 +19,7 @@ def run_of(tmp_path: Path, state: State = "finished", pending: int = 0) -> Overv
         (folder.checkpoints / path / "weights").write_bytes(b"1" * size)
     folder.model.mkdir()
     (folder.model / "weights").write_bytes(b"1")
-    return Overview(folder, state, Glance(), 121, 0.0, pending)
+    return Overview(folder, state, None, Glance(), 121, 0.0, pending)
 
 
 def names(cleaning: Cleaning) -> list[str]:

@@ -38,6 +38,7 @@ def test_each_is_told_with_its_state(tiny: Path) -> None:
     with alive.locked():
         runs, unreadable = overview(Path("runs"))
     states = [by_name(runs)[folder.name].state for folder in (*folders, gone, alive)]
+    assert {run.backend for run in runs} == {"loop"}
     assert states == ["finished", "failed", "killed", "killed", "running"] and unreadable == []
     assert [run.began for run in runs] == sorted((run.began for run in runs), reverse=True)
 

@@ -39,6 +39,12 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
     assert resolved["training"]["per_device_train_batch_size"] == 8
     assert resolved["collator"] == {"use": "dynamic-padding"}
     assert resolved["tracking"] == {"enabled": False, "experiment_name": "tiny"}
+    assert "push" not in resolved
+
+
+def test_where_the_model_goes_is_on_the_record(catalogue: Catalogue, tiny: Path) -> None:
+    resolved = plan(catalogue, tiny, {"push.repo": "me/mine"}).resolved()
+    assert resolved["push"] == {"repo": "me/mine", "private": True}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +52,10 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
     [
         ("training.num_train_epochs", -1, "greater than 0"),
         ("training.num_train_epochs", True, "not true"),
+        ("push.repo", "mine", 'must be a repository of the Hub, such as "user/name", not "mine"'),
+        ("push.repo", "me/../mine", 'must be a repository of the Hub, such as "user/name"'),
+        ("push.repos", "me/mine", "Did you mean repo"),
+        ("push", "me/mine", "Write [push], and below it its keys."),
         ("training.num_train_epochs", "3", 'not "3"'),
         ("training.learning_rate", float("nan"), "finite"),
         ("training.learning_rate", float("inf"), "finite"),

@@ -18,7 +18,8 @@ NAME = "tiny[red]-20260102T030405Z-abcdef"
 RUN = Overview(
     RunFolder(Path("runs") / NAME),
     "finished",
-    Glance(backend="loop", steps=1200, evaluations={12: {"eval/loss": 0.5, "eval/f1": 0.75}}),
+    "loop",
+    Glance(steps=1200, evaluations={12: {"eval/loss": 0.5, "eval/f1": 0.75}}),
     3 * 1024**2,
     time.time() - 7200,
     17,

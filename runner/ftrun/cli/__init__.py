@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": "Go on with a run that stopped.",
     "predict": "Predict rows with a run's model.",
     "sync": "Deliver to MLflow what it has not got of a run.",
+    "push": "Put a run's model on the Hugging Face Hub.",
     "runs": "List the runs here with state, metric and size; clean up.",
     "cache": "Show what tokenized data takes on this disk, or clear it.",
 }

@@ -12,8 +12,8 @@ from ftrun.planning.experiment import flat
 from ftrun.runs.history import History
 
 PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
-HARMLESS = ("name", "tracking", "backend", "training.device", *PROCESSES)
-HARMLESS_PREFIXES = ("tracking.", "backend.", "training.save_")
+HARMLESS = ("name", "tracking", "push", "backend", "training.device", *PROCESSES)
+HARMLESS_PREFIXES = ("tracking.", "push.", "backend.", "training.save_")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 
 The device is compared as what it turned out to be.

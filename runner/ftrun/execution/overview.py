@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ftrun.errors import FtrunError
 from ftrun.execution.finding import is_run, tracking_of
+from ftrun.planning.experiment import load_experiment
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.glance import Glance, glance_at, size_of
 from ftrun.tracking.state import delivered_offset, read_state
@@ -22,6 +23,7 @@ class Overview:
 
     Attributes:
         folder: Where it is; state: how it is with it.
+        backend: The one that trained last, or was to; None where that cannot be read.
         glance: What its journal tells.
         size: Bytes on disk.
         began: When, in seconds since 1970.
@@ -30,6 +32,7 @@ class Overview:
 
     folder: RunFolder
     state: State
+    backend: str | None
     glance: Glance
     size: int
     began: float
@@ -42,7 +45,7 @@ class Overview:
             "run": self.folder.name,
             "run_folder": str(self.folder.path),
             "state": self.state,
-            "backend": self.glance.backend,
+            "backend": self.backend,
             "metrics": {key: value if math.isfinite(value) else None for key, value in numbers},
             "metrics_step": self.glance.metrics_step,
             "steps": self.glance.steps,
@@ -70,7 +73,23 @@ def overview(runs_folder: Path) -> tuple[list[Overview], list[str]]:
 def _look(folder: RunFolder) -> Overview:
     glance = glance_at(folder)
     began = glance.began / 1000 if glance.began else folder.experiment.stat().st_mtime
-    return Overview(folder, _state(folder, glance), glance, size_of(folder.path), began, _pending(folder, glance))
+    return Overview(
+        folder=folder,
+        state=_state(folder, glance),
+        backend=glance.backend or _chosen_backend(folder),
+        glance=glance,
+        size=size_of(folder.path),
+        began=began,
+        pending=_pending(folder, glance),
+    )
+
+
+def _chosen_backend(folder: RunFolder) -> str | None:
+    """The backend of a run that did not come to be recorded."""
+    try:
+        return str(load_experiment(folder.experiment).tables["backend"]["use"])
+    except (FtrunError, LookupError, TypeError):
+        return None
 
 
 def _state(folder: RunFolder, glance: Glance) -> State:

@@ -44,7 +44,7 @@ def record_experiment(folder: RunFolder, plan: Plan) -> None:
 def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[str, str]) -> None:
     """What runs, and on what: the first record of a run, from which MLflow's is made."""
     resolved = plan.resolved()
-    params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking")}))
+    params = dict(flat({key: value for key, value in resolved.items() if key not in ("format", "tracking", "push")}))
     journal.append(RunRecord(plan.experiment_name, params, tags))
     journal.append(ArtifactRecord(folder.experiment.name))
 

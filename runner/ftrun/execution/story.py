@@ -17,6 +17,7 @@ from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
+from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
@@ -101,6 +102,8 @@ class _Run:
             self.watcher.notice(sentence)
         if self.feeder and (missing := missing_credentials(self.folder, self.plan.tracking.uri)):
             self.watcher.notice(f"MLflow is not told: {missing}")
+        if to_know := foreseen(self.plan.push):
+            self.watcher.notice(to_know)
         fit: FitResult | None = None
         status: Status = "FAILED"
         problem: FtrunError | None = None
@@ -191,6 +194,8 @@ class _Run:
         metrics = fit.metrics if fit else {}
         facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
         self.catalogue.observe("ftrun_run_finished", **facts)
+        if status == "FINISHED" and self.plan.push.repo:
+            self._push()
         delivered = Delivery()
         if self.feeder and not self.recording:
             self.feeder.abandon()
@@ -225,6 +230,13 @@ class _Run:
             ended = f"finished after {self.reporter.steps:,} steps; to repeat it:"
             return description(ended, repeat_command(self.folder), metrics, kept)
         return description(f"{error.splitlines()[0]}; to go on:", resume_command(self.folder), metrics, kept)
+
+    def _push(self) -> None:
+        self.watcher.working(f"pushing to {self.plan.push.repo}")
+        self.heeds_signals = True
+        told = push_finished(self.folder, self.plan.push)
+        self.heeds_signals = False
+        self.watcher.notice(told)
 
     def _deliver(self, feeder: Feeder) -> Delivery:
         """Wait for MLflow to have everything; Ctrl-C ends the waiting, and the feeder goes on for a while alone."""

@@ -82,6 +82,25 @@ class TrackingSettings(Settings):
     model: bool = Field(True, description="Whether MLflow gets the trained model.")
 
 
+def _repository(repo_id: str) -> str:
+    if re.fullmatch(REPOSITORY, repo_id) and len(repo_id) <= 96 and not re.search(r"--|\.\.|\.git$", repo_id):
+        return repo_id
+    raise ValueError(f'must be a repository of the Hub, such as "user/name", not {shown(repo_id)}')
+
+
+REPOSITORY = r"\w(?:[\w.-]*\w)?/\w(?:[\w.-]*\w)?"
+"""A user or an organization, and the name of a repository of theirs."""
+
+
+class PushSettings(Settings):
+    """The `[push]` table."""
+
+    repo: Annotated[str, AfterValidator(_repository)] | None = Field(
+        None, description="The Hub's repository for the trained model, such as user/name; nothing is pushed if absent."
+    )
+    private: bool = Field(True, description="Whether a repository that is made for it is private.")
+
+
 class ExperimentSettings(Settings):
     """The top level of an experiment file; the tables of components are validated by what they `use`."""
 
@@ -101,6 +120,7 @@ class ExperimentSettings(Settings):
     training: Table = Field({}, description="Settings that all backends share.")
     metrics: list[Table] = Field([], description="What to measure at every evaluation, beside the loss.")
     tracking: Table = Field({}, description="How MLflow is told.")
+    push: Table = Field({}, description="Where on the Hub the trained model goes.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,7 +13,7 @@ from ftrun.contracts import KINDS, Backend, Collator, Component, Kind, Model, Ta
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import problems_of, problems_of_environment, task_of, unrecordable, validated
 from ftrun.planning.catalogue import Catalogue
-from ftrun.planning.experiment import Experiment, ExperimentSettings, TrackingSettings, flat
+from ftrun.planning.experiment import Experiment, ExperimentSettings, PushSettings, TrackingSettings, flat
 from ftrun.planning.measures import check_measures
 from ftrun.planning.objective import objective_problems
 from ftrun.planning.parts import METRIC_NAME, Part
@@ -46,6 +46,7 @@ class Plan:
     path: Path
     profile: str | None
     task: Task | None
+    push: PushSettings = field(default_factory=PushSettings)
 
     @property
     def experiment_name(self) -> str:
@@ -78,6 +79,7 @@ class Plan:
             "training": self._honoured_training(),
             "metrics": [part.table() for part in self.metrics],
             "tracking": self._public_tracking(),
+            **({"push": self.push.model_dump(exclude_none=True)} if self.push != PushSettings() else {}),
         }
 
     def _honoured_training(self) -> dict[str, Any]:
@@ -154,17 +156,18 @@ class _Planner:
         if tracking:
             tracking, problems = with_surroundings(tracking, self.environ)
             self.problems += problems
+        push = self.settings(PushSettings, settings.push, "push")
         parts = {kind: self.part(kind, getattr(settings, kind, None), kind) for kind in _SINGLE}
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
         self.check_unset(parts)
         self.check_honoured(parts["backend"], settings.training)
-        if self.problems or training is None or tracking is None:
+        if self.problems or training is None or tracking is None or push is None:
             return None
         dataset, model, collator, backend = (cast(Part, parts[kind]) for kind in _SINGLE)
         plan = Plan(
             settings.name, settings.seed, dataset, model, collator, backend, training,
             tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile,
-            self.task(dataset),
+            self.task(dataset), push,
         )  # fmt: skip
         self.cross_check(plan)
         return plan
@@ -231,6 +234,7 @@ class _Planner:
     def check_unset(self, parts: Mapping[Kind, Part | None]) -> None:
         """Keys that were to be taken out may be absent, but not unknown: that is a slip, and changes nothing."""
         tables: dict[str, type[Settings]] = {"training": TrainingSettings, "tracking": TrackingSettings}
+        tables |= {"push": PushSettings}
         tables |= {kind: part.offer.component.settings for kind, part in parts.items() if part}
         for dotted in self.experiment.missed:
             table, _, key = dotted.partition(".")
@@ -330,7 +334,7 @@ def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:
         one = value[int(entry.rstrip("]"))] if entry else value
         use = one if isinstance(one, str) else "accuracy"
         return replace(problem, hint=f'Write [[metrics]], and below it use = "{use}", once for each metric.')
-    if key not in (*_SINGLE, "training", "tracking") or value is None:
+    if key not in (*_SINGLE, "training", "tracking", "push") or value is None:
         return problem
     if isinstance(value, list):
         return Problem("must be one table, not a list", key, f"Write [{key}], in single brackets.")

@@ -35,7 +35,7 @@ def run_cells(run: Overview) -> list[str]:
     metric = run.glance.main_metric
     shown = f"{metric[0].removeprefix('eval/')} {metric[1]:.4f}" if metric else ""
     numbers = [run.glance.steps, run.size, int(run.began), run.pending]
-    return [run.folder.name, run.state, run.glance.backend or "", shown, *map(str, numbers)]
+    return [run.folder.name, run.state, run.backend or "", shown, *map(str, numbers)]
 
 
 def age(began: float) -> str:
