@@ -22,7 +22,7 @@ FACES = {
     "plugins/datasets/glue_tasks": "GLUE's facts in a table; test_glue.py holds them to the data",
     **{
         f"cli/{name}": "reads options and calls; test_cli.py has them all"
-        for name in ("check", "common", "plugins", "resume", "run", "show", "sync")
+        for name in ("check", "common", "evaluate", "plugins", "resume", "run", "show", "sync")
     },
 }
 """Modules without a test file of their own, each with the reason."""
