@@ -93,7 +93,9 @@ class FilesSettings(LabelledText):
 
     train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
     validation: LocalPath = Field(description="File to evaluate on.")
-    test: LocalPath | None = Field(None, description="File to predict, once ftrun predicts; it is not read yet.")
+    test: LocalPath | None = Field(
+        None, description="File for `--data test` of `ftrun predict` and `ftrun evaluate`; it needs no labels."
+    )
     delimiter: str | None = Field(
         None, description="What stands between cells of .csv and .tsv; a comma and a tab by default."
     )
@@ -150,7 +152,9 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
     from ftrun_plugins.datasets.reading import RowFile
 
     problems: list[Problem] = []
-    for split in ("train", "validation"):
+    for split in ("train", "validation", "test"):
+        if getattr(settings, split) is None:
+            continue
         file = Path(getattr(settings, split)).expanduser()
         if file.is_dir():
             problems.append(Problem(f"{file} is a folder", split, "Name a file in it."))
