@@ -25,6 +25,7 @@ __all__ = [
     "RowFile",
     "as_text",
     "decoded",
+    "dialect_fault",
     "is_unicode",
     "listed",
     "shown",
@@ -53,6 +54,13 @@ class Dialect:
     encoding: str = "utf-8"
     quoting: bool = True
     setting: str = "[dataset] {} = {}"
+
+
+def dialect_fault(delimiter: str | None, encoding: str) -> str | None:
+    """What is wrong with how cells are said to stand; None if nothing is."""
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"\0'):
+        return f'delimiter must be one character, such as ";", not {delimiter!r}'
+    return None if _is_text_encoding(encoding) else f'Python knows no text encoding "{encoding}"'
 
 
 class RowFile:
@@ -257,6 +265,14 @@ def is_unicode(value: Any) -> bool:
         return not isinstance(value, str) or bool(value.encode()) or True
     except UnicodeEncodeError:
         return False
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):  # also what encodes something else than text
+        return False
+    return True
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -70,6 +70,8 @@ def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> Non
         (["--data", "in.csv", "--out", "in.csv"], "is the file that is read"),
         (["--data", "ragged.csv"], "one cell in line 3"),
         (["--data", "in.csv", "--delimiter", ";"], "--delimiter"),
+        (["--data", "in.csv", "--delimiter", "xx"], "must be one character"),
+        (["--data", "in.csv", "--encoding", "klingon"], 'knows no text encoding "klingon"'),
         (["--data", "nosplit"], 'no split "nosplit"'),
         (["--glue-submission", "there"], "no task of GLUE"),
     ],

@@ -122,3 +122,16 @@ def test_runs_of_several_experiments_are_told_apart(tmp_path: Path) -> None:
 @given(st.dictionaries(st.text("[]/#@:\\ab ", min_size=1, max_size=8), st.integers(1, 10**12), min_size=1, max_size=30))
 def test_any_classes_can_be_shown(labels: dict[str, int]) -> None:
     look(split(labels))
+
+
+def test_the_first_rows_are_shown_and_the_rest_counted() -> None:
+    from ftrun.screen.tables import rows_table
+    from rich.console import Console
+
+    console = Console(width=60, record=True, quiet=False, file=io.StringIO())
+    console.print(
+        rows_table({"text": [f"row {row}" for row in range(25)], "share": [0.123456] * 25, "none": [None] * 25})
+    )
+    told = console.export_text()
+    assert "row 19" in told and "row 20" not in told and "0.1235" in told and "None" not in told
+    assert "and 5 more rows; --out FILE writes all of them" in told

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from ftrun.contracts import FitResult, Job, Reporter
+from ftrun.errors import ExperimentError
 from ftrun.settings import TrainingSettings
 from ftrun.training import TorchSession, predict
 from helpers import BACKENDS, run
@@ -60,3 +61,9 @@ def test_generators_are_left_as_they_were() -> None:
         session.seed(1)
         assert torch.equal(torch.rand(3), first)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExperimentError, match='there is no "cuda" on this machine'):
+        Predicting(TrainingSettings(device="cuda"))

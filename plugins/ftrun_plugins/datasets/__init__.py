@@ -10,7 +10,7 @@ from typing import Literal, Self
 from ftrun import hookimpl
 from ftrun.contracts import Dataset, Splits, Task
 from ftrun.errors import Problem, nearest
-from ftrun.rowfiles import FORMATS
+from ftrun.rowfiles import FORMATS, dialect_fault
 from ftrun.settings import HubIdOrFolder, LocalPath, NonNegativeInt, PositiveInt, Settings
 from pydantic import Field, model_validator
 
@@ -93,7 +93,9 @@ class FilesSettings(LabelledText):
 
     train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
     validation: LocalPath = Field(description="File to evaluate on.")
-    test: LocalPath | None = Field(None, description="File to predict, once ftrun predicts; it is not read yet.")
+    test: LocalPath | None = Field(
+        None, description="File for `--data test` of `ftrun predict` and `ftrun evaluate`; it needs no labels."
+    )
     delimiter: str | None = Field(
         None, description="What stands between cells of .csv and .tsv; a comma and a tab by default."
     )
@@ -102,10 +104,8 @@ class FilesSettings(LabelledText):
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"\0'):
-            raise ValueError(f'delimiter must be one character, such as ";", not {self.delimiter!r}')
-        if not _is_text_encoding(self.encoding):
-            raise ValueError(f'Python knows no text encoding "{self.encoding}"')
+        if fault := dialect_fault(self.delimiter, self.encoding):
+            raise ValueError(fault)
         return self
 
 
@@ -152,7 +152,9 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
     from ftrun_plugins.datasets.reading import RowFile
 
     problems: list[Problem] = []
-    for split in ("train", "validation"):
+    for split in ("train", "validation", "test"):
+        if getattr(settings, split) is None:
+            continue
         file = Path(getattr(settings, split)).expanduser()
         if file.is_dir():
             problems.append(Problem(f"{file} is a folder", split, "Name a file in it."))
@@ -168,14 +170,6 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
 def _sibling(file: Path) -> str | None:
     close = nearest(file.name, [other.name for other in file.parent.iterdir()]) if file.parent.is_dir() else None
     return f"Did you mean {close}?" if close else None
-
-
-def _is_text_encoding(name: str) -> bool:
-    try:
-        "".encode(name)
-    except LookupError:  # also what encodes something else than text
-        return False
-    return True
 
 
 def sample_folder() -> Path:

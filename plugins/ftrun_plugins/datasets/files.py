@@ -29,19 +29,24 @@ def build(settings: FilesSettings) -> Splits:
         digest = checksum(files.values())
     except OSError as error:
         raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", "dataset")) from error
+    if settings.test is not None:  # no part of the digest: a run's numbers do not depend on it
+        files["test"] = Path(settings.test).expanduser()
     rows = _read(files, settings, digest)
-    names = {"": shown(files["train"]), "validation": shown(files["validation"])}
-    everything = labelled(rows["train"], {"validation": rows["validation"]}, settings, names)
+    names = {"": shown(files["train"]), **{split: shown(file) for split, file in files.items() if split != "train"}}
+    with_labels = {split: table for split, table in rows.items() if settings.label_column in table.column_names}
+    train = with_labels.pop("train")
+    everything = labelled(train, with_labels, settings, names)
     used, notices = selected(everything, settings, "train")
-    if settings.test is not None:
-        notices.append(f"{settings.test} is not used yet: ftrun does not predict")
+    evaluation = {split: table for split, table in used.evaluation.items() if split != "test"}
+    test = everything.evaluation.get("test", rows.get("test"))  # all of it: what limits an evaluation is not for it
     return Splits(
         task=used.task,
         train=used.train,
-        evaluation=used.evaluation,
+        evaluation=evaluation,
         name=files["train"].parent.absolute().name,
         source=str(files["train"].absolute()),
         digest=digest,
+        test={} if test is None else {"test": test},
         notices=notices,
     )
 

@@ -36,7 +36,7 @@ class RowFile(rowfiles.RowFile):
         self.settings = settings
 
     def read(self) -> pa.Table:
-        """The text and label columns, and `idx` where there is one.
+        """The text and label columns, and `idx` where there is one; the file `test` may have no label column.
 
         Raises:
             ExperimentError: Saying in which line or row the file is not what it is said to be.
@@ -66,6 +66,8 @@ class RowFile(rowfiles.RowFile):
         named = self.named(columns)
         assert columns
         wanted = [*self.settings.text_columns, self.settings.label_column]
+        if self.split == "test" and self.settings.label_column not in named:
+            wanted.pop()
         if missing := [name for name in dict.fromkeys(wanted) if name not in named]:
             raise self.missing(missing, named)
         return {name: columns.index(name) for name in [*wanted, *({"idx"} & set(named))]}

@@ -20,6 +20,7 @@ COMMANDS = {
     "plugins": "List the installed plugins and their components.",
     "resume": "Go on with a run that stopped.",
     "predict": "Predict rows with a run's model.",
+    "evaluate": "Measure a run's model on further rows with labels.",
     "sync": "Deliver to MLflow what it has not got of a run.",
     "push": "Put a run's model on the Hugging Face Hub.",
     "runs": "List the runs here with state, metric and size; clean up.",

@@ -101,10 +101,10 @@ def _predict(
     from ftrun.screen.console import make_console
     from ftrun.screen.watchers import make_watcher
 
-    file = _file(data)
+    file = data_file(data)
     if out:
         check_writable(out, file)
-    table = _read(trained, file, dialect) if file else None
+    table = read_data(trained, file, dialect) if file else None
     with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
         if table is None and data is not None:
             table = table_of_split(predictor.splits, data)
@@ -119,7 +119,7 @@ def _predict(
         _show(table, added)
 
 
-def _file(data: str | None) -> Path | None:
+def data_file(data: str | None) -> Path | None:
     """The file that is meant, if it is one and no split."""
     from ftrun.rowfiles import FORMATS
 
@@ -136,9 +136,10 @@ def _file(data: str | None) -> Path | None:
     return None
 
 
-def _read(trained: Trained, file: Path, told: Mapping[str, str | None]) -> RowTable:
+def read_data(trained: Trained, file: Path, told: Mapping[str, str | None]) -> RowTable:
+    """The rows of a file, whose cells stand as the options say, or as in the training."""
     from ftrun.execution.row_tables import read_rows
-    from ftrun.rowfiles import Dialect
+    from ftrun.rowfiles import Dialect, dialect_fault
 
     trained_on = trained.dialect
     dialect = Dialect(
@@ -147,6 +148,8 @@ def _read(trained: Trained, file: Path, told: Mapping[str, str | None]) -> RowTa
         trained_on.quoting,
         "--{} {}",
     )
+    if fault := dialect_fault(dialect.delimiter, dialect.encoding):
+        raise ExperimentError(Problem(fault, "--delimiter" if fault.startswith("delimiter") else "--encoding"))
     return read_rows(file, dialect)
 
 

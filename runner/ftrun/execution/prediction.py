@@ -101,7 +101,14 @@ class Predictor:
         texts = {name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)}
         return added_columns(task, self.said(table.name, len(table), texts, task))
 
-    def said(self, name: str, rows: int, columns: Mapping[str, Sequence[Any]], task: Task) -> Predictions:
+    def said(
+        self,
+        name: str,
+        rows: int,
+        columns: Mapping[str, Sequence[Any]],
+        task: Task,
+        weights: Sequence[float] | None = None,
+    ) -> Predictions:
         """What the model says of raw columns, in the order of the task's classes.
 
         Args:
@@ -109,15 +116,17 @@ class Predictor:
             rows: How many they are.
             columns: The text, and the labels where there are some.
             task: With the columns' names.
+            weights: How much a row of each class counts in the loss, in the order of the task's classes.
         """
         trained = self.trained
         built = load_model(trained.plan, trained.folder, task, self.watcher)
-        job = self._job(built, task)
+        order = ClassOrder(built, task)
+        job = self._job(built, task, order.in_output_order(weights) if weights else None)
         self.watcher.evaluating(name, 0, rows)
         encoded = RowsOnDemand(built, columns, rows, lambda done: self.watcher.evaluating(name, done, rows))
-        return ClassOrder(built, task).in_task_order(self.session.predict(job, encoded))
+        return order.in_task_order(self.session.predict(job, encoded))
 
-    def _job(self, built: BuiltModel, task: Task) -> Job:
+    def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:
         plan = self.trained.plan
         return Job(
             model=built.model,
@@ -131,6 +140,7 @@ class Predictor:
             seed=plan.seed,
             data_seed=plan.seed,
             run_folder=self.trained.folder.parent,
+            class_weights=weights,
         )
 
 

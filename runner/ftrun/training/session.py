@@ -16,7 +16,7 @@ import transformers
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from ftrun.contracts import EncodedRows, FitResult, Job, ModelOutput, Predictions, Reporter, TrainableModel
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import TrainingSettings
 from ftrun.training.batches import Batch, to_device
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
@@ -36,7 +36,8 @@ class TorchSession(ABC):
         training: Of the settings `device`, `bf16` and `full_determinism`.
 
     Raises:
-        ExperimentError: If the environment asks for another device than the best one, where the file leaves it open.
+        ExperimentError: If the device is not there, or the environment asks for another than the best one, where
+            the file leaves it open.
 
     Attributes:
         device: Where to train.
@@ -45,6 +46,9 @@ class TorchSession(ABC):
     def __init__(self, training: TrainingSettings) -> None:
         self.training = training
         self.device = torch.device(_best_device() if training.device == "auto" else training.device)
+        if not _is_there(self.device):
+            message = f'there is no "{self.device}" on this machine, or this torch is made without it'
+            raise ExperimentError(Problem(message, "training.device", '"auto" takes the best one there is.'))
         found = training.model_copy(update={"device": self.device.type})
         if problems := disagreements(found, os.environ):
             raise ExperimentError(*problems)
@@ -103,6 +107,12 @@ def _best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _is_there(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_available()
+    return device.type != "mps" or torch.backends.mps.is_available()
 
 
 @contextlib.contextmanager

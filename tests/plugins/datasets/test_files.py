@@ -46,11 +46,20 @@ def test_what_is_wrong_with_both_files_is_told_at_once(workdir: Path) -> None:
     assert [problem.place for problem in refused.value.problems] == ["dataset.train", "dataset.validation"]
 
 
-def test_a_file_to_predict_is_said_to_be_unused(workdir: Path) -> None:
-    for split in ("train", "validation"):
+def test_a_file_to_predict_is_the_split_test_with_labels_or_without(workdir: Path) -> None:
+    for split in ("train", "validation", "test"):
         write_csv(workdir / f"{split}.csv", [(split + "a", "x"), (split + "b", "y")])
-    assert "is not used yet" in "".join(build(workdir, test="test.csv").notices)
-    assert build(workdir).notices == []
+    splits = build(workdir, test="test.csv", max_eval_samples=1)
+    assert list(splits.evaluation) == ["validation"] and len(splits.evaluation["validation"]) == 1
+    assert list(splits.test["test"]["label"]) == [0, 1] and splits.digest == build(workdir).digest
+    (workdir / "test.csv").write_text("text\n001\n")
+    assert list(build(workdir, test="test.csv").test["test"]["text"]) == ["001"]
+    assert build(workdir).test == {}
+    write_csv(workdir / "test.csv", [("a", "z")])
+    with pytest.raises(ExperimentError, match=r"test\.csv has .z. in column .label., a class that training has not"):
+        build(workdir, test="test.csv")
+    with pytest.raises(ExperimentError, match=r"nothing\.csv cannot be read"):
+        build(workdir, test="nothing.csv")
 
 
 def test_the_digest_follows_the_content(workdir: Path) -> None:

@@ -1,0 +1,83 @@
+"""`ftrun evaluate RUN`: the run's metrics on further rows with labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli.predict import data_file, read_data
+from ftrun.errors import FtrunError
+from ftrun.planning.catalogue import load_catalogue
+
+
+@click.command("evaluate")
+@click.argument("run", metavar="RUN")
+@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.")
+@click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
+@click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
+@click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
+@click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
+@click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
+def command(
+    run: str,
+    data: str,
+    name: str | None,
+    text_columns: tuple[str, ...],
+    delimiter: str | None,
+    encoding: str | None,
+    device: str | None,
+    as_json: bool,
+) -> int:
+    """Measure a run's model on further rows with labels, by the run's own metrics.
+
+    RUN is as for `ftrun predict`. The numbers of a finished run's own model go on its record, and to MLflow, as
+    `eval/NAME/METRIC` at the step of the model. What stands there already stays; a number that comes out otherwise is
+    told.
+    """
+    announce_killed()
+    try:
+        numbers, notices = _evaluate(
+            run, data, name, text_columns, {"delimiter": delimiter, "encoding": encoding}, device
+        )
+    except FtrunError as error:
+        tell(error, run)
+        return status_of(error)
+    for sentence in notices:
+        click.secho(f"note: {sentence}", fg="yellow", err=True)
+    if as_json:
+        click.echo(json.dumps({key: value if math.isfinite(value) else None for key, value in numbers.items()}))
+        return 0
+    width = max(map(len, numbers), default=0)
+    for key, value in numbers.items():
+        click.echo(f"{key:<{width}}  {value:.4f}")
+    return 0
+
+
+def _evaluate(
+    run: str,
+    data: str,
+    name: str | None,
+    text_columns: tuple[str, ...],
+    dialect: Mapping[str, str | None],
+    device: str | None,
+) -> tuple[Mapping[str, float], list[str]]:
+    from ftrun.execution.evaluation import check_name, evaluate_rows, evaluate_split, record_evaluation
+    from ftrun.execution.prediction import predicting
+    from ftrun.execution.trained import find_trained
+    from ftrun.screen.console import make_console
+    from ftrun.screen.watchers import make_watcher
+
+    trained = find_trained(run, load_catalogue(), device)
+    file = data_file(data)
+    called = name or (Path(data).stem if file else data)
+    check_name(called)
+    table = read_data(trained, file, dialect) if file else None
+    with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
+        numbers = evaluate_rows(predictor, table, text_columns) if table else evaluate_split(predictor, data)
+    return numbers, list(record_evaluation(trained, called, numbers))

@@ -1,0 +1,169 @@
+"""A run's metrics on further rows with labels, and their points on its record."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftrun.contracts import Predictions, Task
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.finding import tracking_of
+from ftrun.execution.prediction import Predictor, source_columns, split_named, table_of_split
+from ftrun.execution.row_tables import RowTable
+from ftrun.execution.trained import Trained
+from ftrun.planning.measures import build_evaluator
+from ftrun.planning.plan import Plan
+from ftrun.rowfiles import as_text, listed
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import read_history
+from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.records import TagsRecord
+from ftrun.tracking.feeder import deliver_later
+
+MODEL_STEP = "ftrun.model_step"
+"""The tag that says which step the model is of."""
+
+
+def check_name(name: str) -> None:
+    """Whether the record, and MLflow, take a name for some rows.
+
+    Raises:
+        ExperimentError: If not.
+    """
+    if not re.fullmatch(r"[\w][\w .:-]*", name):
+        hint = "Letters, digits, _, ., -, : and spaces; such as --name reviews."
+        raise ExperimentError(Problem(f"{name!r} is no name for the record", "--name", hint))
+
+
+def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
+    """The metrics on a split of the run's data set.
+
+    Raises:
+        ExperimentError: If there is no such split, or it has no labels.
+    """
+    rows, column = split_named(predictor.splits, name), predictor.task.label_column
+    if column not in rows.column_names:
+        raise ExperimentError(Problem(f'{name} has no column "{column}", so there is nothing to measure', "--data"))
+    if predictor.task.kind == "classification" and any(label is None or label < 0 for label in rows[column][:]):
+        raise ExperimentError(
+            Problem(f"the labels of {name} are kept secret, so there is nothing to measure", "--data")
+        )
+    return _measured(predictor, table_of_split(predictor.splits, name), list(rows[column][:]), ())
+
+
+def evaluate_rows(predictor: Predictor, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, float]:
+    """The metrics on the rows of a file.
+
+    Raises:
+        ExperimentError: If a row has no text, or a label that is none of the task's.
+    """
+    return _measured(predictor, table, labels_of(table, predictor.task, predictor.trained.plan), text_columns)
+
+
+def _measured(
+    predictor: Predictor, table: RowTable, labels: Sequence[Any], text_columns: Sequence[str]
+) -> dict[str, float]:
+    task, plan = predictor.task, predictor.trained.plan
+    columns = source_columns(table, task, text_columns)
+    raw: dict[str, Sequence[Any]] = {
+        name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)
+    }
+    weights = plan.training.class_weights
+    predictions = predictor.said(
+        table.name, len(table), {**raw, task.label_column: labels}, task, weights if isinstance(weights, list) else None
+    )
+    return numbers_of(plan, task, predictions)
+
+
+def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, float]:
+    """The loss and the metrics by name; without the loss where it is weighed by how the training split is balanced."""
+    numbers: dict[str, float] = {}
+    if predictions.loss is not None and plan.training.class_weights != "balanced":
+        numbers["loss"] = predictions.loss
+    for index, part in enumerate(plan.metrics):
+        told = build_evaluator(part, task, f"metrics[{index}]")(predictions)
+        numbers |= {name: float(value) for name, value in told.items()}
+    return numbers
+
+
+def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
+    """The labels of rows as the task has them: class ids, or numbers.
+
+    Raises:
+        ExperimentError: If there are none, or one is none of the task's.
+    """
+    cells = table.columns.get(task.label_column)
+    if cells is None:
+        hint = f"There are: {listed(list(table.columns))}. Without labels: ftrun predict."
+        raise table.wrong(f'has no column "{task.label_column}", which holds the labels', hint)
+    if task.kind == "regression":
+        return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
+    if task.kind != "classification" or task.class_names is None:
+        raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
+    names = task.class_names
+    ids = {name: place for place, name in enumerate(names)}
+    if plan.dataset.table().get("label_ids"):
+        ids = {str(place): place for place in range(len(names))}
+    return [_class_id(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def _class_id(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int:
+    if cell is None or cell == "":
+        raise table.wrong(f'has no label in column "{task.label_column}": row {row}', "Leave such rows out.")
+    spelled = [cell] if isinstance(cell, str) else [as_text(cell), str(cell), f"{cell}.0"]
+    found = next((ids[text] for text in spelled if text in ids), None)
+    if found is None:
+        message = f'has "{cell}" in column "{task.label_column}", row {row}, which is none of the classes'
+        raise table.wrong(message, f"The classes: {', '.join(ids)}.")
+    return found
+
+
+def _number(table: RowTable, task: Task, row: int, cell: Any) -> float:
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise table.wrong(f'has {cell!r} in column "{task.label_column}", row {row}, which is no finite number')
+
+
+def record_evaluation(trained: Trained, name: str, numbers: Mapping[str, float]) -> Sequence[str]:
+    """Put numbers on the record of a finished run, as `eval/NAME/METRIC` at its model's step, and tell MLflow; what
+    is on it already stays.
+
+    Returns:
+        What a person should know of it, in sentences.
+
+    Raises:
+        RunError: If another process has the run, or the journal cannot be written.
+    """
+    run = trained.run
+    if run is None or trained.folder != run.model:
+        return ["it is on no record: that is for a run's own model"]
+    history = read_history(run)
+    if history.status != "FINISHED":
+        return ["it is on no record: the run is not finished"]
+    step = _model_step(run) or history.last_step
+    with run.locked():
+        journal = Journal(run.journal)
+        journal.metrics(step, {f"eval/{name}/{key}": value for key, value in numbers.items()})
+        differing = [key for key, _ in journal.differing]
+        journal.close()
+    tracking = tracking_of(run)
+    if tracking.get("enabled", True):
+        deliver_later(run, tracking.get("uri"))
+    if not differing:
+        return []
+    return [f"{listed(differing)} came out otherwise than the same name did before, whose numbers stay on the record"]
+
+
+def _model_step(run: RunFolder) -> int | None:
+    """The step that the model is of, as its run has it."""
+    told = None
+    for entry, _ in read_journal(run.journal):
+        if isinstance(entry.record, TagsRecord):
+            told = entry.record.tags.get(MODEL_STEP, told)
+    return int(told) if told is not None else None

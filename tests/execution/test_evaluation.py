@@ -1,0 +1,111 @@
+"""Metrics on further rows are those that the run would have had, and stand on its record once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from ftrun.cli import group
+from ftrun.contracts import Task
+from ftrun.errors import ExperimentError
+from ftrun.execution.evaluation import check_name, labels_of
+from ftrun.execution.row_tables import RowTable
+from ftrun.runs.folder import RunFolder
+from ftrun.tracking.sender import deliver
+from helpers import TRACKED, Ftrun, journal_of, mlflow_client, plan_of, points_in_mlflow, points_of, run
+
+AT = {"training.max_steps": 4}
+TASK = Task("classification", ("text",), "label", ("no", "yes", "1"))
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(group, ["evaluate", *map(str, arguments)], standalone_mode=False)
+
+
+def test_the_runs_own_split_gives_the_runs_own_numbers_and_goes_on_its_record(tiny: Path) -> None:
+    result = run(tiny, AT)
+    done = evaluate(result.run, "--data", "validation", "--device", "cpu", "--json")
+    assert done.return_value == 0, done.output
+    numbers = json.loads(done.stdout)
+    assert numbers == {key.removeprefix("eval/"): value for key, value in result.metrics.items()}
+    points = points_of(result.run_folder)
+    assert {key: points[f"eval/validation/{key}", 4] for key in numbers} == numbers
+    before = journal_of(result.run_folder)
+    assert evaluate(result.run, "--data", "validation", "--device", "cpu").return_value == 0
+    assert journal_of(result.run_folder) == before
+
+
+def test_a_files_rows_are_measured_by_the_names_of_their_classes(tiny: Path) -> None:
+    result = run(tiny, AT)
+    rows = "sentence1,sentence2,label\na,b,equivalent\nc,d,not_equivalent\n"
+    Path("new.csv").write_text(rows)
+    done = evaluate(result.run, "--data", "new.csv", "--device", "cpu")
+    assert done.return_value == 0 and "accuracy  0.5000" in done.stdout, done.output
+    assert points_of(result.run_folder)["eval/new/accuracy", 4] == 0.5
+    Path("new.csv").write_text(rows.replace(",equivalent", ",not_equivalent"))
+    other = evaluate(result.run, "--data", "new.csv", "--device", "cpu")
+    assert '"eval/new/accuracy"' in other.stderr and "stay on the record" in other.stderr, other.output
+    assert points_of(result.run_folder)["eval/new/accuracy", 4] == 0.5
+    checkpoint = evaluate(result.run_folder / "model", "--data", "new.csv", "--name", "by folder", "--device", "cpu")
+    assert points_of(result.run_folder)["eval/by folder/accuracy", 4] in (0.0, 1.0), checkpoint.output
+
+
+def test_mlflow_has_the_points_at_the_models_step(tiny: Path, store: Path, ftrun_command: Ftrun) -> None:
+    result = run(tiny, {**AT, **TRACKED})
+    done = ftrun_command("evaluate", result.run, "--data", "test", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert not deliver(RunFolder(result.run_folder), None).pending
+    points = points_in_mlflow(result)
+    assert points["eval/test/f1", 4] == points_of(result.run_folder)["eval/test/f1", 4]
+    assert mlflow_client(result).get_run(result.run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("weights", [[1.0, 3.0], "balanced"])
+def test_weights_of_classes_count_in_the_loss_or_there_is_none(tiny: Path, weights: Any) -> None:
+    result = run(tiny, {**AT, "training.class_weights": weights})
+    numbers = json.loads(evaluate(result.run, "--data", "validation", "--device", "cpu", "--json").stdout)
+    expected = {key.removeprefix("eval/"): value for key, value in result.metrics.items()}
+    if weights == "balanced":
+        del expected["loss"]
+    assert numbers == expected
+
+
+def test_a_regression_is_measured_by_its_numbers(tiny: Path) -> None:
+    rows = [{"text": f"word {'longer ' * (row % 7)}", "label": row / 4} for row in range(19)]
+    Path("rows.json").write_text("\n".join(map(json.dumps, rows)))
+    data = {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}
+    result = run(tiny, {**AT, "dataset": {**data, "kind": "regression"}, "metrics": []})
+    numbers = json.loads(evaluate(result.run, "--data", "rows.json", "--device", "cpu", "--json").stdout)
+    assert numbers == {"loss": result.metrics["eval/loss"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("sentence1,sentence2\na,b\n", r'has no column "label", which holds the labels'),
+        ("sentence1,sentence2,label\na,b,equivalent\nc,d,\n", 'no label in column "label": row 2'),
+        ("sentence1,sentence2,label\na,b,1\n", 'has "1" in column "label", row 1, which is none of the classes'),
+    ],
+)
+def test_a_row_without_a_label_of_the_task_is_named(tiny: Path, content: str, told: str) -> None:
+    result = run(tiny, {"training.max_steps": 1})
+    Path("new.csv").write_text(content)
+    done = evaluate(result.run, "--data", "new.csv")
+    assert done.return_value == 2 and told in done.stderr, done.output
+
+
+def test_labels_are_taken_as_training_takes_them(tiny: Path) -> None:
+    plan = plan_of(tiny)
+    assert labels_of(RowTable("rows", {"label": ["yes", 1, "no"]}), TASK, plan) == [1, 2, 0]
+    with pytest.raises(ExperimentError, match="no finite number"):
+        labels_of(RowTable("rows", {"label": ["1.5", "nan"]}), Task("regression", ("text",)), plan)
+
+
+def test_a_name_is_one_that_mlflow_takes() -> None:
+    check_name("reviews of 2024")
+    for name in ("", "a/b", "..", "é?"):
+        with pytest.raises(ExperimentError, match="no name for the record"):
+            check_name(name)
