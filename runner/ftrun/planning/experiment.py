@@ -53,6 +53,7 @@ class TrackingSettings(Settings):
     )
     experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
+    pictures: bool = Field(True, description="Whether figures of curves and predictions are drawn at the end of a run.")
 
 
 class ExperimentSettings(Settings):
