@@ -9,7 +9,7 @@ import pytest
 from ftrun.contracts import Predictions
 from ftrun.execution.recording import record_predictions
 from ftrun.pictures import predicted
-from ftrun.pictures.predicted import read_classified, read_numbers, read_ranked
+from ftrun.pictures.predicted import Table, read_classified, read_numbers, read_ranked
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
 from helpers import rows_of, splits_of
@@ -33,6 +33,11 @@ def test_classes_and_probabilities_are_those_that_were_recorded() -> None:
     assert found.labels.tolist() == [0, 0, 1] and found.said.tolist() == [0, 1, 0]
     assert found.probability[:2] == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-3))])
     assert np.isnan(found.probability[2])
+
+
+def test_a_column_of_the_data_that_has_the_name_of_ours_is_not_taken_for_it() -> None:
+    table = Table(["label", "label", "prediction"], [["a text", "yes", "no"]])
+    assert table.column("label") == ["yes"] and table.column("prediction") == ["no"]
 
 
 @pytest.mark.usefixtures("workdir")

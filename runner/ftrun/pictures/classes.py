@@ -156,7 +156,10 @@ def wrong_table(found: Classified, text_columns: Sequence[str]) -> Tabled:
     """The rows that are wrong, those of the highest probability first, at most `MOST_WRONG`."""
     sure = np.where((found.labels != found.said) & np.isfinite(found.probability), found.probability, -math.inf)
     places = [int(place) for place in np.argsort(-sure, kind="stable")[:MOST_WRONG] if sure[place] > -math.inf]
-    texts = [name for name in ("idx", *text_columns) if name in found.table.columns]
-    columns = [*dict.fromkeys(texts), "label", "prediction", "probability"]
-    where = [found.table.columns.index(name) for name in columns]
-    return {"columns": columns, "data": [[found.table.rows[place][cell] for cell in where] for place in places]}
+    texts = [name for name in dict.fromkeys(("idx", *text_columns)) if name in found.table.columns]
+    judged = ["label", "prediction", "probability"]
+    where = [*map(found.table.columns.index, texts), *map(found.table.place, judged)]
+    return {
+        "columns": [*texts, *judged],
+        "data": [[found.table.rows[place][cell] for cell in where] for place in places],
+    }

@@ -21,11 +21,15 @@ RANKED_NUMBERS = 5_000_000
 class Table:
     """The table of predictions of a split."""
 
-    columns: Sequence[str]
+    columns: list[str]
     rows: Sequence[Sequence[Any]]
 
+    def place(self, name: str) -> int:
+        """Where a column of what was predicted is: behind those of the data, one of which may have its name."""
+        return len(self.columns) - 1 - self.columns[::-1].index(name)
+
     def column(self, name: str) -> list[Any]:
-        place = self.columns.index(name)
+        place = self.place(name)
         return [row[place] for row in self.rows]
 
 
