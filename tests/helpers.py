@@ -62,6 +62,7 @@ use = "glue"
 
 [tracking]
 enabled = false
+pictures = false
 """
 """A whole run in about a second, once the libraries are imported: 44 rows are six batches of 8, the last of 4."""
 

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "transformers", "datasets", "evaluate", "accelerate", "mlflow", "numpy", "pandas", "sklearn", "scipy"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "accelerate",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+}
 
 PROBE = """
 import sys

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import ftrun
 import numpy as np
@@ -51,6 +52,7 @@ device = "cpu"
 {tables}
 [tracking]
 enabled = false
+pictures = false
 """
     )
     return path
@@ -71,7 +73,7 @@ def test_a_perfect_classifier_in_another_order_is_perfect(
     assert kept["id2label"] == {"0": "Positive", "1": "NEGATIVE"} and kept["label2id"] == {"Positive": 0, "NEGATIVE": 1}
     table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
     assert [dict(zip(table["columns"], row, strict=True)) for row in table["data"]] == [
-        {"text": word, "label": labels[word], "prediction": labels[word], "correct": True}
+        {"text": word, "label": labels[word], "prediction": labels[word], "correct": True, "probability": ANY}
         for word in ("good", "good", "bad", "bad", "bad")
     ]
     assert journal_of(result.run_folder)[0]["tags"]["ftrun.model.classes"] == '["positive", "negative"]'

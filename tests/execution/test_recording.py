@@ -31,9 +31,9 @@ from helpers import journal_of, plan_of, rows_of, splits_of
 def test_predictions_are_a_table_of_the_validation_rows(tiny: Path) -> None:
     result = ftrun.run(tiny, progress=False)
     table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
-    assert table["columns"] == ["idx", "sentence1", "sentence2", "label", "prediction", "correct"]
+    assert table["columns"] == ["idx", "sentence1", "sentence2", "label", "prediction", "correct", "probability"]
     assert len(table["data"]) == 20
-    assert sum(row[-1] for row in table["data"]) / 20 == pytest.approx(result.metrics["eval/accuracy"])
+    assert sum(row[-2] for row in table["data"]) / 20 == pytest.approx(result.metrics["eval/accuracy"])
 
 
 def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
@@ -68,11 +68,20 @@ def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions])
 
 def test_classes_are_told_by_their_names_with_whether_they_are_right(workdir: Path) -> None:
     told = splits_of(rows_of(text=["gut", "负"], label=[1, 0]))
-    logits = np.array([[0.1, 0.9], [0.2, 0.8]], np.float32)
+    logits = np.log(np.array([[0.1, 0.9], [0.25, 0.75]])).astype("float32")
     assert written(workdir, told, {"validation": Predictions(logits, np.array([1, 0]), 0.5)}) == {
-        "columns": ["text", "label", "prediction", "correct"],
-        "data": [["gut", "yes", "yes", True], ["负", "no", "yes", False]],
+        "columns": ["text", "label", "prediction", "correct", "probability"],
+        "data": [["gut", "yes", "yes", True, pytest.approx(0.9)], ["负", "no", "yes", False, pytest.approx(0.75)]],
     }
+    (array,) = Path("runs").glob("*/predictions/validation.npy")
+    assert np.load(array).tolist() == logits.tolist()
+
+
+def test_a_probability_is_there_however_large_the_logits_are(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["a", "b", "c"], label=[1, 0, 0]))
+    logits = np.array([[-1e4, 1e4], [1e-30, 0], [np.nan, 0]], np.float32)
+    table = written(workdir, told, {"validation": Predictions(logits, np.array([1, 0, 0]), 0.5)})
+    assert [row[-1] for row in table["data"]] == [1.0, 0.5, None]
 
 
 def test_several_classes_a_row_are_told_by_their_names(workdir: Path) -> None:

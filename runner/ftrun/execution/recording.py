@@ -6,7 +6,7 @@ import getpass
 import hashlib
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, versions
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
+from ftrun.runs.arrays import write_array
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.journal import Journal
@@ -26,6 +27,8 @@ MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"
 MODEL_CLASSES_TAG = "ftrun.model.classes"
 """Which weights, and the order of their classes where it is not the task's."""
+TABLES_TAG = "mlflow.loggedArtifacts"
+"""MLflow's tag that names the artifacts that it shows as tables."""
 LONGEST_TAG = 5000
 NO_LABEL = -100
 """What stands in `Predictions.labels` at a place without a label."""
@@ -90,8 +93,10 @@ def recorded_task(folder: RunFolder) -> Task | None:
 
 def record_predictions(
     journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
-) -> None:
-    """The predictions on each evaluation split as a table, in the form that MLflow shows as one."""
+) -> Sequence[str]:
+    """The predictions on each evaluation split as a table, in the form that MLflow shows as one, and with one class a
+    row the logits as an array; returns the paths of the tables.
+    """
     paths = []
     folder.predictions_folder.mkdir(exist_ok=True)
     for split, predicted in predictions.items():
@@ -100,8 +105,22 @@ def record_predictions(
         write_whole(path, json.dumps(table, ensure_ascii=False, default=str, allow_nan=False))  # such as a date in idx
         paths.append(path.relative_to(folder.path).as_posix())
         journal.append(ArtifactRecord(paths[-1]))
-    shown = json.dumps([{"path": path, "type": "table"} for path in paths])
-    journal.append(TagsRecord({"mlflow.loggedArtifacts": shown}))
+        if splits.task.kind == "classification":
+            write_array(folder.logits(split), predicted.logits)
+            journal.append(ArtifactRecord(folder.logits(split).relative_to(folder.path).as_posix()))
+    record_tables(journal, paths)
+    return paths
+
+
+def record_tables(journal: Journal, paths: Sequence[str]) -> None:
+    """All the tables of a run by their paths, for MLflow to show them."""
+    journal.append(TagsRecord({TABLES_TAG: json.dumps([{"path": path, "type": "table"} for path in paths])}))
+
+
+def record_pictures(journal: Journal, folder: RunFolder, tables: Sequence[str]) -> None:
+    """The folder of pictures, and all the tables of the run, those in it among them."""
+    journal.append(ArtifactRecord(folder.pictures.name))
+    record_tables(journal, tables)
 
 
 def record_model(journal: Journal, folder: RunFolder, fit: FitResult, built: BuiltModel, splits: Splits) -> str | None:
@@ -125,8 +144,18 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
     values, labels = predicted.values.tolist(), predicted.labels.tolist()
     columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
     judged = [_judged(task, label, value) for label, value in zip(labels, values, strict=True)]
+    if splits.task.kind == "classification":
+        columns.append("probability")
+        judged = [[*verdict, sure] for verdict, sure in zip(judged, _probabilities(predicted.logits), strict=True)]
     data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
+
+
+def _probabilities(logits: Any) -> list[float]:
+    """How probable the most probable class of every row is said to be, by softmax in float64."""
+    beyond = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
+    sure: list[float] = (1 / (math.e**beyond).sum(axis=-1)).tolist()
+    return sure
 
 
 def _judged(task: Task, label: Any, value: Any) -> list[Any]:

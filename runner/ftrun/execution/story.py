@@ -6,13 +6,14 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ftrun.contracts import Backend, BuiltModel, EvaluationReport, FitResult, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.depiction import Depiction
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
@@ -91,6 +92,7 @@ class _Run:
         )
         self.gave_up = False  # the feeder, before the run's end
         self.feeder = Feeder(self.folder, plan.tracking.uri, self._feeder_gave_up) if plan.tracking.enabled else None
+        self.depiction: Depiction | None = None
         self.heeds_signals = True
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
@@ -172,8 +174,11 @@ class _Run:
         self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
     def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult) -> None:
+        tables: Sequence[str] = ()
         if fit.predictions:
-            record_predictions(self.journal, self.folder, splits, fit.predictions)
+            tables = record_predictions(self.journal, self.folder, splits, fit.predictions)
+        if fit.completed and self.plan.tracking.pictures:
+            self.depiction = Depiction(self.plan, self.folder, splits.task, fit, tables, self.watcher)
         if fit.model_folder and self.plan.tracking.model:
             why_not = record_model(self.journal, self.folder, fit, built, splits)
             if why_not and self.feeder:
@@ -187,6 +192,8 @@ class _Run:
         self.heeds_signals = False
         with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
+        if self.depiction:
+            self._record_pictures(self.depiction, status)
         if self.recording or self.beginning.is_new:
             self._record_end(status, error, fit)
         with contextlib.suppress(RunError):
@@ -204,6 +211,18 @@ class _Run:
         result = self._result(status, error, metrics, delivered)
         self.watcher.run_finished(result, delivered.pending)
         return result
+
+    def _record_pictures(self, depiction: Depiction, status: Status) -> None:
+        """Those of a run that is finished; Ctrl-C ends the waiting for them, and takes nothing else."""
+        self.heeds_signals = status == "FINISHED"
+        try:
+            if status == "FINISHED":
+                depiction.record(self.journal)
+            else:
+                depiction.abandon()
+        except KeyboardInterrupt:
+            depiction.abandon()
+        self.heeds_signals = False
 
     def _record_end(self, status: Status, error: str | None, fit: FitResult | None) -> None:
         if self.journal.differing:

@@ -79,6 +79,7 @@ class TrackingSettings(Settings):
         None, description="More tags of the run, as text, beside those of MLFLOW_TAGS, a JSON object."
     )
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
+    pictures: bool = Field(True, description="Whether figures of curves and predictions are drawn at the end of a run.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")
 
 

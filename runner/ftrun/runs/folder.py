@@ -7,7 +7,8 @@ runs/<experiment>-<UTC time>-<hex>/
     log.txt           what the libraries had to say, and every traceback
     checkpoints/      checkpoint-<step>/
     model/            the trained model and its tokenizer, for from_pretrained
-    predictions/      a table for each evaluation split
+    predictions/      a table for each evaluation split, and of classes the numbers that the model gave each
+    pictures/         figures of the curves and the predictions, and tables of the latter
     mlflow.json       where MLflow has the run, and how far it has the journal
 """
 
@@ -85,6 +86,13 @@ class RunFolder:
     def predictions(self, split: str) -> Path:
         return self.predictions_folder / f"{split}.json"
 
+    def logits(self, split: str) -> Path:
+        return self.predictions_folder / f"{split}.npy"
+
+    @property
+    def pictures(self) -> Path:
+        return self.path / "pictures"
+
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
@@ -124,13 +132,13 @@ class RunFolder:
         return False
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file into a folder that is there, so that a reader, or a crash, finds the old one or the new one,
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file into a folder that is there, so that a reader, or a crash, finds the old one or the new one,
     never a part.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with aside.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)
