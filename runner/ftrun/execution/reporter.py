@@ -44,6 +44,8 @@ class RunReporter:
         self._resumed_from = resumed_from
         self._backend = backend
         self._checkpointed = resumed_from
+        self._best_step: int | None = None
+        self.on_published: Callable[[int, Path, bool], None] | None = None
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -137,6 +139,7 @@ class RunReporter:
         if step == self._checkpointed:
             raise self._fault(f"writes the checkpoint of step {step} twice")
         self.settle()
+        self._best_step = best_step  # the one before is published
         with self._checkpoints.writing(step, best_step) as folder:
             yield folder
             if not any(folder.iterdir()):
@@ -162,6 +165,8 @@ class RunReporter:
 
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
         self._journal.append(CheckpointRecord(checkpoint.step, checkpoint.folder.name))
+        if self.on_published:
+            self.on_published(checkpoint.step, checkpoint.folder, checkpoint.step == self._best_step)
         self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
 
     def close(self) -> None:

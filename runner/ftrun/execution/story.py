@@ -20,6 +20,7 @@ from ftrun.execution.process import environment_restored, output_logged, refuse_
 from ftrun.execution.recording import model_tags, record_model, record_predictions, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
+from ftrun.execution.uploads import Policy, Uploads, record_checkpoints
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
@@ -139,6 +140,9 @@ class _Run:
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
             rehearse(plan, session, job)
             self._start_recording(tags, splits)
+            if self.feeder:
+                policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
+                self.reporter.on_published = Uploads(self.journal, self.folder, policy, built, splits).offer
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
             self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit))
@@ -194,11 +198,13 @@ class _Run:
                 f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
             )
         try:
+            if self.recording:
+                record_checkpoints(self.journal, self.folder)
             if error:
                 self.journal.append(TagsRecord({ERROR_TAG: error}))
             self.journal.append(EndRecord(status))
             self.journal.sync()
-        except RunError as fault:  # a full disk, say; the next look at the run marks it
+        except (RunError, OSError) as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))
 
     def _deliver(self, feeder: Feeder) -> Delivery:

@@ -54,6 +54,9 @@ class TrackingSettings(Settings):
     experiment_name: str | None = Field(None, description="MLflow's experiment; the name of this one if absent.")
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")
+    checkpoints: Literal["none", "best", "last", "all"] | None = Field(
+        None, description='Which checkpoints MLflow gets; "best" where something is the best, else "last" if absent.'
+    )
 
 
 class ExperimentSettings(Settings):

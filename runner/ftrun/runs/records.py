@@ -119,6 +119,8 @@ class ModelRecord:
         architecture: The class of transformers that loads it; tokenizer: that of its tokenizer.
         versions: Of Python and the packages that it was made with, by name.
         example: Texts of one row, in the order of `texts`.
+        name: What MLflow calls it.
+        supersedes: Whether it takes the place of all checkpoints that MLflow has of the run.
     """
 
     KIND: ClassVar[str] = "model"
@@ -131,6 +133,8 @@ class ModelRecord:
     tokenizer: str
     versions: Mapping[str, str]
     example: Sequence[str]
+    name: str = "model"
+    supersedes: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,7 +296,9 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
         case ArtifactRecord.KIND:
             return ArtifactRecord(facts["path"])
         case ModelRecord.KIND:
-            return ModelRecord(**{field.name: facts[field.name] for field in fields(ModelRecord)})
+            return ModelRecord(
+                **{field.name: facts[field.name] for field in fields(ModelRecord) if field.name in facts}
+            )
         case EndRecord.KIND:
             return EndRecord(facts["status"])
         case kind:
