@@ -20,7 +20,7 @@ import pytest
 import yaml
 from ftrun.runs.records import ModelRecord
 from ftrun.tracking.mlmodel import model_files, tokenizer_files, write_mlmodel
-from helpers import TINY, TRACKED, mlflow_client
+from helpers import TINY, TRACKED, mlflow_client, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
 
@@ -62,7 +62,7 @@ def train(folder: Path, kind: str) -> ftrun.RunResult:
     return result
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=["pair", slow("single"), slow("regression")])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ftrun.RunResult]:
     return request.param, train(tmp_path_factory.mktemp(request.param), request.param)
 

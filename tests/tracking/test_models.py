@@ -121,6 +121,7 @@ def test_a_model_is_made_with_what_it_was_measured_on(workdir: Path, store: Path
     assert assert_once_and_whole(store, run_id).model_id == model.model_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
 def test_a_call_that_fails_leaves_one_model_in_the_end(
     workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch, done: bool
@@ -196,3 +197,106 @@ def test_a_point_belongs_to_the_split_that_its_key_names() -> None:
     one, two = Point("eval/f1", 1.0, 1), Point("eval/soft/f1", 1.0, 1)
     assert evaluated_on([one], [train, hard]) == {"eval/f1": hard}
     assert evaluated_on([two, one], [train, hard, soft]) == {"eval/soft/f1": soft}
+
+
+def checkpoint(step: int, supersedes: bool = True) -> dict[str, Any]:
+    name = f"checkpoint-{step}"
+    return {**MODEL, "path": f"uploads/{name}", "step": step, "name": name, "supersedes": supersedes}
+
+
+def kept(folder: RunFolder, *steps: int) -> None:
+    """The checkpoints of these steps wait for MLflow."""
+    for step in steps:
+        aside = folder.uploads / f"checkpoint-{step}"
+        aside.mkdir(parents=True)
+        for name in FILES:
+            (aside / name).write_text(name)
+
+
+def names_of(store: Path, run_id: str | None) -> set[str]:
+    found = models_of(store, run_id)
+    assert {str(model.status) for model in found} <= {"READY"}
+    return {model.name for model in found}
+
+
+def test_a_checkpoint_takes_the_place_of_those_before(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, checkpoint(2))
+    kept(folder, 2)
+    run_id = delivered(folder, store)
+    (first,) = models_of(store, run_id)
+    assert first.name == "checkpoint-2" and not folder.uploads.exists()
+    assert [(metric.key, metric.value) for metric in first.metrics] == [("eval/f1", 0.75)]
+    kept(folder, 4, 6)
+    tell(folder, checkpoint(4), checkpoint(6))
+    delivered(folder, store)
+    assert names_of(store, run_id) == {"checkpoint-6"} and not folder.uploads.exists()
+    assert not Path(first.artifact_location).exists()
+
+
+def test_all_checkpoints_stay_where_all_are_asked_for(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, *(checkpoint(step, False) for step in (1, 3, 5)), END)
+    kept(folder, 1, 3, 5)
+    run_id = delivered(folder, store)
+    assert names_of(store, run_id) == {"checkpoint-1", "checkpoint-3", "checkpoint-5"}
+    outputs = client_of(store).get_run(run_id).outputs.model_outputs
+    assert sorted(output.step for output in outputs) == [1, 3, 5]
+    folder.tracking_state.unlink()
+    delivered(folder, store)
+    assert len(models_of(store, run_id)) == 3
+
+
+def test_the_models_of_a_step_are_one(workdir: Path, store: Path) -> None:
+    late = finished(workdir, checkpoint(2), MODEL, END)
+    kept(late, 2)
+    assert names_of(store, delivered(late, store)) == {"model"}
+    soon = finished(workdir, checkpoint(2))
+    kept(soon, 2)
+    assert names_of(store, delivered(soon, store)) == {"checkpoint-2"}
+    tell(soon, MODEL, END)
+    assert_once_and_whole(store, delivered(soon, store))
+
+
+def test_a_checkpoint_that_was_taken_away_before_it_was_uploaded_is_none(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, checkpoint(2), END)
+    run_id = delivered(folder, store)
+    assert models_of(store, run_id) == []
+
+
+def test_a_checkpoint_that_somebody_registered_stays(workdir: Path, store: Path) -> None:
+    folder = finished(workdir, checkpoint(2))
+    kept(folder, 2, 4)
+    run_id = delivered(folder, store)
+    (first,) = models_of(store, run_id)
+    client = client_of(store)
+    client.create_registered_model("kept")
+    client.create_model_version("kept", f"models:/{first.model_id}", run_id)
+    tell(folder, checkpoint(4), {**MODEL, "step": 2}, END)
+    delivered(folder, store)
+    assert names_of(store, run_id) == {"checkpoint-2", "checkpoint-4", "model"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("done", [False, True], ids=["not done", "done"])
+def test_a_call_that_fails_leaves_each_checkpoint_once(
+    workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    for at in range(1, 100):
+        folder = finished(workdir, checkpoint(2))
+        kept(folder, 2)
+        run_id = delivered(folder, store)
+        kept(folder, 4)
+        tell(folder, checkpoint(4), END)
+        clients: list[Failing] = []
+
+        def failing(uri: str, working_folder: Path, at: int = at, clients: list[Failing] = clients) -> Any:
+            clients.append(Failing(open_store(uri, working_folder), 0 if clients else at, done))
+            return clients[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sender, "open_store", failing)
+            first = deliver(folder, f"sqlite:///{store}")
+        assert delivered(folder, store) == run_id
+        assert names_of(store, run_id) == {"checkpoint-4"} and len(models_of(store, run_id)) == 1
+        if first.error is None:
+            return
+    raise AssertionError("it never ends")

@@ -21,14 +21,21 @@ from ftrun.runs.arrays import write_array
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import GROUP_TAG, NAME_TAG, RUN_TAG, ArtifactRecord, DatasetRecord, RunRecord, TagsRecord
+from ftrun.runs.records import (
+    GROUP_TAG,
+    NAME_TAG,
+    RUN_TAG,
+    TABLES_TAG,
+    ArtifactRecord,
+    DatasetRecord,
+    RunRecord,
+    TagsRecord,
+)
 
 MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"
 MODEL_CLASSES_TAG = "ftrun.model.classes"
 """Which weights, and the order of their classes where it is not the task's."""
-TABLES_TAG = "mlflow.loggedArtifacts"
-"""MLflow's tag that names the artifacts that it shows as tables."""
 LONGEST_TAG = 5000
 NO_LABEL = -100
 """What stands in `Predictions.labels` at a place without a label."""

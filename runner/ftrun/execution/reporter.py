@@ -45,6 +45,8 @@ class RunReporter:
         self._resumed_from = resumed_from
         self._backend = backend
         self._checkpointed = resumed_from
+        self.best_step: int | None = None
+        self.on_published: Callable[[int, Path, bool], None] | None = None
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -53,7 +55,6 @@ class RunReporter:
         self._not_finite: str | None = None
         self.is_training = False
         self.steps = 0
-        self.best_step: int | None = None
         self.totals = Totals()
 
     @property
@@ -138,7 +139,7 @@ class RunReporter:
         if step == self._checkpointed:
             raise self._fault(f"writes the checkpoint of step {step} twice")
         self.settle()
-        self.best_step = best_step
+        self.best_step = best_step  # the one before is published
         with self._checkpoints.writing(step, best_step) as folder:
             yield folder
             if not any(folder.iterdir()):
@@ -164,6 +165,8 @@ class RunReporter:
 
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
         self._journal.append(CheckpointRecord(checkpoint.step, checkpoint.folder.name))
+        if self.on_published:
+            self.on_published(checkpoint.step, checkpoint.folder, checkpoint.step == self.best_step)
         self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
 
     def close(self) -> None:

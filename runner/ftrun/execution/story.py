@@ -22,6 +22,7 @@ from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
+from ftrun.execution.uploads import Policy, Uploads, record_checkpoints
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
@@ -156,6 +157,9 @@ class _Run:
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
             rehearse(plan, session, job)
             self._start_recording(tags, splits)
+            if self.feeder:
+                policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
+                self.reporter.on_published = Uploads(self.journal, self.folder, policy, built, splits).offer
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model)))
@@ -234,11 +238,13 @@ class _Run:
         try:
             if NOTE_TAG not in (self.plan.tracking.tags or {}):
                 self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
+            if self.recording:
+                record_checkpoints(self.journal, self.folder)
             if error:
                 self.journal.append(TagsRecord({ERROR_TAG: error}))
             self.journal.append(EndRecord(status))
             self.journal.sync()
-        except RunError as fault:  # a full disk, say; the next look at the run marks it
+        except (RunError, OSError) as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))
 
     def _description(self, error: str | None, fit: FitResult | None) -> str:

@@ -81,6 +81,9 @@ class TrackingSettings(Settings):
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
     pictures: bool = Field(True, description="Whether figures of curves and predictions are drawn at the end of a run.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")
+    checkpoints: Literal["none", "best", "last", "all"] | None = Field(
+        None, description='Which checkpoints MLflow gets; "best" where something is the best, else "last" if absent.'
+    )
 
 
 def _repository(repo_id: str) -> str:

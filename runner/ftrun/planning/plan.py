@@ -277,6 +277,7 @@ class _Planner:
         """What the parts must have in common."""
         self.check_backend(plan)
         self.check_tokenizer(plan)
+        self.check_checkpoints(plan)
         if plan.task is None:
             return
         self.problems += objective_problems(plan.training, plan.task)
@@ -297,6 +298,12 @@ class _Planner:
             self.problems.append(Problem(message, "training.device", hint))
         self.problems += problems_of(plan.backend, "backend", training)
         self.problems += problems_of_environment(plan.backend, "backend", training, self.environ)
+
+    def check_checkpoints(self, plan: Plan) -> None:
+        training = plan.training
+        if plan.tracking.checkpoints == "best" and not (training.looks_for_best or training.metric_for_best_model):
+            hint = 'Set training.metric_for_best_model, or take "last" or "all".'
+            self.problems.append(Problem("nothing tells which checkpoint is the best", "tracking.checkpoints", hint))
 
     def check_tokenizer(self, plan: Plan) -> None:
         if plan.model.component(Model).has_tokenizer:

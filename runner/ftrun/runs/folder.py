@@ -9,6 +9,8 @@ runs/<experiment>-<UTC time>-<hex>/
     model/            the trained model and its tokenizer, for from_pretrained
     predictions/      a table for each evaluation split, and of classes the numbers that the model gave each
     pictures/         figures of the curves and the predictions, and tables of the latter
+    checkpoints.json  a table of every checkpoint that was written
+    uploads/          checkpoints that MLflow has not got yet
     mlflow.json       where MLflow has the run, and how far it has the journal
 """
 
@@ -96,6 +98,14 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def checkpoint_table(self) -> Path:
+        return self.path / "checkpoints.json"
+
+    @property
+    def uploads(self) -> Path:
+        return self.path / "uploads"
 
     @contextlib.contextmanager
     def locked(self, patience: float = 10.0) -> Iterator[None]:

@@ -26,6 +26,8 @@ GROUP_TAG = "ftrun.group"
 """MLflow's tag that is equal for runs that differ in nothing but the seed."""
 NOTE_TAG = "mlflow.note.content"
 """MLflow's tag that holds a run's description, in Markdown."""
+TABLES_TAG = "mlflow.loggedArtifacts"
+"""MLflow's tag that says which artifacts to show as tables."""
 ERROR_TAG = "ftrun.error"
 """MLflow's tag that says why a run did not finish."""
 
@@ -125,6 +127,8 @@ class ModelRecord:
         architecture: The class of transformers that loads it; tokenizer: that of its tokenizer.
         versions: Of Python and the packages that it was made with, by name.
         example: Texts of one row, in the order of `texts`.
+        name: What MLflow calls it.
+        supersedes: Whether it takes the place of all checkpoints that MLflow has of the run.
     """
 
     KIND: ClassVar[str] = "model"
@@ -137,6 +141,8 @@ class ModelRecord:
     tokenizer: str
     versions: Mapping[str, str]
     example: Sequence[str]
+    name: str = "model"
+    supersedes: bool = False
 
 
 @dataclass(frozen=True)
@@ -316,7 +322,9 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
         case ArtifactRecord.KIND:
             return ArtifactRecord(facts["path"])
         case ModelRecord.KIND:
-            return ModelRecord(**{field.name: facts[field.name] for field in fields(ModelRecord)})
+            return ModelRecord(
+                **{field.name: facts[field.name] for field in fields(ModelRecord) if field.name in facts}
+            )
         case EndRecord.KIND:
             return EndRecord(facts["status"])
         case kind:

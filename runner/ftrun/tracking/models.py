@@ -7,6 +7,7 @@ there twice, because an answer came too late, is deleted.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import Point, read_evaluations, read_history
+from ftrun.runs.journal import read_journal
 from ftrun.runs.records import RUN_TAG, DatasetRecord, ModelRecord
 from ftrun.tracking.mlmodel import TOKENIZER_FOLDER, model_files, tokenizer_files, write_mlmodel
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """What MLflow calls the model of a run: `runs:/ID/model`."""
+CHECKPOINT = "checkpoint-"
+"""How the names of checkpoints begin, in MLflow as on disk."""
 RECORDED_TAG = "ftrun.recorded"
 """Tag of a LoggedModel: when the record of it was written, in milliseconds since 1970; a later one supersedes it."""
 STEP_TAG = "ftrun.step"
@@ -50,14 +54,48 @@ class Models:
         self._run_id = run_id
         self._experiment_id = experiment_id
 
-    def deliver(self, record: ModelRecord, recorded: int, name: str = MODEL) -> LoggedModel:
+    def take(self, record: ModelRecord, recorded: int) -> None:
+        """Deliver a run's model, or a checkpoint's unless it is superseded already; then what this one supersedes goes.
+
+        Args:
+            record: What is known of it.
+            recorded: When that was written, in milliseconds since 1970.
+        """
+        if record.name == MODEL:
+            self.deliver(record, recorded)
+            self._delete(self.named(f"{CHECKPOINT}{record.step}"))  # the same weights
+            return
+        aside = self._folder.path / record.path
+        if self._is_superseded(record, recorded):
+            self._delete(model for model in self.named(record.name) if _recorded(model) <= recorded)
+        elif aside.is_dir():
+            model = self.deliver(record, recorded)
+            if record.supersedes:
+                others = (other for other in self.all() if other.name.startswith(CHECKPOINT))
+                self._delete(other for other in others if other.model_id != model.model_id)
+        else:  # it was uploaded, or taken away for a later one
+            self._delete(model for model in self.named(record.name) if not is_ready(model))
+        shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there are others, or none was kept
+            aside.parent.rmdir()
+
+    def _is_superseded(self, record: ModelRecord, recorded: int) -> bool:
+        """Whether the journal has a model in its place: a later checkpoint, or the run's model of the same step."""
+        for entry, _ in read_journal(self._folder.journal):
+            match entry.record:
+                case ModelRecord() as other if entry.time >= recorded and other != record:
+                    if other.supersedes or (other.name, other.step) == (MODEL, record.step):
+                        return True
+        return False
+
+    def deliver(self, record: ModelRecord, recorded: int) -> LoggedModel:
         """Have MLflow hold a model, READY and once.
 
         Args:
             record: What is known of it.
             recorded: When that was written, in milliseconds since 1970.
-            name: What MLflow calls it.
         """
+        name = record.name
         found = self.named(name)
         whole = [model for model in found if is_ready(model) and _recorded(model) >= recorded]
         begun = [model for model in found if not is_ready(model) and _recorded(model) == recorded]
@@ -85,9 +123,13 @@ class Models:
             if not token:
                 return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
 
-    def delete_unfinished(self) -> None:
-        """A creation that was answered too late, and so was asked for again, has left one that nobody fills."""
-        self._delete(model for model in self.all() if not is_ready(model))
+    def settle(self) -> None:
+        """What is left at the end of a run is told as what came of it. A creation that was answered too late, and so
+        was asked for again, has left a model that nobody fills.
+        """
+        found = self.all()
+        self._delete(model for model in found if not is_ready(model))
+        self._link([model for model in found if is_ready(model)])
 
     def _create(self, record: ModelRecord, recorded: int, name: str) -> LoggedModel:
         tags = {RUN_TAG: self._folder.name, RECORDED_TAG: str(recorded), STEP_TAG: str(record.step or "")}
@@ -96,7 +138,8 @@ class Models:
 
     def _fill(self, model: LoggedModel, record: ModelRecord) -> None:
         self._upload(model, record)
-        self._link(model, record.step or 0)
+        if record.name == MODEL:  # a checkpoint may be superseded, and MLflow takes no word back of what came of a run
+            self._link([model])
         self._log_metrics(model, record.step)
 
     def _upload(self, model: LoggedModel, record: ModelRecord) -> None:
@@ -112,13 +155,15 @@ class Models:
             for file in sorted(Path(beside).iterdir()):
                 self._client.log_model_artifact(model.model_id, str(file))
 
-    def _link(self, model: LoggedModel, step: int) -> None:
+    def _link(self, models: Iterable[LoggedModel]) -> None:
+        """Tell MLflow that they came of the run; the store refuses to be told twice."""
         from mlflow.entities import LoggedModelOutput
 
         outputs = self._client.get_run(self._run_id).outputs
         known = {output.model_id for output in outputs.model_outputs} if outputs else set()
-        if model.model_id not in known:  # which the store refuses to be told twice
-            self._client.log_outputs(self._run_id, [LoggedModelOutput(model.model_id, step)])
+        new = [LoggedModelOutput(model.model_id, _step(model)) for model in models if model.model_id not in known]
+        if new:
+            self._client.log_outputs(self._run_id, new)
 
     def _log_metrics(self, model: LoggedModel, step: int | None) -> None:
         """The evaluation of its step, as points of the run, which has them already, and of the model and the data."""
@@ -162,8 +207,16 @@ def is_ready(model: LoggedModel) -> bool:
 
 
 def _recorded(model: LoggedModel) -> int:
-    recorded = str(model.tags.get(RECORDED_TAG, ""))
-    return int(recorded) if recorded.isdecimal() else 0
+    return _number(model, RECORDED_TAG)
+
+
+def _step(model: LoggedModel) -> int:
+    return _number(model, STEP_TAG)
+
+
+def _number(model: LoggedModel, tag: str) -> int:
+    told = str(model.tags.get(tag, ""))
+    return int(told) if told.isdecimal() else 0
 
 
 def evaluated_on(points: Iterable[Point], datasets: Iterable[DatasetRecord]) -> Mapping[str, DatasetRecord]:

@@ -192,7 +192,7 @@ class Sender:
                 self._artifact(path)
             case ModelRecord(path) as model:
                 with self._uploading(path):
-                    self._models.deliver(model, entry.time)
+                    self._models.take(model, entry.time)
             case EndRecord(status):
                 self._end(status, entry.time)
             case _:  # metrics are sent already, and all else, such as a checkpoint, is for ftrun alone
@@ -304,7 +304,7 @@ class Sender:
     def _end(self, status: Status, time: int) -> None:
         self.client.set_terminated(self.run_id, status, time)
         self._delete_twins()
-        self._models.delete_unfinished()
+        self._models.settle()
 
 
 def _sync_to_disk(path: Path) -> None:

@@ -1,0 +1,108 @@
+"""Checkpoints are kept for MLflow as asked for, and every one of them stands in a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ftrun
+import pytest
+from ftrun.errors import ExperimentError
+from helpers import TRACKED, journal_of, mlflow_client, plan_of, run, slow
+
+pytestmark = pytest.mark.xdist_group("tracking")
+
+SAVING = {
+    **TRACKED,
+    "training.save_strategy": "steps",
+    "training.save_steps": 4,
+    "training.eval_strategy": "steps",
+    "training.eval_steps": 4,
+    "training.save_total_limit": 1,
+}
+
+
+def models_of(result: ftrun.RunResult) -> dict[str, Any]:
+    client = mlflow_client(result)
+    experiment = client.get_run(result.run_id).info.experiment_id
+    found = [model for model in client.search_logged_models([experiment]) if model.source_run_id == result.run_id]
+    assert {str(model.status) for model in found} == {"READY"}
+    assert len({model.name for model in found}) == len(found)
+    return {model.name: model for model in found}
+
+
+def table_of(result: ftrun.RunResult) -> list[dict[str, Any]]:
+    table = json.loads((result.run_folder / "checkpoints.json").read_text())
+    return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+
+
+@pytest.mark.usefixtures("store")
+def test_all_checkpoints_are_in_mlflow_whatever_the_run_folder_keeps(tiny: Path) -> None:
+    result = run(tiny, {**SAVING, "tracking.checkpoints": "all"})
+    assert set(models_of(result)) == {"checkpoint-4", "checkpoint-8", "model"}
+    assert [path.name for path in (result.run_folder / "checkpoints").iterdir()] == ["checkpoint-12"]
+    assert not (result.run_folder / "uploads").exists()
+    rows = table_of(result)
+    assert [(row["step"], row["folder"], row["model"]) for row in rows] == [
+        (4, "checkpoints/checkpoint-4", "checkpoint-4"),
+        (8, "checkpoints/checkpoint-8", "checkpoint-8"),
+        (12, "checkpoints/checkpoint-12", "model"),
+    ]
+    assert all(0 <= row["eval/f1"] <= 1 for row in rows)
+    client = mlflow_client(result)
+    shown = json.loads(client.get_run(result.run_id).data.tags["mlflow.loggedArtifacts"])
+    assert [entry["path"] for entry in shown] == ["checkpoints.json", "predictions/validation.json"]
+    assert "checkpoints.json" in {file.path for file in client.list_artifacts(result.run_id)}
+    order = [{"field_name": "metrics.eval/loss", "ascending": True}]
+    ranked = client.search_logged_models([client.get_run(result.run_id).info.experiment_id], order_by=order)
+    assert [int(model.tags["ftrun.step"]) for model in ranked] == [
+        row["step"] for row in sorted(rows, key=lambda row: row["eval/loss"])
+    ]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({"tracking.model": False}, {"checkpoint-12"}),
+        slow(({"tracking.checkpoints": "none"}, {"model"})),
+        slow(({"tracking.checkpoints": "last"}, {"model"})),
+    ],
+)
+def test_checkpoints_are_in_mlflow_as_asked_for(tiny: Path, settings: dict[str, Any], steps: set[str]) -> None:
+    assert set(models_of(run(tiny, {**SAVING, **settings}))) == steps
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("store")
+def test_the_best_one_is_in_mlflow_where_something_is_the_best(tiny: Path) -> None:
+    best = {"training.metric_for_best_model": "loss", "training.greater_is_better": True}
+    result = run(tiny, {**SAVING, **best, "training.learning_rate": 0.01})
+    losses = {row["step"]: row["eval/loss"] for row in table_of(result)}
+    step = max(losses, key=lambda step: (losses[step], -step))
+    assert set(models_of(result)) == {"model"} | (set() if step == 12 else {f"checkpoint-{step}"})
+
+
+def test_checkpoints_wait_for_an_mlflow_that_is_away(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 0.0)
+    result = run(tiny, {**SAVING, "tracking.uri": "http://127.0.0.1:9"})
+    (kept,) = (result.run_folder / "uploads").iterdir()
+    assert kept.name == "checkpoint-12"
+    assert {file.name for file in kept.iterdir()} == {file.name for file in (result.run_folder / "model").iterdir()}
+    weights = result.run_folder / "checkpoints" / "checkpoint-12" / "model.safetensors"
+    assert weights.samefile(kept / "model.safetensors")
+    told = [record["name"] for record in journal_of(result.run_folder) if record["type"] == "model"]
+    assert told == ["checkpoint-4", "checkpoint-8", "checkpoint-12", "model"]
+
+
+def test_the_best_can_be_asked_for_only_where_something_is_the_best(tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match="nothing tells which checkpoint is the best"):
+        plan_of(tiny, {"tracking.checkpoints": "best"})
+    plan_of(tiny, {"tracking.checkpoints": "best", "training.metric_for_best_model": "f1"})
+
+
+def test_a_run_without_mlflow_keeps_nothing_for_it(tiny: Path) -> None:
+    result = run(tiny, {"training.save_strategy": "epoch"})
+    assert not (result.run_folder / "uploads").exists()
+    assert [(row["step"], row["model"]) for row in table_of(result)] == [(6, None), (12, "model")]
