@@ -62,6 +62,7 @@ def test_what_is_not_known_is_left_out() -> None:
     assert set(metrics(totals((60, 80), None), Known())) == times
     assert "total_flos" not in metrics(totals((60, 80)), Model())
     assert metrics(Totals(), Model()) == {"train_runtime": 0.0, "num_parameters": 100}
+    assert metrics(Totals(), object()) == {"train_runtime": 0.0}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

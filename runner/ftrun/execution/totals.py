@@ -44,7 +44,8 @@ class Totals:
         }
         speeds = {key: count / self.seconds for key, count in counts.items() if count and self.seconds}
         told = {"train_runtime": self.seconds, **speeds, **self._tokens()}
-        told["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
+        with contextlib.suppress(Exception):  # a backend may do without what another needs of a model
+            told["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
         computing = _computing_parameters(model)
         if computing and self.tokens_with_padding:
             told["total_flos"] = 6 * computing * self.tokens_with_padding  # forward and backward, as Trainer counts
