@@ -99,6 +99,11 @@ def test_from_which_checkpoint_on_the_best_one_counts(
     assert journal(folder, RUN, *resumptions).best_counts_after == after
 
 
+def test_what_is_measured_by_the_clock_is_no_step(folder: RunFolder) -> None:
+    measured = {"type": "measured", "time": 1, "step": 1000, "values": {"system/cpu_utilization_percentage": 5.0}}
+    assert journal(folder, RUN, metrics(1), measured).last_step == 1
+
+
 def test_a_run_whose_process_is_gone_was_killed_after_its_last_step(folder: RunFolder) -> None:
     journal(folder, RUN, metrics(1), metrics(2))
     assert mark_if_killed(folder)

@@ -15,6 +15,7 @@ from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.depiction import Depiction
 from ftrun.execution.encoded_cache import EncodedCache
+from ftrun.execution.monitor import Monitor
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
@@ -94,6 +95,8 @@ class _Run:
         self.gave_up = False  # the feeder, before the run's end
         self.feeder = Feeder(self.folder, plan.tracking.uri, self._feeder_gave_up) if plan.tracking.enabled else None
         self.depiction: Depiction | None = None
+        apart = [self.feeder.pid] if self.feeder else []
+        self.monitor = Monitor(self.journal, apart) if plan.tracking.system_metrics else None
         self.heeds_signals = True
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
@@ -170,6 +173,8 @@ class _Run:
         self.beginning.record(self.journal, self.plan, tags, splits)
         record_task(self.folder, splits.task)
         self.recording = True
+        if self.monitor:
+            self.monitor.start()
         self.catalogue.observe(
             "ftrun_run_started", run=self.folder.name, run_folder=self.folder.path, experiment=self.plan.resolved()
         )
@@ -196,6 +201,8 @@ class _Run:
         self.heeds_signals = False
         with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
+        if self.monitor:
+            self.monitor.stop()
         if self.depiction:
             self._record_pictures(self.depiction, status)
         if self.recording or self.beginning.is_new:

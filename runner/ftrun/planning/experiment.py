@@ -78,6 +78,9 @@ class TrackingSettings(Settings):
     tags: Annotated[dict[str, str], AfterValidator(check_tags)] | None = Field(
         None, description="More tags of the run, as text, beside those of MLFLOW_TAGS, a JSON object."
     )
+    system_metrics: bool = Field(
+        True, description="Whether what the run and its machine use is recorded, every ten seconds."
+    )
     enabled: bool = Field(True, description="Whether MLflow is told; the run folder holds everything either way.")
     pictures: bool = Field(True, description="Whether figures of curves and predictions are drawn at the end of a run.")
     model: bool = Field(True, description="Whether MLflow gets the trained model.")

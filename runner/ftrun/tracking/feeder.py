@@ -62,6 +62,11 @@ class Feeder:
         if self._is_needed:
             self._on_given_up(delivery(self.folder))
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def abandon(self) -> None:
         """End it before the run has begun to be recorded: there is nothing for MLflow."""
         self._is_needed = False
