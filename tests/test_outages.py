@@ -123,7 +123,7 @@ class Proxy:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        for method in ("GET", "POST", "PUT", "PATCH"):
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
             setattr(Handler, f"do_{method}", Handler.handle_one)
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self.http.server_port}"
@@ -307,7 +307,7 @@ def test_what_a_server_did_and_answered_as_failed_is_not_there_twice(
 
     proxy.answer = once_deaf
     result = run(experiment, proxy.uri, monkeypatch, patience=1.0)
-    for _ in range(20):
+    for _ in range(60):  # every file of the model fails once
         if not deliver(RunFolder(result.run_folder)).pending:
             break
     assert any("runs/create" in line for line in proxy.asked if line.startswith("deaf"))

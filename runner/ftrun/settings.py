@@ -89,7 +89,10 @@ def absolute_folder(reference: str) -> str:
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a path is that of a folder; what cannot be a path, or nobody may look at, is none."""
-    return os.path.isdir(os.path.expanduser(path))  # noqa: PTH111, PTH112 - Path's own raise for these
+    try:
+        return os.path.isdir(os.path.expanduser(path))  # noqa: PTH111, PTH112 - Path's own raise for more of these
+    except ValueError:  # a NUL behind a ~
+        return False
 
 
 LocalPath = Annotated[str, AfterValidator(absolute_path)]

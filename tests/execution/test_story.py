@@ -24,7 +24,8 @@ def test_the_run_folder_holds_everything(tiny: Path) -> None:
     folder = result.run_folder
     assert folder.parent == tiny.parent / "runs" and folder.name.startswith("tiny-")
     assert {path.name for path in folder.iterdir()} == {
-        *("experiment.toml", "journal.jsonl", "checkpoints", "model", "predictions", "task.json", ".lock"),
+        *("experiment.toml", "journal.jsonl", "checkpoints", "checkpoints.json", "model", "predictions", "task.json"),
+        ".lock",
     } | ({"log.txt"} if (folder / "log.txt").exists() else set())
     recorded = tomllib.loads((folder / "experiment.toml").read_text())
     assert recorded["format"] == 1 and recorded["training"]["save_strategy"] == "epoch"

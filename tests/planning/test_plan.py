@@ -38,7 +38,13 @@ def test_the_tiny_experiment_is_sound_and_every_default_is_filled_in(catalogue: 
     assert resolved["format"] == 1
     assert resolved["training"]["per_device_train_batch_size"] == 8
     assert resolved["collator"] == {"use": "dynamic-padding"}
-    assert resolved["tracking"] == {"enabled": False, "experiment_name": "tiny", "model": True, "pictures": False}
+    assert resolved["tracking"] == {
+        "enabled": False,
+        "experiment_name": "tiny",
+        "model": True,
+        "pictures": False,
+        "system_metrics": True,
+    }
     assert "push" not in resolved
 
 

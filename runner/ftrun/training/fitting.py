@@ -126,7 +126,15 @@ class Fitting:
         return Step(self.step + 1, batches, learning_rate_of(self._scheduler), self._objective, self._forward)
 
     def end_step(self, step: Step) -> None:
-        """Report a step that was taken."""
+        """Report a step that was taken.
+
+        Raises:
+            ExperimentError: If the backend asked for no loss, or left out the norm of its gradients.
+        """
+        if step.grad_norm is None:
+            raise ExperimentError(
+                Problem(f"step {step.number} ended without step.grad_norm, which is recorded", "backend")
+            )
         self.step = step.number
         self.reporter.stepped(
             StepReport(

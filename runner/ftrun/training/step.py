@@ -40,7 +40,7 @@ class Step:
         self.learning_rate = learning_rate
         self.rows = sum(map(rows_in, batches))
         self.tokens, self.tokens_with_padding = _tokens_in(batches)
-        self.grad_norm = torch.zeros(())
+        self.grad_norm: torch.Tensor | None = None
         self.is_last_batch = False
         self._objective = objective
         self._forward = forward
