@@ -112,6 +112,7 @@ class Told:
     """A reporter that keeps what it is told, and checkpoints in a folder."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)  # as the core makes a run's folder
         self.folder = folder
         self.steps: list[StepReport] = []
         self.evaluations: list[EvaluationReport] = []

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +68,15 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def there(trained: tuple[str, ftrun.RunResult], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow looks for `runs:/` and `models:/` where the environment says."""
-    import mlflow
+def there(trained: tuple[str, ftrun.RunResult], monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow looks for `runs:/` and `models:/` where the environment says, as in a new process."""
+    import mlflow.tracking._tracking_service.utils as service
 
     uri = trained[1].tracking_uri
     assert uri
     monkeypatch.chdir(trained[1].run_folder.parent.parent)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    yield
-    mlflow.set_tracking_uri(before)
+    monkeypatch.setattr(service, "_tracking_uri", None)
 
 
 def texts_of(result: ftrun.RunResult) -> tuple[list[list[str]], list[Any]]:
