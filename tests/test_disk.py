@@ -39,6 +39,7 @@ def limited(tiny: Path, backend: str, size: int) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["model.safetensors", slow("optimizer.pt")])
 def test_a_disk_that_is_full_ends_the_run_with_a_sentence(tiny: Path, ftrun_command: Ftrun, file: str) -> None:
     probe = ftrun.run(tiny, overrides=SAVING, progress=False)

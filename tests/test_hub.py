@@ -87,6 +87,7 @@ def test_a_run_takes_what_it_needs_from_the_hub_and_later_from_the_cache(own_hub
     assert len(table["data"]) == 220
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "endpoint", ["http://127.0.0.1:9", slow("http://hub.invalid")], ids=["refusing", "no such name"]
 )

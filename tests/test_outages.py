@@ -246,6 +246,7 @@ def delivered_later(result: ftrun.RunResult) -> None:
     assert (after.pending, after.error) == (0, None)
 
 
+@pytest.mark.slow
 def test_a_server_gets_everything(experiment: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(experiment, server.uri, monkeypatch, patience=60)
     assert result.tracking_uri == server.uri and result.run_id

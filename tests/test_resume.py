@@ -376,6 +376,7 @@ def test_under_nohup_a_closed_terminal_stops_nothing(tiny: Path) -> None:
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [slow(0.0), 0.02, slow(0.05)])
 def test_a_signal_at_the_very_end_leaves_a_finished_run_or_one_to_go_on_with(
     tiny: Path, delay: float, begin_ftrun: Begin

@@ -31,6 +31,7 @@ def test_output_in_a_pipe_is_plain(tiny: Path, ftrun_command: Ftrun) -> None:
     assert "finished" in done.stdout and "next" in done.stdout
 
 
+@pytest.mark.slow
 def test_runs_go_on_after_a_failure_and_are_compared(tiny: Path, ftrun_command: Ftrun) -> None:
     bad = tiny.with_name("bad.toml")
     bad.write_text('extends = "tiny.toml"\nname = "bad"\n[training]\nlearning_rate = 1e30\n')

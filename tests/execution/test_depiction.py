@@ -33,6 +33,7 @@ def test_they_are_on_record_before_the_end(tiny: Path) -> None:
     assert [shown["path"] for shown in json.loads(tags["tags"]["mlflow.loggedArtifacts"])] == TABLES
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_mlflow_shows_them(tiny: Path) -> None:
     import mlflow.artifacts
@@ -75,6 +76,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_run(tiny: Path, monkeypatch: pytest
     assert not list(folder.glob(".pictures*")) and journal_of(folder)[-1]["status"] == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_its_end_has_them_once_it_goes_on(tiny: Path) -> None:
     saving = {"training.save_strategy": "steps", "training.save_steps": 2}
     folder = run(tiny, DRAWN | saving).run_folder

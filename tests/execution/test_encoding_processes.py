@@ -266,6 +266,7 @@ def begun(tiny: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, slow(signal.SIGTERM), slow(signal.SIGHUP)])
 def test_what_stops_all_processes_of_a_run_ends_it_as_without_them(
     begun: subprocess.Popen[str], number: signal.Signals

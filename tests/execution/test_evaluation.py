@@ -53,6 +53,7 @@ def test_a_files_rows_are_measured_by_the_names_of_their_classes(tiny: Path) -> 
     assert points_of(result.run_folder)["eval/by folder/accuracy", 4] in (0.0, 1.0), checkpoint.output
 
 
+@pytest.mark.slow
 def test_mlflow_has_the_points_at_the_models_step(tiny: Path, store: Path, ftrun_command: Ftrun) -> None:
     result = run(tiny, {**AT, **TRACKED})
     done = ftrun_command("evaluate", result.run, "--data", "test", "--device", "cpu")

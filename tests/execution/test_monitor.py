@@ -23,6 +23,7 @@ def steps(run_folder: Path) -> list[int]:
     return [step for key, step in measured_of(run_folder) if key == "system/process_memory_usage_megabytes"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store", "often")
 def test_the_points_count_on_across_a_resume_and_mlflow_has_them(tiny: Path) -> None:
     begun = ftrun.run(tiny, overrides={**TRACKED, **SAVING}, progress=False)

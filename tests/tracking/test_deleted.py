@@ -15,6 +15,7 @@ from helpers import TRACKED, mlflow_client, points_in_mlflow, points_of
 pytestmark = pytest.mark.xdist_group("tracking")
 
 
+@pytest.mark.slow
 def test_a_run_into_a_deleted_experiment_says_so_and_is_delivered_once_it_is_restored(
     tiny: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,6 +35,7 @@ def test_a_run_into_a_deleted_experiment_says_so_and_is_delivered_once_it_is_res
     assert points_in_mlflow(found) == points_of(result.run_folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_deleted_or_gone_takes_nothing_more_and_says_what_to_do(tiny: Path, store: Path) -> None:
     result = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 1}, progress=False)
     folder, client = RunFolder(result.run_folder), mlflow_client(result)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.xdist_group("tracking")
 TRACKED_COMMAND = ("tiny.toml", "--json", "--set", "tracking.enabled=true")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_store_that_is_away_stops_nothing_and_gets_everything_later(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +87,7 @@ def await_end(folder: Path) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("with_feeder", [slow(False), True])
 def test_a_run_that_is_killed_outright_is_killed_in_mlflow_and_goes_on_there(
@@ -149,6 +151,7 @@ def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
     assert points_in_mlflow(result) == points_of(result.run_folder)
 
 
+@pytest.mark.slow
 def test_a_signal_while_delivering_ends_the_command_and_not_the_run(tiny: Path, begin_ftrun: Begin) -> None:
     process = begin_ftrun("tiny.toml", *TRACKED_COMMAND, "--set", "tracking.uri=http://127.0.0.1:9")
     folder = await_step(tiny, 12)

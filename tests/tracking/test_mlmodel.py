@@ -141,6 +141,7 @@ def test_mlflow_loads_it_in_both_its_flavors(trained: tuple[str, ftrun.RunResult
     assert [*example.columns] == ["text", "text_pair"] if kind == "pair" else example == texts[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("there")
 @pytest.mark.filterwarnings("ignore")
 def test_somebody_can_register_it(trained: tuple[str, ftrun.RunResult]) -> None:

@@ -112,6 +112,7 @@ def test_delivering_everything_again_makes_no_doubles(
     assert len(mlflow_client(tracked).get_run(tracked.run_id).inputs.dataset_inputs) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_failed_run_is_failed_in_mlflow_with_its_reason(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={**TRACKED, "training.learning_rate": 1e30}, progress=False)
@@ -119,6 +120,7 @@ def test_a_failed_run_is_failed_in_mlflow_with_its_reason(tiny: Path) -> None:
     assert run.info.status == "FAILED" and "step 2" in run.data.tags["ftrun.error"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_an_exception_in_a_part_is_failed_in_mlflow_with_its_reason(
     tiny: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from helpers import TRACKED, points_in_mlflow, points_of, slow
 pytestmark = pytest.mark.xdist_group("tracking")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.1, slow(0.4), slow(0.8)])
 def test_a_store_is_whole_though_the_process_that_made_it_was_killed(
     tiny: Path, delay: float, monkeypatch: pytest.MonkeyPatch

@@ -49,6 +49,7 @@ def test_credentials_that_nobody_has_are_asked_for(workdir: Path, monkeypatch: p
     assert missing_credentials(folder, None) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["file", "environment"])
 def test_a_relative_store_is_the_same_one_from_another_folder(
     tiny: Path, new_store: Path, monkeypatch: pytest.MonkeyPatch, where: str

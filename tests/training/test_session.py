@@ -16,6 +16,7 @@ from helpers import BACKENDS, run
 from plain import Parts
 
 
+@pytest.mark.slow
 def test_full_determinism_holds_while_a_run_goes_on(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ftrun.training.fitting as fitting
 
