@@ -36,6 +36,7 @@ _CERTAIN_HOST = re.compile(rf"(?:{_PUBLIC_HOST.pattern})(?::\d+)?|[\w-]+:\d+|[\w
 _PARAMETER = re.compile(r"[\w.~\[\]-]{1,64}=")
 _PROFILE = re.compile(r"[\w.-]+:[\w.-]+")
 _FILES = ("file", "sqlite")
+_WEB = ("http", "https")
 _PROFILES = ("databricks", "databricks-uc", "uc")
 _TOKENS = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{30,}|gh[opsur]_[A-Za-z0-9]{36,}|github_pat_\w{50,}|glpat-[\w-]{20,}|dapi[0-9a-f]{32}"
@@ -141,7 +142,8 @@ def _shown(scheme: str, rest: str) -> str:
         if not (_HOSTS.fullmatch(bare) or (scheme in _PROFILES and _PROFILE.fullmatch(bare))):
             return _hidden(rest)
         return (f"{HIDDEN}@" if at else "") + host + _path_and_query(behind)
-    is_users_name = re.search(r":[^@]*@", _URI.sub("", behind))  # perhaps, with a slash in it
+    doubtful = re.split(r"[?#]", behind)[0] if scheme in _WEB else behind  # whose queries hold anything
+    is_users_name = re.search(r":[^@]*@", _URI.sub("", doubtful))  # perhaps, with a slash in it
     if not at and _PUBLIC_HOST.fullmatch(head) and not is_users_name:
         return head + _path_and_query(behind)
     return _host_behind(rest, only=not at and not _HOSTS.fullmatch(head) and rest.count("@") == 1)
