@@ -138,7 +138,7 @@ def died_after(run_folder: Path, step: int, name: str) -> Path:
     """The run folder as it would be had the process died right after the checkpoint of a step was published."""
     folder = run_folder.with_name(name)
     shutil.copytree(run_folder, folder)
-    for leftover in ("model", "predictions", "mlflow.json"):
+    for leftover in ("model", "predictions", "pictures", "checkpoints.json", "mlflow.json"):
         path = folder / leftover
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for checkpoint in (folder / "checkpoints").iterdir():
