@@ -41,7 +41,7 @@ def totals(*tokens: tuple[int, int] | None) -> Totals:
 
 
 def metrics(told: Totals, model: Any) -> dict[str, float]:
-    return told.metrics(model)
+    return told.metrics(model, told.steps)
 
 
 def test_a_training_is_told_with_its_speed_its_tokens_and_its_operations() -> None:
@@ -63,6 +63,13 @@ def test_what_is_not_known_is_left_out() -> None:
     assert "total_flos" not in metrics(totals((60, 80)), Model())
     assert metrics(Totals(), Model()) == {"train_runtime": 0.0, "num_parameters": 100}
     assert metrics(Totals(), object()) == {"train_runtime": 0.0}
+
+
+def test_no_sum_is_told_of_a_run_that_an_earlier_attempt_took_steps_of() -> None:
+    assert set(totals((60, 80)).metrics(Known(), 5)) == {
+        *("train_samples_per_second", "train_steps_per_second", "train_tokens_per_second"),
+        *("padding_share", "num_parameters"),
+    }
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -37,6 +37,15 @@ def table_of(result: ftrun.RunResult) -> list[dict[str, Any]]:
     return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
 
+def test_a_table_that_cannot_be_written_leaves_a_run_its_end(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ftrun.execution.uploads.write_whole", full_disk)
+    result = run(tiny, {**SAVING, "tracking.enabled": False})
+    assert result.status == "FINISHED" and journal_of(result.run_folder)[-1]["status"] == "FINISHED"
+
+
 @pytest.mark.usefixtures("store")
 def test_all_checkpoints_are_in_mlflow_whatever_the_run_folder_keeps(tiny: Path) -> None:
     result = run(tiny, {**SAVING, "tracking.checkpoints": "all"})

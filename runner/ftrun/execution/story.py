@@ -28,6 +28,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
+from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.description import description, repeat_command, resume_command
 from ftrun.runs.glance import MODEL_STEP_TAG
 from ftrun.runs.journal import Journal
@@ -165,7 +166,7 @@ class _Run:
                 self.reporter.on_published = Uploads(self.journal, self.folder, policy, built, splits).offer
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
-            self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model)))
+            self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
             self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit))
             return fit
 
@@ -192,6 +193,8 @@ class _Run:
             why_not = record_model(self.journal, self.folder, fit, built, splits)
             if why_not and self.feeder:
                 self.watcher.notice(why_not)
+        elif fit.model_folder:
+            sync_folder(fit.model_folder)
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
@@ -246,13 +249,19 @@ class _Run:
             if NOTE_TAG not in (self.plan.tracking.tags or {}):
                 self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
             if self.recording:
-                record_checkpoints(self.journal, self.folder)
+                self._record_checkpoints()
             if error:
                 self.journal.append(TagsRecord({ERROR_TAG: error}))
             self.journal.append(EndRecord(status))
             self.journal.sync()
-        except (RunError, OSError) as fault:  # a full disk, say; the next look at the run marks it
+        except RunError as fault:  # a full disk, say; the next look at the run marks it
             self.watcher.notice(str(fault))
+
+    def _record_checkpoints(self) -> None:
+        try:
+            record_checkpoints(self.journal, self.folder)
+        except OSError as fault:  # a table is no reason for a run to have no end
+            self.watcher.notice(f"the table of checkpoints cannot be written: {fault.strerror or fault}")
 
     def _description(self, error: str | None, fit: FitResult | None) -> str:
         best = self.reporter.checkpoint_folder(self.reporter.best_step) if self.reporter.best_step else None

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ftrun.contracts import StepReport, TrainableModel
 
+SUMS = ("train_runtime", "num_input_tokens_seen", "total_flos")
+"""What counts all steps of a run."""
+
 
 @dataclass
 class Totals:
@@ -35,8 +38,14 @@ class Totals:
         self.tokens = _sum(self.tokens, None if report.tokens is None else int(report.tokens))
         self.tokens_with_padding = _sum(self.tokens_with_padding, report.tokens_with_padding)
 
-    def metrics(self, model: TrainableModel) -> dict[str, float]:
-        """All of it by MLflow's keys; what is not known is left out."""
+    def metrics(self, model: TrainableModel, steps: int) -> dict[str, float]:
+        """All of it by MLflow's keys; what is not known is left out.
+
+        Args:
+            model: What was trained.
+            steps: Those of the run in all. Where an earlier attempt took some, sums would be too low: speeds and shares
+                are told, and no sums.
+        """
         counts = {
             "train_samples_per_second": self.examples,
             "train_steps_per_second": self.steps,
@@ -49,7 +58,7 @@ class Totals:
         computing = _computing_parameters(model)
         if computing and self.tokens_with_padding:
             told["total_flos"] = 6 * computing * self.tokens_with_padding  # forward and backward, as Trainer counts
-        return told
+        return {key: value for key, value in told.items() if self.steps == steps or key not in SUMS}
 
     def _tokens(self) -> dict[str, float]:
         if not self.tokens or not self.tokens_with_padding:
