@@ -13,6 +13,7 @@ from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.monitor import Monitor
@@ -159,6 +160,7 @@ class _Run:
             beginning.compare_model(tags)
 
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
+            tags |= weights_tags(plan.training, splits)
             rehearse(plan, session, job)
             self._start_recording(tags, splits)
             if self.feeder:
@@ -172,7 +174,7 @@ class _Run:
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
-        record_task(self.folder, splits.task)
+        record_task(self.journal, self.folder, splits.task)
         self.recording = True
         if self.monitor:
             self.monitor.start()
