@@ -123,7 +123,9 @@ def _predict(trained: Trained, source: RowSource, out: Path | None, watcher: Wat
 
     if out:
         check_writable(out, source.file)
-    table, added = predict_rows(trained, source, watcher, lambda table, task: None if out else _check_shown(table, task))
+    table, added = predict_rows(
+        trained, source, watcher, lambda table, task: None if out else _check_shown(table, task)
+    )
     if out:
         write_rows(table, added, out)
         click.echo(f"{len(table):,} rows predicted: {out}", err=True)

@@ -57,10 +57,11 @@ def _uri_of(run: RunFolder) -> str | None:
 
 
 def _without_model(run: RunFolder) -> Problem:
-    if read_history(run).status == "FINISHED":
-        return Problem(f"the run {run.name} has no model: {run.model} is gone, and MLflow has not got it")
-    hint = f"Go on with it: ftrun resume {shlex.quote(run.name)}"
     checkpoints = sorted(run.checkpoints.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
-    if checkpoints:
-        hint += f"; or name one of its checkpoints: {checkpoints[-1]}"
-    return Problem(f"the run {run.name} has no model: it has not come to its end", hint=f"{hint}.")
+    name = f"name one of its checkpoints: {checkpoints[-1]}" if checkpoints else ""
+    if read_history(run).status == "FINISHED":
+        message = f"the run {run.name} has no model: {run.model} is gone, and MLflow has not got the run"
+        return Problem(message, hint=f"Put it back{f', or {name}' if name else ''}.")
+    ways = [f"Go on with it: ftrun resume {shlex.quote(run.name)}", name]
+    message = f"the run {run.name} has no model: it has not come to its end"
+    return Problem(message, hint=f"{'; or '.join(filter(None, ways))}.")

@@ -95,8 +95,19 @@ class RowSource:
         return dialect
 
 
-def predict_rows(trained: Trained, source: RowSource, watcher: Watcher) -> tuple[RowTable, Mapping[str, Sequence[Any]]]:
+def predict_rows(
+    trained: Trained,
+    source: RowSource,
+    watcher: Watcher,
+    check: Callable[[RowTable, Task], None] = lambda table, task: None,
+) -> tuple[RowTable, Mapping[str, Sequence[Any]]]:
     """Rows, and the columns that a model adds to them.
+
+    Args:
+        trained: The model.
+        source: The rows.
+        watcher: Sees it go by.
+        check: Called with the rows and the task before anything is computed; may raise.
 
     Raises:
         ExperimentError: If the rows or the model are not what they should be.

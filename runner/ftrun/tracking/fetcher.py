@@ -132,15 +132,17 @@ class Fetcher:
         hint = "So: models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID."
         if not found:
             raise ExperimentError(Problem(f"{target} names no model of MLflow", hint=hint))
-        name, version = found["name"], found["version"]
+        name, version, alias = found["name"], found["version"], found["alias"]
         try:
-            if found["alias"]:
-                version = self._client.get_model_version_by_alias(name, found["alias"]).version
-            model_id = name if version is None else self._client.get_model_version(name, version).model_id
-            if model_id is None:
-                message = f"{target} is not a model that ftrun has put into MLflow"
-                raise ExperimentError(Problem(message, hint="Name the run, or a folder."))
-            return self._client.get_logged_model(model_id)
+            if version is None and alias is None:
+                return self._client.get_logged_model(name)
+            client = self._client
+            known = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, version)
+            model_id = known.model_id or known.source.removeprefix("models:/")  # SQL stores keep the source alone
+            if "/" not in model_id:
+                return client.get_logged_model(model_id)
+            message = f"{target} is of {known.source}, and not a model that ftrun has put into MLflow"
+            raise ExperimentError(Problem(message, hint="Name a run that ftrun made, or a folder with a model."))
         except MlflowException as error:
             if error.error_code not in (GONE, "INVALID_PARAMETER_VALUE"):
                 raise
