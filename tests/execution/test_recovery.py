@@ -13,6 +13,7 @@ from ftrun.cli import group
 from ftrun.errors import ExperimentError, RunError
 from ftrun.execution.recovery import find_or_fetch
 from ftrun.execution.watcher import Watcher
+from ftrun.runs.folder import RunFolder
 from ftrun.tracking.fetching import is_fetched
 from helpers import TRACKED, run
 from test_outages import Server
@@ -29,6 +30,8 @@ def test_a_run_that_has_no_model_says_what_it_has(tiny: Path) -> None:
     journal = (folder / "journal.jsonl").read_text()
     (folder / "journal.jsonl").write_text(journal.replace('"status": "FINISHED"', '"status": "KILLED"'))
     with pytest.raises(ExperimentError, match=r"has no model: it has not come.*\n.*ftrun resume .*checkpoint-2"):
+        find_or_fetch(folder.name, Path("runs"), Watcher())
+    with RunFolder(folder).locked(), pytest.raises(ExperimentError, match=r"is still going on\n.*Wait for it; or name"):
         find_or_fetch(folder.name, Path("runs"), Watcher())
 
 

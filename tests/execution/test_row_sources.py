@@ -41,6 +41,8 @@ def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) ->
     ("data", "told"),
     [
         ([], "there are no rows"),
+        (7, "this is int, and not a file"),
+        ({"text": ["a"]}, "this is dict, and not a file"),
         ([1, 2], "row 1 is int '1'"),
         (["a", {"text": "b"}], "row 2 is dict"),
         (["a", None], "row 2 is NoneType 'None'"),

@@ -157,7 +157,7 @@ def test_a_download_that_breaks_off_leaves_no_model(
 ) -> None:
     run_id = delivered(written(workdir), store)
     monkeypatch.setattr(fetcher.Source, "files", lambda self: {"config.json": 999})
-    with pytest.raises(RunError, match="config.json came with 11 bytes of 999"):
+    with pytest.raises(RunError, match=r"config\.json came with 11 bytes of 999"):
         fetch(run_id, store, cache)
     monkeypatch.undo()
     monkeypatch.setenv("HF_HOME", str(workdir / "hf"))

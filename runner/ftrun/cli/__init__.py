@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import importlib
 import io
 import sys
@@ -103,7 +104,8 @@ def _escape_what_cannot_be_shown() -> None:
     codecs.register_error("ftrun.escaped", _escaped)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="ftrun.escaped")
+            with contextlib.suppress(OSError):  # a descriptor that has become another's: it is as it was then
+                stream.reconfigure(errors="ftrun.escaped")
 
 
 def main() -> None:

@@ -51,6 +51,7 @@ def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Itera
 @click.argument("second", nargs=-1, metavar="")
 @click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.")
 @click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.")
+@click.option("--overwrite", is_flag=True, help="Replace what --out names, if it is there.")
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
@@ -62,6 +63,7 @@ def command(
     second: tuple[str, ...],
     data: str | None,
     out: str | None,
+    overwrite: bool,
     texts: tuple[str, ...],
     text_columns: tuple[str, ...],
     delimiter: str | None,
@@ -87,6 +89,7 @@ def command(
     try:
         with places_called(option_places(device)):
             from ftrun.execution.row_sources import RowSource
+            from ftrun.execution.row_tables import check_writable
             from ftrun.execution.trained import find_trained
             from ftrun.screen.console import make_console
             from ftrun.screen.watchers import make_watcher
@@ -95,14 +98,15 @@ def command(
             if sum(map(bool, (data, pairs, submission))) != 1:
                 raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
             source = RowSource(data or pairs, text_columns, delimiter, encoding)
-            if data:
-                _ = source.file  # a file that is not there is told before a model is fetched
+            file, target = source.file, Path(out).expanduser() if out else None
+            if target:  # and a file that is not there is told, too, before a model is fetched
+                check_writable(target, file, overwrite)
             watcher = make_watcher(make_console(stderr=True))
             trained = find_trained(run, load_catalogue(), device, watcher=watcher)
             if submission:
                 _submit(trained, Path(submission), watcher)
             else:
-                _predict(trained, source, Path(out) if out else None, watcher)
+                _predict(trained, source, target, watcher)
     except FtrunError as error:
         tell(error, run)
         return status_of(error)
@@ -119,16 +123,14 @@ def _pairs(texts: Sequence[str], second: Sequence[str]) -> list[tuple[str, ...]]
 
 def _predict(trained: Trained, source: RowSource, out: Path | None, watcher: Watcher) -> None:
     from ftrun.execution.row_sources import predict_rows
-    from ftrun.execution.row_tables import check_writable, write_rows
+    from ftrun.execution.row_tables import write_rows
 
-    if out:
-        check_writable(out, source.file)
     table, added = predict_rows(
         trained, source, watcher, lambda table, task: None if out else _check_shown(table, task)
     )
     if out:
         write_rows(table, added, out)
-        click.echo(f"{len(table):,} rows predicted: {out}", err=True)
+        click.echo(f"{len(table):,} {'row' if len(table) == 1 else 'rows'} predicted: {out}", err=True)
     else:
         _show(table, added)
 

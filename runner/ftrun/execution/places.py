@@ -12,6 +12,8 @@ DEVICE = "training.device"
 IN_PYTHON = {
     "--data": "data",
     "--text-column": "text_columns",
+    '--text "..." "..."': '[("...", "...")]',
+    '--text "..."': '["..."]',
     "--text": "data",
     "--delimiter": "delimiter",
     "--encoding": "encoding",

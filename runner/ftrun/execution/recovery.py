@@ -62,6 +62,7 @@ def _without_model(run: RunFolder) -> Problem:
     if read_history(run).status == "FINISHED":
         message = f"the run {run.name} has no model: {run.model} is gone, and MLflow has not got the run"
         return Problem(message, hint=f"Put it back{f', or {name}' if name else ''}.")
-    ways = [f"Go on with it: ftrun resume {shlex.quote(run.name)}", name]
-    message = f"the run {run.name} has no model: it has not come to its end"
-    return Problem(message, hint=f"{'; or '.join(filter(None, ways))}.")
+    goes_on = run.is_held()
+    ways = ["Wait for it" if goes_on else f"Go on with it: ftrun resume {shlex.quote(run.name)}", name]
+    why = "it is still going on" if goes_on else "it has not come to its end"
+    return Problem(f"the run {run.name} has no model: {why}", hint=f"{'; or '.join(filter(None, ways))}.")

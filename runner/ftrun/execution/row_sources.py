@@ -63,7 +63,10 @@ class RowSource:
             return read_rows(file, self._dialect(trained))
         if isinstance(self.data, str | os.PathLike):
             return None
-        if not len(self.data):
+        if not isinstance(self.data, Sequence):
+            message = f"this is {type(self.data).__name__}, and not a file, the name of a split or a list of rows"
+            raise ExperimentError(Problem(message, DATA, NO_ROW))
+        if not self.data:
             raise ExperimentError(Problem("there are no rows", DATA))
         if all(isinstance(row, Mapping) for row in self.data):
             return rows_of_objects([row for row in self.data if isinstance(row, Mapping)])
@@ -149,7 +152,7 @@ def rows_of_objects(records: Sequence[Mapping[str, Any]]) -> RowTable:
     if strange := [name for name in names if not isinstance(name, str)]:
         raise ExperimentError(Problem(f"a row has a column {strange[0]!r}, which is no text", DATA, NO_ROW))
     columns = {name: [record.get(name) for record in records] for name in names}
-    return RowTable("the rows", columns, records=[dict(record) for record in records])
+    return RowTable("the list", columns, records=[dict(record) for record in records])
 
 
 def _texts(row: Any, number: int) -> Sequence[str]:

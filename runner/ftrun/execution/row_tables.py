@@ -18,6 +18,7 @@ from ftrun.rowfiles import FORMATS, Dialect, RowFile, as_text, is_unicode, liste
 
 DATA = "--data"
 OUT = "--out"
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,16 @@ def rows_of_texts(texts: Sequence[Sequence[str]], columns: Sequence[str]) -> Row
     return RowTable("--text", {column: [row[place] for row in texts] for place, column in enumerate(columns)})
 
 
-def check_writable(out: Path, data: Path | None) -> None:
+def check_writable(out: Path, data: Path | None, overwrite: bool = False) -> None:
     """Whether rows can be written to a file, as far as that is known before.
 
     Args:
         out: The file.
         data: The file that the rows are of.
+        overwrite: Whether a file that is there may be replaced.
 
     Raises:
-        ExperimentError: If not, or it is the file that is read.
+        ExperimentError: If not, or it is there already, or the file that is read.
     """
     _refuse_format(out, OUT)
     if not out.absolute().parent.is_dir():
@@ -124,6 +126,9 @@ def check_writable(out: Path, data: Path | None) -> None:
         raise ExperimentError(Problem(f"{shown(out)} cannot be written there", OUT))
     if data is not None and out.exists() and data.exists() and out.samefile(data):
         raise ExperimentError(Problem(f"{shown(out)} is the file that is read", OUT, "Name another one."))
+    if out.exists() and not overwrite:
+        hint = "Name another one, or say --overwrite."
+        raise ExperimentError(Problem(f"{shown(out)} is there already", OUT, hint))
 
 
 def write_rows(table: RowTable, added: Mapping[str, Sequence[Any]], out: Path) -> None:
@@ -190,7 +195,8 @@ def check_shown(table: RowTable, names: Sequence[str], stream: TextIO) -> None:
 
 def _refuse_format(file: Path, place: str) -> None:
     if file.suffix.lower() not in FORMATS:
-        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place))
+        hint = "Unpack it, and name what was in it." if place == DATA and file.suffix.lower() in PACKED else None
+        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place, hint))
 
 
 def _of_cells(reader: RowFile) -> RowTable:

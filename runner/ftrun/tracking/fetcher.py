@@ -138,7 +138,7 @@ class Fetcher:
                 return self._client.get_logged_model(name)
             client = self._client
             known = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, version)
-            model_id = known.model_id or known.source.removeprefix("models:/")  # SQL stores keep the source alone
+            model_id = known.model_id or str(known.source).removeprefix("models:/")  # SQL stores keep the source alone
             if "/" not in model_id:
                 return client.get_logged_model(model_id)
             message = f"{target} is of {known.source}, and not a model that ftrun has put into MLflow"
