@@ -26,7 +26,7 @@ from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, mark_if_killed, read_history
 from ftrun.runs.journal import Journal
-from ftrun.runs.records import NAME_TAG, NOTE_TAG, ArtifactRecord, ResumedRecord, TagsRecord
+from ftrun.runs.records import NAME_TAG, ArtifactRecord, ResumedRecord
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
@@ -150,8 +150,6 @@ class Resumption:
             return
         experiment = self._recorded_anew(plan)
         journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
-        if NOTE_TAG not in self.history.tags:
-            journal.append(TagsRecord({NOTE_TAG: f"Going on from step {self.step}."}))
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
         known = [(r.context, r.split) for r in self.history.datasets if r.digest == splits.digest]
         record_data(journal, splits, known)

@@ -172,6 +172,7 @@ class _Run:
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
+        self._describe(f"under way from step {self.beginning.step + 1}; should it stop, to go on:")
         record_task(self.folder, splits.task)
         self.recording = True
         if self.monitor:
@@ -246,8 +247,7 @@ class _Run:
                 f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
             )
         try:
-            if NOTE_TAG not in (self.plan.tracking.tags or {}):
-                self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
+            self._describe_end(error, fit)
             if self.recording:
                 self._record_checkpoints()
             if error:
@@ -263,14 +263,23 @@ class _Run:
         except OSError as fault:  # a table is no reason for a run to have no end
             self.watcher.notice(f"the table of checkpoints cannot be written: {fault.strerror or fault}")
 
-    def _description(self, error: str | None, fit: FitResult | None) -> str:
+    def _describe_end(self, error: str | None, fit: FitResult | None) -> None:
         best = self.reporter.checkpoint_folder(self.reporter.best_step) if self.reporter.best_step else None
         kept = best.name if best and best.is_dir() else None
         metrics = fit.metrics if fit else {}
-        if not error:
+        if error:
+            self._describe(f"{error.splitlines()[0]}; to go on:", metrics, kept)
+        else:
             ended = f"finished after {self.reporter.steps:,} steps; to repeat it:"
-            return description(ended, repeat_command(self.folder), metrics, kept)
-        return description(f"{error.splitlines()[0]}; to go on:", resume_command(self.folder), metrics, kept)
+            self._describe(ended, metrics, kept, repeat_command(self.folder))
+
+    def _describe(
+        self, state: str, metrics: Mapping[str, float] | None = None, best: str | None = None, command: str = ""
+    ) -> None:
+        """MLflow's description of the run, unless a person has given one; the command is to go on, unless said."""
+        if NOTE_TAG not in (self.plan.tracking.tags or {}):
+            told = description(state, command or resume_command(self.folder), metrics, best)
+            self.journal.append(TagsRecord({NOTE_TAG: told}))
 
     def _push(self) -> None:
         self.watcher.working(f"pushing to {self.plan.push.repo}")
