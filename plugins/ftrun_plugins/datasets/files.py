@@ -29,7 +29,7 @@ def build(settings: FilesSettings) -> Splits:
     digests = {}
     if settings.test is not None:  # no part of the digest: what is trained does not depend on it
         files["test"] = Path(settings.test).expanduser()
-        digests["test"] = _digest([files["test"]])
+        digests["test"] = _digest([files["test"]], "dataset.test")
     rows = _read(files, settings, digest, digests)
     names = {"": shown(files["train"]), **{split: shown(file) for split, file in files.items() if split != "train"}}
     test = {split: rows[split] for split in digests}
@@ -49,11 +49,11 @@ def build(settings: FilesSettings) -> Splits:
     )
 
 
-def _digest(files: Iterable[Path]) -> str:
+def _digest(files: Iterable[Path], place: str = "dataset") -> str:
     try:
         return checksum(files)
     except OSError as error:
-        raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", "dataset")) from error
+        raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", place)) from error
 
 
 def _read(

@@ -84,6 +84,7 @@ def labelled(
         _raise(problem for split in splits for problem in split.class_problems(classes))
         task = Task("classification", tuple(settings.text_columns), settings.label_column, tuple(classes.names))
         rows, notices = [split.with_ids(classes) for split in splits], _odd_classes(classes.names, splits[0])
+    notices += [f'{one.name} has no column "{one.label}"' for one in hidden.values() if not one.has_column]
     named = dict(zip([*evaluation, *known], rows[1:], strict=True))
     bare = {split: one.without_labels() for split, one in hidden.items()}
     return Labelled(
@@ -206,6 +207,11 @@ class _Split:
         self.feature = rows.features.get(self.label)
         self.table: pa.Table = rows.data.table if rows._indices is None else rows.with_format("arrow")[:]
 
+    @property
+    def has_column(self) -> bool:
+        """Whether the label column is there."""
+        return self.label in self.rows.column_names
+
     @cached_property
     def column(self) -> pa.ChunkedArray:
         return decoded(self.table.column(self.label))
@@ -223,7 +229,7 @@ class _Split:
 
     def has_labels(self, train: _Split) -> bool:
         """Whether any row of a test has a label: -1, where training has no such label, stands for none."""
-        if self.label not in self.rows.column_names:
+        if not self.has_column:
             return False
         told = [value for value in self.values if not _is_missing(value)]
         return any(not _is_minus_one(value) for value in told) or any(map(_is_minus_one, train.values if told else ()))

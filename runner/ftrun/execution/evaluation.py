@@ -9,7 +9,7 @@ from typing import Any
 
 from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.final_test import test_prefix
+from ftrun.execution.final_test import prefix_of
 from ftrun.execution.finding import tracking_of
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.prediction import Predictor, source_columns, split_named, table_of_split
@@ -159,7 +159,7 @@ def record_evaluation(
         return ["it is on no record: the run is not finished"]
     step = _model_step(run) or history.last_step
     tested = [dataset.split for dataset in history.datasets if dataset.context == "test"]
-    prefix = test_prefix(split, tested) if split in tested else f"eval/{name}/"
+    prefix = prefix_of(split, tested) if split in tested else f"eval/{name}/"
     with run.locked():
         journal = Journal(run.journal)
         journal.metrics(step, {f"{prefix}{key}": value for key, value in numbers.items()})

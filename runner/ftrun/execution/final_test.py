@@ -82,7 +82,7 @@ class FinalTest:
     def _metrics(self, job: Job, predictions: Mapping[str, Predictions]) -> dict[str, float]:
         metrics: dict[str, float] = {}
         for name, predicted in predictions.items():
-            prefix = test_prefix(name, list(self._rows))
+            prefix = prefix_of(name, list(self._rows))
             if predicted.loss is not None:
                 metrics[f"{prefix}loss"] = predicted.loss
             for evaluator in job.evaluators:
@@ -102,7 +102,7 @@ class FinalTest:
                 raise self._plan.backend.fault(message)
 
 
-def test_prefix(split: str, splits: Sequence[str]) -> str:
+def prefix_of(split: str, splits: Sequence[str]) -> str:
     """How MLflow's keys of a test split's numbers begin: `test/`, or `test/SPLIT/` where there are several.
 
     Args:

@@ -83,7 +83,8 @@ class PlainWatcher(Watcher):
 
     def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
         if metrics:
-            self.say(f"test of the model of step {step:,}: {metrics_line(metrics)}")
+            told = metrics_line({key.removeprefix("test/"): value for key, value in metrics.items()})
+            self.say(f"test of the model of step {step:,}: {told}")
         if predicted:
             self.say(f"predicted by the model of step {step:,}: {', '.join(predicted)}")
 
