@@ -26,7 +26,7 @@ def test_the_readme_has_what_these_tests_run() -> None:
 
 @pytest.mark.parametrize("text", EXPERIMENTS, ids=lambda text: text.split('"')[1])
 def test_its_experiments_are_sound(text: str, workdir: Path, ftrun_command: Ftrun) -> None:
-    for name in ("train.csv", "validation.csv", "test.csv"):
+    for name in ("train.csv", "validation.csv"):
         (workdir / name).write_text("text,label\na,x\nb,y\n")
     (workdir / "shown.toml").write_text(text)
     profiles = [["--profile", name] for name in tomllib.loads(text).get("profile", {})]
