@@ -36,8 +36,8 @@ def command(
     """Measure a run's model on further rows with labels, by the run's own metrics.
 
     RUN is as for `ftrun predict`. The numbers of a finished run's own model go on its record, and to MLflow, as
-    `eval/NAME/METRIC` at the step of the model. What stands there already stays; a number that comes out otherwise is
-    told.
+    `eval/NAME/METRIC` at the step of the model; those of a test split that was measured at the run's end are
+    `test/METRIC` already. What stands there already stays; a number that comes out otherwise is told.
     """
     announce_killed()
     try:
