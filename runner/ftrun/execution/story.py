@@ -191,7 +191,7 @@ class _Run:
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
-        self._describe(f"under way from step {self.beginning.step + 1}; should it stop, to go on:")
+        self._describe(f"under way from step {self.beginning.step + 1}", "should it stop, to go on")
         record_task(self.journal, self.folder, splits.task)
         self.recording = True
         if self.monitor:
@@ -288,17 +288,22 @@ class _Run:
         kept = best.name if best and best.is_dir() else None
         metrics = fit.metrics if fit else {}
         if error:
-            self._describe(f"{error.splitlines()[0]}; to go on:", metrics, kept)
+            self._describe(error.splitlines()[0], "to go on", metrics, kept)
         else:
-            ended = f"finished after {self.reporter.steps:,} steps; to repeat it:"
-            self._describe(ended, metrics, kept, repeat_command(self.folder))
+            ended = f"finished after {self.reporter.steps:,} steps"
+            self._describe(ended, "to repeat it", metrics, kept, repeat_command(self.folder))
 
     def _describe(
-        self, state: str, metrics: Mapping[str, float] | None = None, best: str | None = None, command: str = ""
+        self,
+        state: str,
+        purpose: str,
+        metrics: Mapping[str, float] | None = None,
+        best: str | None = None,
+        command: str = "",
     ) -> None:
         """MLflow's description of the run, unless a person has given one; the command is to go on, unless said."""
         if NOTE_TAG not in (self.plan.tracking.tags or {}):
-            told = description(state, command or resume_command(self.folder), metrics, best)
+            told = description(state, purpose, command or resume_command(self.folder), metrics, best)
             self.journal.append(TagsRecord({NOTE_TAG: told}))
 
     def _push(self) -> None:

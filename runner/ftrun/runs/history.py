@@ -154,5 +154,5 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
 
 def _killed_tags(folder: RunFolder, history: History) -> Mapping[str, str]:
     error = f"killed outright, after step {history.last_step}"
-    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(f"{error}; to go on:", resume_command(folder))}
+    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(error, "to go on", resume_command(folder))}
     return {ERROR_TAG: error, **note}
