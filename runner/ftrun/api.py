@@ -13,7 +13,7 @@ from ftrun.execution.outcome import Outcome
 from ftrun.execution.resumption import plan_resumption
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.plan import make_plan
 from ftrun.runs.folder import RUNS_FOLDER
@@ -54,7 +54,8 @@ def run(
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
     plan = make_plan(load_experiment(Path(path), profile, chosen, unset), catalogue)
-    return _in_program(execute(plan, catalogue, _watcher(progress), FreshStart(plan, Path(runs_folder))))
+    watcher = _watcher(progress, catalogue)
+    return _in_program(execute(plan, catalogue, watcher, FreshStart(plan, Path(runs_folder))))
 
 
 def resume(
@@ -87,11 +88,15 @@ def resume(
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
     plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes)
-    return _in_program(execute(plan, catalogue, _watcher(progress), resumption))
+    return _in_program(execute(plan, catalogue, _watcher(progress, catalogue), resumption))
 
 
-def _watcher(progress: bool) -> Watcher:
-    return make_watcher(make_console()) if progress else Watcher()
+def _watcher(progress: bool, catalogue: Catalogue) -> Watcher:
+    """Who shows the run, and has said what there is to know of its plugins."""
+    watcher = make_watcher(make_console()) if progress else Watcher()
+    for sentence in catalogue.notices:
+        watcher.notice(sentence)
+    return watcher
 
 
 def _in_program(outcome: Outcome) -> RunResult:

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.cli.predict import data_file, read_data
 from ftrun.errors import FtrunError
-from ftrun.planning.catalogue import load_catalogue
 
 
 @click.command("evaluate")
-@click.argument("run", metavar="RUN")
-@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
+@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.", shell_complete=completing.files)
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
+@plugin_option
 def command(
     run: str,
     data: str,
@@ -73,7 +74,7 @@ def _evaluate(
     from ftrun.screen.console import make_console
     from ftrun.screen.watchers import make_watcher
 
-    trained = find_trained(run, load_catalogue(), device)
+    trained = find_trained(run, open_catalogue(), device)
     file = data_file(data)
     called = name or (Path(data).stem if file else data)
     check_name(called)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import ExperimentError, FtrunError, Problem
-from ftrun.planning.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     from ftrun.execution.row_tables import RowTable
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @click.argument("second", nargs=-1, metavar="")
-@click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.")
-@click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.")
+@click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.", shell_complete=completing.files)
+@click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.", shell_complete=completing.files)
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--glue-submission", "submission", metavar="FOLDER", help="Write what GLUE takes of its test splits.")
+@plugin_option
 def command(
     run: str,
     second: tuple[str, ...],
@@ -62,7 +63,7 @@ def command(
         pairs = _pairs(texts, second)
         if sum(map(bool, (data, pairs, submission))) != 1:
             raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
-        trained = find_trained(run, load_catalogue(), device)
+        trained = find_trained(run, open_catalogue(), device)
         if submission:
             _submit(trained, Path(submission))
         else:

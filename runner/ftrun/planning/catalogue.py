@@ -183,18 +183,19 @@ class Catalogue:
                 log.exception("plugin %s failed in %s", name, hook)
 
 
-def load_catalogue(choice: Choice | None = None) -> Catalogue:
+def load_catalogue(choice: Choice | None = None, there: Sequence[Installed] | None = None) -> Catalogue:
     """Load the plugins of the entry-point group `ftrun`; one that fails is recorded, and breaks nothing else.
 
     Args:
         choice: Which of them may load; those that `FTRUN_PLUGINS` names by default, or all.
+        there: The distributions to take instead of the installed ones.
 
     Raises:
         ExperimentError: If the choice leaves out what is not installed.
     """
     choice = Choice.of(os.environ) if choice is None else choice
     manager = new_manager()
-    there = installed(ENTRY_POINT_GROUP)
+    there = installed(ENTRY_POINT_GROUP) if there is None else there
     names = [distribution.name for distribution in there]
     choice.refuse_unknown(names)
     plugins: list[Plugin] = []

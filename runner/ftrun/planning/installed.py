@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 
 from ftrun.planning.choice import BUILT_IN, normalized
 
 
-@dataclass(frozen=True)
+@dataclass
 class Installed:
     """A distribution with entry points of a group.
 
     Attributes:
-        name, version: As its metadata says; without a name, what its folder is called.
-        points: Its entry points.
+        points: Its entry points, by name.
         fault: What is wrong with its metadata; it has no entry points then.
     """
 
@@ -30,47 +29,40 @@ def installed(group: str) -> list[Installed]:
 
     Of several of one name the first on the path counts, as for Python itself.
     """
+    try:
+        found = _by_distribution(entry_points(group=group))
+    except Exception:  # one entry_points.txt that cannot be read fails them all
+        found = list(_one_by_one(group))
+    return sorted(found, key=lambda one: (normalized(one.name) != BUILT_IN, normalized(one.name)))
+
+
+def _by_distribution(points: Iterable[EntryPoint]) -> list[Installed]:
     found: dict[str, Installed] = {}
+    for point in sorted(points, key=lambda point: point.name):
+        name, version = _identity(point.dist)
+        found.setdefault(normalized(name), Installed(name, version)).points.append(point)
+    return list(found.values())
+
+
+def _one_by_one(group: str) -> Iterator[Installed]:
+    seen = set()
     for distribution in distributions():
-        name, version = _name_of(distribution), _version_of(distribution)
-        if normalized(name) not in found:
-            found[normalized(name)] = _with_points(distribution, name, version, group)
-    used = [one for one in found.values() if one.points or one.fault]
-    return sorted(used, key=lambda one: (normalized(one.name) != BUILT_IN, normalized(one.name)))
+        name, version = _identity(distribution)
+        if normalized(name) in seen:
+            continue
+        seen.add(normalized(name))
+        try:
+            points = list(distribution.entry_points.select(group=group))
+        except Exception as fault:
+            yield Installed(name, version, fault=f"its entry_points.txt cannot be read: {type(fault).__name__}: {fault}")
+        else:
+            yield from _by_distribution(points)
 
 
-def _with_points(distribution: Distribution, name: str, version: str, group: str) -> Installed:
+def _identity(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version as the metadata says; "?" where it says nothing."""
     try:
-        text = distribution.read_text("entry_points.txt") or ""
-        if not _mentions(text, group):
-            return Installed(name, version)
-        points = sorted(distribution.entry_points.select(group=group), key=lambda point: point.name)
-        return Installed(name, version, [point for point in points if point.value])
-    except Exception as fault:
-        return Installed(name, version, fault=f"its entry_points.txt cannot be read: {type(fault).__name__}: {fault}")
-
-
-def _mentions(text: str, group: str) -> bool:
-    return any(line.strip().strip("[]").strip() == group for line in text.splitlines() if "[" in line)
-
-
-def _name_of(distribution: Distribution) -> str:
-    try:
-        if name := distribution.metadata["Name"]:
-            return str(name)
-    except Exception:  # noqa: S110 - metadata that nobody can read has no name
-        pass
-    return next(_folder_words(distribution), "?")
-
-
-def _version_of(distribution: Distribution) -> str:
-    try:
-        return str(distribution.metadata["Version"] or "")
+        assert distribution is not None
+        return str(distribution.metadata["Name"] or "?"), str(distribution.metadata["Version"] or "")
     except Exception:
-        return ""
-
-
-def _folder_words(distribution: Distribution) -> Iterator[str]:
-    path = getattr(distribution, "_path", None)
-    if path is not None:
-        yield str(path.name).partition("-")[0]
+        return "?", ""
