@@ -47,9 +47,7 @@ def experiment_options(function: F) -> F:
             help="Set one key, such as training.max_steps=20.",
             shell_complete=completing.settings,
         ),
-        click.option(
-            "--unset", metavar="KEY", multiple=True, help="Take one key out.", shell_complete=completing.keys
-        ),
+        click.option("--unset", metavar="KEY", multiple=True, help="Take one key out.", shell_complete=completing.keys),
     ]
     for option in reversed(options):
         function = option(function)

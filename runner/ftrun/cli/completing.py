@@ -8,12 +8,13 @@ import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from ftrun.contracts import Kind
     from ftrun.planning.catalogue import Catalogue
 
 Items = list[CompletionItem[str]]
@@ -147,7 +148,9 @@ def names(context: click.Context, begun: str) -> Iterable[tuple[str, str]]:
 
     catalogue = _catalogue(context)
     kind = kind_meant(catalogue, context.params["kind"])
-    return _named(TABLES[kind].model_fields if kind in TABLES else component_names(catalogue, kind), begun)
+    if kind in TABLES:
+        return _named(TABLES[kind].model_fields, begun)
+    return _named(component_names(catalogue, cast("Kind", kind)), begun)
 
 
 @_quiet

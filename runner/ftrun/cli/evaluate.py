@@ -17,7 +17,13 @@ from ftrun.errors import FtrunError
 
 @click.command("evaluate")
 @click.argument("run", metavar="RUN", shell_complete=completing.runs)
-@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.", shell_complete=completing.files)
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE|SPLIT",
+    help="Rows with labels, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")

@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 @click.command("predict")
 @click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @click.argument("second", nargs=-1, metavar="")
-@click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.", shell_complete=completing.files)
-@click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.", shell_complete=completing.files)
+@click.option(
+    "--data",
+    metavar="FILE|SPLIT",
+    help="CSV, TSV, JSON or Parquet, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
+@click.option(
+    "--out", metavar="FILE", help="Where to write, in the form that the name ends in.", shell_complete=completing.files
+)
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ftrun.cli import completing
-from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, open_catalogue, plugin_option, status_of, tell
+from ftrun.cli.common import (
+    WRONG,
+    announce_killed,
+    experiment_options,
+    load_plan,
+    open_catalogue,
+    plugin_option,
+    status_of,
+    tell,
+)
 from ftrun.errors import ExperimentError, FtrunError, RunFinishedError
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan

@@ -15,9 +15,7 @@ from ftrun.runs.folder import write_whole
 
 
 @click.command("schema")
-@click.option(
-    "--out", metavar="FILE", help="Write it there, over an earlier one.", shell_complete=completing.files
-)
+@click.option("--out", metavar="FILE", help="Write it there, over an earlier one.", shell_complete=completing.files)
 @plugin_option
 def command(out: str | None) -> int:
     """Print the JSON Schema of an experiment file, by which an editor completes and checks it.

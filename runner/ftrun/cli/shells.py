@@ -20,7 +20,10 @@ from ftrun.cli import COMPLETE_VARIABLE
 _BASH_BEFORE = "            COMPREPLY+=($value)\n"
 _BASH_NOW = _BASH_BEFORE + "            [[ $value == *[=.] ]] && compopt -o nospace\n"
 _ZSH_BEFORE = 'completions_with_descriptions+=("$key":"$descr")\n            fi\n        elif [[ "$type" == "dir" ]]'
-_ZSH_NOW = _ZSH_BEFORE.replace('elif [[ "$type" == "dir" ]]', 'elif [[ "$type" == "open" ]]; then\n            compadd -U -S "" -- "$key"\n        elif [[ "$type" == "dir" ]]')
+_ZSH_NOW = _ZSH_BEFORE.replace(
+    'elif [[ "$type" == "dir" ]]',
+    'elif [[ "$type" == "open" ]]; then\n            compadd -U -S "" -- "$key"\n        elif [[ "$type" == "dir" ]]',
+)
 
 
 class Bash(BashComplete):

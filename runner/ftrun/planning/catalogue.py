@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import traceback
@@ -15,7 +16,7 @@ import pluggy
 from ftrun.contracts import KINDS, Component, Kind
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.hookspecs import ENTRY_POINT_GROUP
-from ftrun.planning.choice import Choice, normalized
+from ftrun.planning.choice import BUILT_IN, Choice, normalized
 from ftrun.planning.conformance import (
     SPOKEN,
     PluginError,
@@ -200,26 +201,32 @@ def load_catalogue(choice: Choice | None = None, there: Sequence[Installed] | No
     choice.refuse_unknown(names)
     plugins: list[Plugin] = []
     for distribution in there:
-        for plugin in _plugins_of(distribution, choice, manager, plugins):
-            plugins.append(plugin)
+        plugins.extend(_plugins_of(distribution, choice, manager, tuple(plugins)))
     return Catalogue(plugins, manager, choice, choice.unknown(names))
 
 
 def _plugins_of(
     distribution: Installed, choice: Choice, manager: pluggy.PluginManager, before: Sequence[Plugin]
-) -> Iterator[Plugin]:
+) -> list[Plugin]:
     name, version = distribution.name, distribution.version
     left_out = choice.reason_against(name)
     if distribution.fault:
-        yield Plugin("?", name, version, failure=None if left_out else distribution.fault, left_out=left_out)
+        return [Plugin("?", name, version, failure=None if left_out else distribution.fault, left_out=left_out)]
+    plugins: list[Plugin] = []
     for point in distribution.points:
         plugin = Plugin(point.name, name, version, left_out=left_out)
         if not left_out:
-            with watched() as seen:
-                _load(plugin, point, manager, before)
+            with _guarded(name) as seen:
+                _load(plugin, point, manager, [*before, *plugins])
             plugin.seconds = seen.seconds
             plugin.notices = list(_notices(plugin, seen))
-        yield plugin
+        plugins.append(plugin)
+    return plugins
+
+
+def _guarded(distribution: str) -> contextlib.AbstractContextManager[Watched]:
+    """What our own plugins do to the process is our own doing, and every command would wait for it to be looked at."""
+    return contextlib.nullcontext(Watched()) if normalized(distribution) == BUILT_IN else watched()
 
 
 def _notices(plugin: Plugin, seen: Watched) -> Iterator[str]:

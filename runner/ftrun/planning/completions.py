@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ftrun.contracts import KINDS, Kind
 from ftrun.errors import FtrunError
@@ -15,7 +15,7 @@ from ftrun.planning.keys import Key, described, keys_of
 
 Candidate = tuple[str, str]
 """What a word can be, and what that means."""
-SINGLE = ("dataset", "model", "collator", "backend")
+SINGLE: Mapping[str, Kind] = {kind: kind for kind in KINDS if kind != "metric"}
 
 
 def settings_by_key(catalogue: Catalogue, tables: Mapping[str, Any], begun: str) -> list[Candidate]:
@@ -60,7 +60,7 @@ def _keys(catalogue: Catalogue, tables: Mapping[str, Any], begun: str) -> Iterat
         if not (name == table if dot else name.startswith(table)):
             continue
         if name in SINGLE:
-            yield from _component(catalogue, cast(Kind, name), tables.get(name), f"{name}.", bool(dot))
+            yield from _component(catalogue, SINGLE[name], tables.get(name), f"{name}.", bool(dot))
         elif name == "metrics":
             yield from _metrics(catalogue, tables.get(name), bool(dot))
         elif name in TABLES:
@@ -75,9 +75,7 @@ def _metrics(catalogue: Catalogue, entries: Any, inside: bool) -> Iterator[tuple
         yield from _component(catalogue, "metric", entry, f"metrics.{index}.", inside)
 
 
-def _component(
-    catalogue: Catalogue, kind: Kind, table: Any, prefix: str, inside: bool
-) -> Iterator[tuple[str, Key]]:
+def _component(catalogue: Catalogue, kind: Kind, table: Any, prefix: str, inside: bool) -> Iterator[tuple[str, Key]]:
     yield f"{prefix}use", _use(catalogue, kind)
     if not inside:
         return
@@ -105,11 +103,9 @@ def _use(catalogue: Catalogue, kind: Kind) -> Key:
     return Key("use", names, True, None, f"The {kind}, by its name.", '""')
 
 
-def component_names(catalogue: Catalogue, kind: str) -> list[str]:
+def component_names(catalogue: Catalogue, kind: Kind) -> list[str]:
     """What `use` may say of a kind: with the distribution where several offer the name."""
-    if kind not in KINDS:
-        return []
-    named = catalogue.offers(cast(Kind, kind))
+    named = catalogue.offers(kind)
     return [
         name if len(offers) == 1 else f"{offer.distribution}:{name}"
         for name, offers in named.items()

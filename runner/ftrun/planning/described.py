@@ -64,7 +64,7 @@ class Description:
 
 def listed(catalogue: Catalogue, kind: str | None = None) -> list[tuple[str, str, str, str]]:
     """Kind, name, provider and summary of every component, or of those of a kind; and the tables of a file."""
-    rows = [
+    rows: list[tuple[str, str, str, str]] = [
         (each, name, offer.provider, offer.component.summary)
         for each in KINDS
         if kind in (None, each)
@@ -119,9 +119,7 @@ def of_component(catalogue: Catalogue, offer: Offer) -> Description:
     if component.kind == "metric":
         keys = [*keys, METRIC_NAME_KEY]
     toml = table_to_paste(header, use, keys, component.settings)
-    return Description(
-        component.kind, component.name, offer.distribution, offer.version, component.summary, keys, toml
-    )
+    return Description(component.kind, component.name, offer.distribution, offer.version, component.summary, keys, toml)
 
 
 def _of_table(catalogue: Catalogue, table: str) -> Description:
@@ -136,13 +134,14 @@ def _of_table(catalogue: Catalogue, table: str) -> Description:
 
 def _whole_file(catalogue: Catalogue) -> str:
     """A file with a component of each kind that it needs, the first that there is."""
-    top = [key for key in described(keys_of(ExperimentSettings)) if key.name in ("name", "seed")]
+    keys = [key for key in described(keys_of(ExperimentSettings)) if key.name in ("name", "seed")]
+    named = [replace(key, sample='"mine"') if key.name == "name" else key for key in keys]
     tables = [
         of_component(catalogue, offers[0]).toml
         for kind in NEEDED
         for offers in list(catalogue.offers(kind).values())[:1]
     ]
-    return "\n".join([table_to_paste("", None, [replace(key, sample='"mine"') if key.required else key for key in top]), *tables])
+    return "\n".join([table_to_paste("", None, named), *tables])
 
 
 def _key(table: Description, name: str) -> Key:

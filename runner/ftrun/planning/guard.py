@@ -101,7 +101,7 @@ def _output_aside(seen: Watched) -> Iterator[None]:
             undo.callback(_flush, ours)  # into the file, before what was there is back
         elif ours is not None:
             aside = _Aside(ours)
-            sys.stdout = aside  # type: ignore[assignment]
+            sys.stdout = aside
             undo.callback(_pass_on, aside, seen)
         undo.callback(setattr, sys, "stdout", ours)
         _flush(ours)
@@ -215,13 +215,13 @@ def _folder_now() -> str | None:
 
 
 class _Functions(dict[Any, Any]):
-    """Functions, classes and methods by owner and name; equal to earlier ones where none of those is another or gone."""
+    """Functions, classes and methods by owner and name; equal to earlier ones that all are as they were."""
 
     def __eq__(self, earlier: object) -> bool:
         assert isinstance(earlier, dict)
         return all(self.get(key) is value for key, value in earlier.items())
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def _functions_now() -> _Functions:

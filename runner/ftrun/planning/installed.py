@@ -54,7 +54,8 @@ def _one_by_one(group: str) -> Iterator[Installed]:
         try:
             points = list(distribution.entry_points.select(group=group))
         except Exception as fault:
-            yield Installed(name, version, fault=f"its entry_points.txt cannot be read: {type(fault).__name__}: {fault}")
+            why = f"its entry_points.txt cannot be read: {type(fault).__name__}: {fault}"
+            yield Installed(name, version, fault=why)
         else:
             yield from _by_distribution(points)
 

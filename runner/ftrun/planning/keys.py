@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
@@ -52,7 +52,7 @@ class Keys:
 class _Generator(GenerateJsonSchema):
     """Lets what JSON Schema has no word for be anything: the settings themselves judge it."""
 
-    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}
+    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Schema:
         return {}
@@ -134,7 +134,8 @@ def _with_reference_apart(schema: Schema) -> Schema:
 def _resolved(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
     (reference,) = schema["allOf"] if len(schema.get("allOf", ())) == 1 else (schema,)
     found = definitions.get(str(reference.get("$ref", "")).removeprefix("#/definitions/"))
-    return {**found, **{key: value for key, value in schema.items() if key not in ("$ref", "allOf")}} if found else schema
+    told = {key: value for key, value in schema.items() if key not in ("$ref", "allOf")}
+    return {**found, **told} if found else schema
 
 
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
@@ -162,7 +163,8 @@ def _words(schema: Schema, definitions: Mapping[str, Schema], depth: int = 0) ->
         if schema.get("properties"):
             return f"table of {', '.join(schema['properties'])}"
         values = schema.get("additionalProperties")
-        return f"table of {_words(values, definitions, depth + 1)}" if isinstance(values, dict) and depth < 3 else "table"
+        known = isinstance(values, dict) and depth < 3
+        return f"table of {_words(values, definitions, depth + 1)}" if known else "table"
     limits = [f"{word} {_shown(schema[limit])}" for limit, word in _LIMITS.items() if _is_number(schema.get(limit))]
     return ", ".join([_TYPES.get(str(kind), "any value"), *limits])
 

@@ -50,7 +50,7 @@ def experiment_schema(catalogue: Catalogue) -> Schema:
 
 
 def _uses(catalogue: Catalogue, kind: Kind) -> dict[str, Offer]:
-    """What `use` may say of a kind: plain names where one distribution offers them, and those with their distribution."""
+    """What `use` may say of a kind: names that one distribution offers, and all with their distribution."""
     named = catalogue.offers(kind)
     plain = {name: offers[0] for name, offers in named.items() if len(offers) == 1}
     told = {f"{offer.distribution}:{name}": offer for name, offers in named.items() for offer in offers}
@@ -119,7 +119,7 @@ def _layer() -> dict[str, Schema]:
 
 
 def _referring(table: str, schema: Schema) -> Schema:
-    told = {key: schema[key] for key in ("description", "default") if key in schema}
+    told: Schema = {key: schema[key] for key in schema if key in ("description", "default")}
     return {"allOf": [{"$ref": f"#/definitions/{table}"}], **told}
 
 
