@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
@@ -52,7 +52,7 @@ class Keys:
 class _Generator(GenerateJsonSchema):
     """Lets what JSON Schema has no word for be anything: the settings themselves judge it."""
 
-    ignored_warning_kinds: ClassVar[set[JsonSchemaWarningKind]] = {"skipped-choice", "non-serializable-default"}
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
 
     def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> Schema:
         return {}
@@ -163,8 +163,9 @@ def _words(schema: Schema, definitions: Mapping[str, Schema], depth: int = 0) ->
         if schema.get("properties"):
             return f"table of {', '.join(schema['properties'])}"
         values = schema.get("additionalProperties")
-        known = isinstance(values, dict) and depth < 3
-        return f"table of {_words(values, definitions, depth + 1)}" if known else "table"
+        if not isinstance(values, dict) or depth >= 3:
+            return "table"
+        return f"table of {_words(values, definitions, depth + 1)}"
     limits = [f"{word} {_shown(schema[limit])}" for limit, word in _LIMITS.items() if _is_number(schema.get(limit))]
     return ", ".join([_TYPES.get(str(kind), "any value"), *limits])
 
