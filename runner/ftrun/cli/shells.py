@@ -72,7 +72,13 @@ class Zsh(ZshComplete):
         return super().format_completion(item)
 
 
-SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": FishComplete}
+class Fish(FishComplete):
+    """What stands behind a comma is a part of the help, too."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+
+
+SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
 
 def script(shell: str) -> str:

@@ -244,6 +244,8 @@ def _notices(plugin: Plugin, seen: Watched) -> Iterator[str]:
 def _load(plugin: Plugin, point: EntryPoint, manager: pluggy.PluginManager, before: Sequence[Plugin]) -> None:
     name = f"{plugin.distribution}:{plugin.name}"
     try:
+        if not point.pattern.match(point.value):
+            raise PluginError(f'its entry point "{point.name} = {point.value}" names no module')
         module = point.load()
         refuse_other_contract(module)
         register(manager, module, name)

@@ -105,7 +105,7 @@ def describe(catalogue: Catalogue, kind: str, name: str | None) -> Description:
     if kind in TABLES:
         table = _of_table(catalogue, kind)
         return table if name is None else replace(table, keys=[_key(table, name)])
-    offer = catalogue.find(cast(Kind, kind), name or "", "describe")
+    offer = catalogue.find(cast(Kind, kind), name or "", "")
     return of_component(catalogue, offer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,11 +110,22 @@ def _plain(schema: Any) -> Any:
             plain[key] = {name: _plain(inner) for name, inner in value.items()}
         elif key in ("anyOf", "oneOf", "allOf", "items", "additionalProperties", "propertyNames", "not"):
             plain[key] = _plain(value)
-        elif key not in _DROPPED and not (key == "default" and value is None):
+        elif key not in _DROPPED and not _is_pythons(key, value):
             plain[key] = value
     if "prefixItems" in plain:
         plain["items"] = _plain(plain.pop("prefixItems"))
     return _with_reference_apart(_without_null(plain))
+
+
+def _is_pythons(key: str, value: Any) -> bool:
+    """What JSON, or whoever checks a file by the schema, may not understand; one such word would spoil all of it."""
+    if key == "pattern":
+        return re.search(r"\(\?|\\[AZz]", str(value)) is not None
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return True
+    return key == "default" and value is None
 
 
 def _without_null(schema: Schema) -> Schema:
