@@ -51,9 +51,7 @@ def test_to_leave_out_what_is_not_there_is_refused(name: str, told: str) -> None
 
 def test_a_name_in_the_environment_that_is_not_there_is_told() -> None:
     (sentence,) = Choice.of({"FTRUN_PLUGINS": "ftrun,other-one,their-pakage"}).unknown(INSTALLED)
-    assert sentence == (
-        "FTRUN_PLUGINS names their-pakage, which is no installed plugin; did you mean their-package?"
-    )
+    assert sentence == ("FTRUN_PLUGINS names their-pakage, which is no installed plugin; did you mean their-package?")
 
 
 @pytest.mark.parametrize("without", [(), ("other-one",), ("other-one", "their-package")])

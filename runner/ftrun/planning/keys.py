@@ -69,7 +69,9 @@ def keys_of(settings: type[Settings], prefix: str = "") -> Keys:
     try:
         template = f"#/definitions/{prefix}{{model}}"
         whole = settings.model_json_schema(ref_template=template, schema_generator=_Generator)
-    except Exception:  # somebody else's types may raise anything as they are asked
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # somebody else's types may raise anything as they are asked
         whole = {"properties": {field.alias or name: {} for name, field in settings.model_fields.items()}}
     definitions = {f"{prefix}{name}": _plain(inner) for name, inner in whole.get("$defs", {}).items()}
     if "$ref" in whole:  # settings that hold themselves

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 
+from ftrun.planning.conformance import said
 from ftrun.planning.keys import Key, toml_key
 from ftrun.settings import Settings, validate
 
@@ -30,6 +31,8 @@ def table_to_paste(header: str, use: str | None, keys: Sequence[Key], settings: 
 def _faults(body: Sequence[str], settings: type[Settings]) -> list[str]:
     try:
         _, problems = validate(settings, tomllib.loads("\n".join(body)))
-    except Exception as fault:  # somebody else's validators may raise anything
-        return [f"{type(fault).__name__}: {' '.join(str(fault).split())}"]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as fault:  # somebody else's validators may raise anything
+        return [said(fault)]
     return [" ".join(str(problem).split()) for problem in problems]
