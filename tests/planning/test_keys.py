@@ -24,7 +24,7 @@ class Odd(Settings):
     needed: LocalPath = Field(description="Where\nit is.", examples=["rows.csv"])
     many: frozenset[Literal["a", "b"]] = frozenset({"a"})
     inner: Inner | None = None
-    inners: dict[str, list[Inner]] = {}
+    inners: dict[str, list[Inner]] = Field({})
     either: PositiveInt | Literal["all"] | None = Field(None, description="How many.")
     share: float = Field(0.5, gt=0, lt=1)
     seed: int = Field(0, lt=2**32)
