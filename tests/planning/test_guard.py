@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import locale
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -49,6 +51,13 @@ CHANGES: dict[str, tuple[str, Callable[[], Any], Callable[[], Any]]] = {
     "function": ("click", lambda: setattr(click, "echo", print), lambda: click.echo),
     "method": ("click", lambda: setattr(click.Command, "main", print), lambda: click.Command.main),
     "ours": ("ftrun", lambda: setattr(ftrun.settings, "validate", print), lambda: ftrun.settings.validate),
+    "json": ("Python", lambda: setattr(json, "dumps", print), lambda: json.dumps),
+    "module": ("the modules", lambda: sys.modules.pop("click"), lambda: sys.modules.get("click")),
+    "processes": (
+        "processes",
+        lambda: multiprocessing.set_start_method("spawn", force=True),
+        lambda: multiprocessing.get_start_method(allow_none=True),
+    ),
     "gone": ("ftrun", lambda: delattr(ftrun.settings, "shown"), lambda: ftrun.settings.shown),
 }
 

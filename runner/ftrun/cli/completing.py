@@ -60,8 +60,9 @@ def _file_of(context: click.Context) -> Path | None:
     told = [context.params.get(name) for name in ("files", "file", "run")]
     names = [name for one in told for name in ([one] if isinstance(one, str) else one or ())]
     for name in [*names, *context.args]:  # where click finds an option without its value, it knows no argument
-        if Path(name).is_file():
-            return Path(name)
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
         if found := [path for path in _recorded(name) if path.is_file()]:
             return found[0]
     return None

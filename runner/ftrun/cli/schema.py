@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -45,13 +46,16 @@ def command(out: str | None) -> int:
 
 def _refuse_other_files(path: Path) -> None:
     """Only a schema is written over."""
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        is_schema = isinstance(known, dict) and known.get("$schema") == DRAFT
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError):
-        is_schema = False
-    if not is_schema:
+    if os.path.exists(path) and not _is_schema(path):  # noqa: PTH110 - Path's own raises for what cannot be a path
         hint = "Name a file that is not there, or an earlier schema."
         raise ExperimentError(Problem(f"{path} is there, and is no schema of ftrun", "--out", hint))
+
+
+def _is_schema(path: Path) -> bool:
+    try:
+        if not path.is_file():  # such as a folder, or a pipe, which would have to be waited for
+            return False
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(known, dict) and known.get("$schema") == DRAFT

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PATCHED = ("builtins", "click", "ftrun", "pluggy")
+PATCHED = ("builtins", "click", "ftrun", "json", "pluggy")
 """Packages whose functions and classes are watched for being replaced."""
 LONGEST_OUTPUT = 200
 """Characters of what was printed that are told."""
@@ -214,8 +214,8 @@ def _folder_now() -> str | None:
         return None
 
 
-class _Functions(dict[Any, Any]):
-    """Functions, classes and methods by owner and name; equal to earlier ones that all are as they were."""
+class _Named(dict[Any, Any]):
+    """What bears a name; equal to earlier ones that all are as they were, whatever has come to them."""
 
     def __eq__(self, earlier: object) -> bool:
         assert isinstance(earlier, dict)
@@ -224,10 +224,15 @@ class _Functions(dict[Any, Any]):
     __hash__ = None
 
 
-def _functions_now() -> _Functions:
-    found = _Functions()
-    for module_name, module in list(sys.modules.items()):
-        if module is None or module_name.partition(".")[0] not in PATCHED:
+def _modules_now() -> _Named:
+    return _Named({name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in PATCHED})
+
+
+def _functions_now() -> _Named:
+    """Functions and classes by module and name, and methods by class and name."""
+    found = _Named()
+    for module_name, module in _modules_now().items():
+        if module is None:
             continue
         for name, value in list(vars(module).items()):
             if not callable(value) or name == "_":
@@ -239,14 +244,24 @@ def _functions_now() -> _Functions:
     return found
 
 
-def _functions_back(was: _Functions) -> None:
+def _functions_back(was: _Named) -> None:
     now = _functions_now()
     for (owner, name), value in was.items():
         if now.get((owner, name)) is not value:
             setattr(owner, name, value)
 
 
+def _start_method_now() -> str | None:
+    module = sys.modules.get("multiprocessing")
+    return module.get_start_method(allow_none=True) if module else None
+
+
+def _start_method_back(was: str | None) -> None:
+    sys.modules["multiprocessing"].set_start_method(was, force=True)
+
+
 _THINGS = (
+    _Thing("the modules of click, ftrun or Python", _modules_now, sys.modules.update),
     _Thing("functions of click, ftrun or Python", _functions_now, _functions_back),
     _Thing("sys.path", lambda: list(sys.path), _path_back),
     _Thing("sys.argv", lambda: list(sys.argv), _arguments_back),
@@ -257,5 +272,6 @@ _THINGS = (
     _Thing("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda was: locale.setlocale(locale.LC_ALL, was)),
     _Thing("Python's hooks or streams", _streams_now, _streams_back),
     _Thing("the working folder", _folder_now, os.chdir),
+    _Thing("how processes are started", _start_method_now, _start_method_back),
     _Thing("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
 )
