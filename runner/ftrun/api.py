@@ -65,6 +65,7 @@ def resume(
     allow_changes: bool = False,
     runs_folder: str | os.PathLike[str] = RUNS_FOLDER,
     progress: bool = True,
+    unset: Sequence[str] = (),
 ) -> RunResult:
     """Go on with a run that stopped, as the command `ftrun resume RUN` does.
 
@@ -75,6 +76,7 @@ def resume(
         allow_changes: Whether to go on though settings, packages, data or machine have changed.
         runs_folder: Where runs are looked for.
         progress: Whether to show what goes on.
+        unset: Dotted keys to take out of what the run was begun with.
 
     Returns:
         The run as it ended.
@@ -87,7 +89,7 @@ def resume(
     """
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
-    plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes)
+    plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes, unset=unset)
     return _in_program(execute(plan, catalogue, _watcher(progress, catalogue), resumption))
 
 

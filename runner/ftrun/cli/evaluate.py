@@ -44,8 +44,8 @@ def command(
     """Measure a run's model on further rows with labels, by the run's own metrics.
 
     RUN is as for `ftrun predict`. The numbers of a finished run's own model go on its record, and to MLflow, as
-    `eval/NAME/METRIC` at the step of the model. What stands there already stays; a number that comes out otherwise is
-    told.
+    `eval/NAME/METRIC` at the step of the model; those of a test split that was measured at the run's end are
+    `test/METRIC` already. What stands there already stays; a number that comes out otherwise is told.
     """
     announce_killed()
     try:
@@ -87,4 +87,5 @@ def _evaluate(
     table = read_data(trained, file, dialect) if file else None
     with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
         numbers = evaluate_rows(predictor, table, text_columns) if table else evaluate_split(predictor, data)
-    return numbers, list(record_evaluation(trained, called, numbers))
+    split = None if file or name else data
+    return numbers, list(record_evaluation(trained, called, numbers, split))

@@ -35,12 +35,25 @@ from ftrun.planning.layers import parse_override
     shell_complete=completing.settings,
 )
 @click.option(
+    "--unset",
+    metavar="KEY",
+    multiple=True,
+    help="Take one key out, with --allow-changes.",
+    shell_complete=completing.keys,
+)
+@click.option(
     "--allow-changes", is_flag=True, help="Go on though settings, packages, data or machine have changed; recorded."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, all else on standard error.")
 @plugin_option
 def command(
-    run: str, backend: str | None, profile: str | None, overrides: tuple[str, ...], allow_changes: bool, as_json: bool
+    run: str,
+    backend: str | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    allow_changes: bool,
+    as_json: bool,
 ) -> int:
     """Go on with a run that was interrupted, killed or failed, from its newest whole checkpoint.
 
@@ -54,7 +67,9 @@ def command(
     catalogue = open_catalogue()
     try:
         chosen = with_backend(dict(map(parse_override, overrides)), backend)
-        plan, resumption = plan_resumption(run, catalogue, chosen, allow_changes=allow_changes, profile=profile)
+        plan, resumption = plan_resumption(
+            run, catalogue, chosen, allow_changes=allow_changes, profile=profile, unset=unset
+        )
     except ExperimentError as error:
         tell(error, run)
         return WRONG

@@ -9,7 +9,9 @@ from typing import Any
 
 from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.final_test import prefix_of
 from ftrun.execution.finding import tracking_of
+from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.prediction import Predictor, source_columns, split_named, table_of_split
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -46,7 +48,7 @@ def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
     rows, column = split_named(predictor.splits, name), predictor.task.label_column
     if column not in rows.column_names:
         raise ExperimentError(Problem(f'{name} has no column "{column}", so there is nothing to measure', "--data"))
-    if predictor.task.kind == "classification" and any(label is None or label < 0 for label in rows[column][:]):
+    if unlabelled_rows(rows, predictor.task):
         raise ExperimentError(
             Problem(f"the labels of {name} are kept secret, so there is nothing to measure", "--data")
         )
@@ -130,9 +132,18 @@ def _number(table: RowTable, task: Task, row: int, cell: Any) -> float:
     raise table.wrong(f'has {cell!r} in column "{task.label_column}", row {row}, which is no finite number')
 
 
-def record_evaluation(trained: Trained, name: str, numbers: Mapping[str, float]) -> Sequence[str]:
+def record_evaluation(
+    trained: Trained, name: str, numbers: Mapping[str, float], split: str | None = None
+) -> Sequence[str]:
     """Put numbers on the record of a finished run, as `eval/NAME/METRIC` at its model's step, and tell MLflow; what
     is on it already stays.
+
+    Args:
+        trained: The run's model.
+        name: What to call the rows.
+        numbers: By metric.
+        split: The split that they are, where it was given no other name: what a run has recorded of its own test is
+            compared with.
 
     Returns:
         What a person should know of it, in sentences.
@@ -147,9 +158,11 @@ def record_evaluation(trained: Trained, name: str, numbers: Mapping[str, float])
     if history.status != "FINISHED":
         return ["it is on no record: the run is not finished"]
     step = _model_step(run) or history.last_step
+    tested = [dataset.split for dataset in history.datasets if dataset.context == "test"]
+    prefix = prefix_of(split, tested) if split in tested else f"eval/{name}/"
     with run.locked():
         journal = Journal(run.journal)
-        journal.metrics(step, {f"eval/{name}/{key}": value for key, value in numbers.items()})
+        journal.metrics(step, {f"{prefix}{key}": value for key, value in numbers.items()})
         differing = [key for key, _ in journal.differing]
         journal.close()
     tracking = tracking_of(run)

@@ -113,6 +113,12 @@ def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluat
     ]
 
 
+def make_encoding(plan: Plan, splits: Splits, built: BuiltModel, cache: EncodedCache, watcher: Watcher) -> Encoding:
+    """How the splits of a run are encoded."""
+    provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
+    return Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
+
+
 def make_job(
     plan: Plan,
     splits: Splits,
@@ -123,8 +129,7 @@ def make_job(
     beginning: Beginning,
 ) -> Job:
     """All that a backend needs to train, every split encoded."""
-    provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
-    encoding = Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
+    encoding = make_encoding(plan, splits, built, cache, watcher)
     return Job(
         model=built.model,
         tokenizer=built.tokenizer,

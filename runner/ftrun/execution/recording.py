@@ -72,7 +72,7 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
         dataset = DatasetRecord(
             name=f"{splits.name}/{split}",
             source=splits.source,
-            digest=splits.digest,
+            digest=splits.digest_of(split),
             split=split,
             rows=len(rows),
             columns=list(rows.column_names),
@@ -102,8 +102,8 @@ def recorded_task(folder: RunFolder) -> Task | None:
 def record_predictions(
     journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
 ) -> Sequence[str]:
-    """The predictions on each evaluation split as a table, in the form that MLflow shows as one, and with one class a
-    row the logits as an array; returns the paths of the tables.
+    """The predictions on each evaluation and test split as a table, in the form that MLflow shows as one, and with one
+    class a row the logits as an array; returns the paths of the tables.
     """
     paths = []
     folder.predictions_folder.mkdir(exist_ok=True)
@@ -146,12 +146,16 @@ def record_model(journal: Journal, folder: RunFolder, fit: FitResult, built: Bui
 
 
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:
-    rows, task = splits.evaluation[split], splits.task
+    rows, task = {**splits.test, **splits.evaluation}[split], splits.task
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
     raw = [rows[name][:] for name in columns]
-    values, labels = predicted.values.tolist(), predicted.labels.tolist()
-    columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
-    judged = [_judged(task, label, value) for label, value in zip(labels, values, strict=True)]
+    values = predicted.values.tolist()
+    if predicted.labels is None:
+        columns.append("prediction")
+        judged = [[_named(task, value)] for value in values]
+    else:
+        columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
+        judged = [_judged(task, *both) for both in zip(predicted.labels.tolist(), values, strict=True)]
     if splits.task.kind == "classification":
         columns.append("probability")
         judged = [[*verdict, sure] for verdict, sure in zip(judged, _probabilities(predicted.logits), strict=True)]
@@ -164,6 +168,18 @@ def _probabilities(logits: Any) -> list[float]:
     beyond = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
     sure: list[float] = (1 / (math.e**beyond).sum(axis=-1)).tolist()
     return sure
+
+
+def _named(task: Task, value: Any) -> Any:
+    """What is said of a row without a label: classes by name, or a number."""
+    names = task.class_names
+    if not names:
+        return value
+    if not isinstance(value, list):
+        return names[value]
+    if task.kind == "multi_label":
+        return [name for name, on in zip(names, value, strict=True) if on]
+    return [names[class_id] for class_id in value]
 
 
 def _judged(task: Task, label: Any, value: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,9 @@ class Watcher:
 
     def evaluated(self, report: EvaluationReport) -> None:
         """An evaluation is finished."""
+
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        """The model of a step is measured on the test splits with labels; those without were predicted."""
 
     def checkpoint_saved(self, step: int, folder: Path) -> None:
         """A checkpoint stands."""

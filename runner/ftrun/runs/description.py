@@ -16,7 +16,7 @@ def description(
     Args:
         ended: How, in words.
         command: What goes on with it, or repeats it.
-        metrics: Of the last evaluation, by MLflow's keys (`eval/f1`).
+        metrics: Of the model's evaluation, by MLflow's keys (`eval/f1`), and of its test (`test/f1`).
         best_checkpoint: The folder's name of the best evaluation's checkpoint, where there is one.
     """
     lines = ended[:1].upper() + ended[1:]

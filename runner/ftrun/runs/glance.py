@@ -26,7 +26,7 @@ from ftrun.runs.records import (
 
 MODEL_STEP_TAG = "ftrun.model_step"
 BACKEND_TAG = "ftrun.backend"
-_STEP, _EVALUATION = b'{"type": "metrics"', b'"eval/'
+_STEP, _EVALUATION, _TEST = b'{"type": "metrics"', b'"eval/', b'"test/'
 
 
 @dataclass
@@ -39,6 +39,7 @@ class Glance:
         status: How it ended; None if it goes on, or its process is gone.
         steps: The last optimizer step that was reported.
         evaluations: The numbers of each evaluation by its step, by MLflow's keys (`eval/f1`).
+        test: The numbers of the test at the end, such as `test/f1`.
         model_step: The step of the run's model; None until there is one.
         best_key: The number that the best model is chosen by; None where nobody asked.
     """
@@ -48,6 +49,7 @@ class Glance:
     status: Status | None = None
     steps: int = 0
     evaluations: dict[int, dict[str, float]] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
     model_step: int | None = None
     best_key: str | None = None
 
@@ -92,7 +94,7 @@ def _telling(journal: Path) -> Iterator[Entry]:
     last_step = b""
     with journal.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if line.startswith(_STEP) and _EVALUATION not in line and number > 1:
+            if line.startswith(_STEP) and _EVALUATION not in line and _TEST not in line and number > 1:
                 last_step = line if line.endswith(b"\n") else last_step
                 continue
             if entry := _decoded(line, number):
@@ -120,6 +122,7 @@ def _take(glance: Glance, entry: Entry) -> None:
             glance.steps = max(glance.steps, step)
             if numbers := {key: value for key, value in values.items() if key.startswith("eval/")}:
                 glance.evaluations.setdefault(step, {}).update(numbers)
+            glance.test |= {key: value for key, value in values.items() if key.startswith("test/")}
         case RunRecord(params=params, tags=tags):
             glance.backend = tags.get(BACKEND_TAG, params.get("backend.use"))
             best = params.get("training.metric_for_best_model")

@@ -24,7 +24,7 @@ class RunResult:
         steps: Optimizer steps taken; seconds: from beginning to end.
         training_seconds: Of these, the time spent in optimizer steps.
         examples_per_second: Rows trained on in a second of `training_seconds`.
-        metrics: Of the last evaluation, by MLflow's keys (`eval/f1`).
+        metrics: Of the model's evaluation, by MLflow's keys (`eval/f1`), and of its test (`test/f1`).
     """
 
     experiment: str

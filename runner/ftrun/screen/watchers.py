@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -80,6 +81,13 @@ class PlainWatcher(Watcher):
     def evaluated(self, report: EvaluationReport) -> None:
         self.say(f"evaluation at step {report.step:,}, epoch {report.epoch:.2f}: {metrics_line(report.metrics)}")
 
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        if metrics:
+            told = metrics_line({key.removeprefix("test/"): value for key, value in metrics.items()})
+            self.say(f"test of the model of step {step:,}: {told}")
+        if predicted:
+            self.say(f"predicted by the model of step {step:,}: {', '.join(predicted)}")
+
     def delivering(self, delivery: Delivery) -> None:
         if time.monotonic() - self._spoke >= LINE_SECONDS:
             self._spoke = time.monotonic()
@@ -149,6 +157,10 @@ class LiveWatcher(PlainWatcher):
     def evaluated(self, report: EvaluationReport) -> None:
         self._clear()
         super().evaluated(report)
+
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        self._clear()
+        super().tested(step, metrics, predicted)
 
     def delivering(self, delivery: Delivery) -> None:
         if self._training is not None:
