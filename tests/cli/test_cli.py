@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import click.testing
 import pytest
 from ftrun.cli import group
-from helpers import Ftrun
+from helpers import TINY, Ftrun
 from plugin_packages import Site
 
 
@@ -63,6 +64,18 @@ def test_check_tells_and_says_so_by_its_status(tiny: Path, ftrun_command: Ftrun)
     assert good.returncode == 0 and "nothing wrong" in good.stdout
     bad = ftrun_command("check", tiny, "--set", "training.lr=3")
     assert bad.returncode == 2 and "Did you mean learning_rate?" in bad.stderr
+
+
+def test_what_an_encoding_has_no_place_for_is_shown_as_toml_writes_it(workdir: Path, ftrun_command: Ftrun) -> None:
+    for name in ("train.csv", "validation.csv"):
+        Path(name).write_text("text,label\na,x\nb,y\n")
+    names = 'class_names = ["h\u00e9", "\u4e2d\U0001f600"]'
+    data = f'[dataset]\nuse = "files"\ntrain = "train.csv"\nvalidation = "validation.csv"\ntext_columns = ["text"]\n{names}\n'
+    tiny = f"{TINY.partition('[dataset]')[0]}{data}[model]{TINY.partition('[model]')[2]}"
+    Path("tiny.toml").write_text(tiny.replace('use = "glue"', 'use = "accuracy"'), encoding="utf-8")
+    shown = ftrun_command("show", "tiny.toml", env={"PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+    assert tomllib.loads(shown.stdout)["dataset"]["class_names"] == ["h\u00e9", "\u4e2d\U0001f600"]
 
 
 def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftrun) -> None:

@@ -215,7 +215,10 @@ def test_the_task_is_there_for_who_predicts(tiny: Path) -> None:
     assert task and (task.kind, task.text_columns) == ("classification", ("sentence1", "sentence2"))
     assert task.class_names == ("not_equivalent", "equivalent")
     regression = Task("regression", ("text",), "score")
-    record_task(folder, regression)
+    journal = Journal(folder.journal)
+    record_task(journal, folder, regression)
+    journal.close()
+    assert journal_of(folder.path)[-1]["path"] == "task.json"
     assert recorded_task(folder) == regression
     folder.task.write_text('{"kind": 1}')
     assert recorded_task(folder) is None

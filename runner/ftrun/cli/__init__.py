@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -108,9 +111,26 @@ def _tell_fault(kind: type[BaseException], fault: BaseException, trace: Tracebac
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, fault, trace))))
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding has no place for, as JSON and TOML write it; TOML's way beyond the first 65,536 characters."""
+    assert isinstance(error, UnicodeEncodeError)
+    codes = map(ord, error.object[error.start : error.end])
+    return "".join(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}" for code in codes), error.end
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A name in Chinese, where the locale is Latin-1, is no reason to say nothing."""
+    codecs.register_error("ftrun.escaped", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError):  # a descriptor that has become another's: it is as it was then
+                stream.reconfigure(errors="ftrun.escaped")
+
+
 def main() -> None:
     """The command's entry point; errors become exit codes here and in the commands, nowhere else."""
     sys.excepthook = _tell_fault
+    _escape_what_cannot_be_shown()
     if COMPLETE_VARIABLE in os.environ:
         from ftrun.cli.shells import take_part
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
 from ftrun.cli import completing
 from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
-from ftrun.cli.predict import data_file, read_data
 from ftrun.errors import FtrunError
+from ftrun.execution.places import option_places, places_called
 
 
 @click.command("evaluate")
@@ -49,14 +48,11 @@ def command(
     """
     announce_killed()
     try:
-        numbers, notices = _evaluate(
-            run, data, name, text_columns, {"delimiter": delimiter, "encoding": encoding}, device
-        )
+        with places_called(option_places(device)):
+            numbers = _evaluate(run, data, name, text_columns, delimiter, encoding, device)
     except FtrunError as error:
         tell(error, run)
         return status_of(error)
-    for sentence in notices:
-        click.secho(f"note: {sentence}", fg="yellow", err=True)
     if as_json:
         click.echo(json.dumps({key: value if math.isfinite(value) else None for key, value in numbers.items()}))
         return 0
@@ -71,21 +67,19 @@ def _evaluate(
     data: str,
     name: str | None,
     text_columns: tuple[str, ...],
-    dialect: Mapping[str, str | None],
+    delimiter: str | None,
+    encoding: str | None,
     device: str | None,
-) -> tuple[Mapping[str, float], list[str]]:
-    from ftrun.execution.evaluation import check_name, evaluate_rows, evaluate_split, record_evaluation
-    from ftrun.execution.prediction import predicting
+) -> Mapping[str, float]:
+    from ftrun.execution.evaluation import check_name, measure
+    from ftrun.execution.row_sources import RowSource
     from ftrun.execution.trained import find_trained
     from ftrun.screen.console import make_console
     from ftrun.screen.watchers import make_watcher
 
-    trained = find_trained(run, open_catalogue(), device)
-    file = data_file(data)
-    called = name or (Path(data).stem if file else data)
+    source = RowSource(data, text_columns, delimiter, encoding)
+    called = name or source.name or data
     check_name(called)
-    table = read_data(trained, file, dialect) if file else None
-    with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
-        numbers = evaluate_rows(predictor, table, text_columns) if table else evaluate_split(predictor, data)
-    split = None if file or name else data
-    return numbers, list(record_evaluation(trained, called, numbers, split))
+    watcher = make_watcher(make_console(stderr=True))
+    trained = find_trained(run, open_catalogue(), device, watcher=watcher)
+    return measure(trained, source, watcher, called)

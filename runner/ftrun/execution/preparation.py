@@ -89,7 +89,8 @@ def load_model(plan: Plan, folder: Path, task: Task, watcher: Watcher) -> BuiltM
     load = plan.model.component(Model).load
     if load is None:
         message = f"{plan.model.offer.who} does not say how to read back what it saved, so it cannot be predicted with"
-        hint = "Who makes it gives it a `load` (ftrun.contracts.Model, since 1.1)."
+        ways = "Give it a `load` (ftrun.contracts.Model, since 1.1), or ask those who make it to"
+        hint = f"{ways}, and say this again: what it saved stays in {folder}."
         raise ExperimentError(Problem(message, "model.use", hint))
     with placed_errors(plan.model, "model"):
         built = load(plan.model.settings, folder, task)

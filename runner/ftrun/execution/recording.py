@@ -81,9 +81,10 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
         journal.append(dataset)
 
 
-def record_task(folder: RunFolder, task: Task) -> None:
+def record_task(journal: Journal, folder: RunFolder, task: Task) -> None:
     """What the data set asks of a model, for whoever predicts with it when the data is no longer there."""
     write_whole(folder.task, json.dumps(asdict(task), ensure_ascii=False))
+    journal.append(ArtifactRecord(folder.task.name))
 
 
 def recorded_task(folder: RunFolder) -> Task | None:

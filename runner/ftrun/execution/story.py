@@ -13,6 +13,7 @@ from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.final_test import FinalTest
@@ -162,6 +163,7 @@ class _Run:
             beginning.compare_model(tags)
 
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
+            tags |= weights_tags(plan.training, splits)
             test = FinalTest(plan, splits, built, cache, watcher)
             rehearse(plan, session, job)
             test.rehearse(session, job)
@@ -190,7 +192,7 @@ class _Run:
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
         self._describe(f"under way from step {self.beginning.step + 1}; should it stop, to go on:")
-        record_task(self.folder, splits.task)
+        record_task(self.journal, self.folder, splits.task)
         self.recording = True
         if self.monitor:
             self.monitor.start()

@@ -36,6 +36,9 @@ class Watcher:
     def data_opened(self, splits: Splits) -> None:
         """The data set is open."""
 
+    def fetching(self, run: str, done: int, total: int) -> None:
+        """So many bytes of a run's model are here."""
+
     def encoding(self, split: str, done: int, total: int) -> None:
         """So many rows of a split are tokenized."""
 
@@ -47,6 +50,9 @@ class Watcher:
 
     def evaluating(self, split: str, done: int, total: int) -> None:
         """So many rows of a split are evaluated."""
+
+    def predicting(self, name: str, done: int, total: int) -> None:
+        """So many of some rows are predicted."""
 
     def evaluated(self, report: EvaluationReport) -> None:
         """An evaluation is finished."""

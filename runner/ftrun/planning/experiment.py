@@ -105,7 +105,9 @@ class PushSettings(Settings):
     repo: Annotated[str, AfterValidator(_repository)] | None = Field(
         None, description="The Hub's repository for the trained model, such as user/name; nothing is pushed if absent."
     )
-    private: bool = Field(True, description="Whether a repository that is made for it is private.")
+    private: bool = Field(
+        True, description="Whether the repository is private; one that is public already is refused then."
+    )
 
 
 class ExperimentSettings(Settings):

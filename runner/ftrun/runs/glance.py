@@ -13,6 +13,7 @@ from pathlib import Path
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.records import (
+    PUSHED_TAG,
     EndRecord,
     Entry,
     MetricsRecord,
@@ -42,6 +43,7 @@ class Glance:
         test: The numbers of the test at the end, such as `test/f1`.
         model_step: The step of the run's model; None until there is one.
         best_key: The number that the best model is chosen by; None where nobody asked.
+        pushed: Where on the Hub the model was last pushed to, `user/name@COMMIT`.
     """
 
     began: int | None = None
@@ -52,6 +54,7 @@ class Glance:
     test: dict[str, float] = field(default_factory=dict)
     model_step: int | None = None
     best_key: str | None = None
+    pushed: str | None = None
 
     @property
     def metrics_step(self) -> int | None:
@@ -129,8 +132,9 @@ def _take(glance: Glance, entry: Entry) -> None:
             glance.best_key = f"eval/{best.removeprefix('eval/')}" if best else None
         case ResumedRecord(tags=tags):
             glance.status, glance.backend = None, tags.get(BACKEND_TAG, glance.backend)
-        case TagsRecord(tags) if MODEL_STEP_TAG in tags:
-            glance.model_step = int(tags[MODEL_STEP_TAG])
+        case TagsRecord(tags):
+            glance.model_step = int(tags.get(MODEL_STEP_TAG, 0)) or glance.model_step
+            glance.pushed = tags.get(PUSHED_TAG, glance.pushed)
         case EndRecord(status):
             glance.status = status
 

@@ -28,6 +28,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.results import RunResult
+from ftrun.screen.listing import readable
 from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, summary
 from ftrun.tracking.state import Delivery
 
@@ -60,6 +61,10 @@ class PlainWatcher(Watcher):
 
     def data_opened(self, splits: Splits) -> None:
         self.say(data_line(splits))
+
+    def fetching(self, run: str, done: int, total: int) -> None:
+        if done >= total:
+            self.say(f"the model of {run} is from MLflow: {readable(total)}")
 
     def encoding(self, split: str, done: int, total: int) -> None:
         if done >= total:
@@ -137,11 +142,17 @@ class LiveWatcher(PlainWatcher):
         self._clear()
         self._passing[what] = self._bars.add_task(what, total=None, detail="")
 
+    def fetching(self, run: str, done: int, total: int) -> None:
+        self._passing_bar(f"fetching {run} from MLflow", done, total, f"{readable(done)} of {readable(total)}")
+
     def encoding(self, split: str, done: int, total: int) -> None:
         self._passing_bar(f"tokenizing {split}", done, total)
 
     def evaluating(self, split: str, done: int, total: int) -> None:
         self._passing_bar(f"evaluating {split}", done, total)
+
+    def predicting(self, name: str, done: int, total: int) -> None:
+        self._passing_bar(f"predicting {name}", done, total)
 
     def training_started(self, total_steps: int, first_step: int) -> None:
         self._clear()
@@ -173,11 +184,12 @@ class LiveWatcher(PlainWatcher):
         self._live.stop()
         super().run_finished(result, pending)
 
-    def _passing_bar(self, what: str, done: int, total: int) -> None:
+    def _passing_bar(self, what: str, done: int, total: int, instead: str = "") -> None:
+        """A bar for what goes on now, with how many of how many are behind, or what is said instead."""
         if what not in self._passing:
             self._clear()
-            self._passing[what] = self._bars.add_task(what, total=total, detail="")
-        self._bars.update(self._passing[what], completed=done, total=total)
+            self._passing[what] = self._bars.add_task(what, total=total, detail=instead, counted=not instead)
+        self._bars.update(self._passing[what], completed=done, total=total, detail=instead)
         if done >= total:
             self._clear()
 
@@ -188,10 +200,11 @@ class LiveWatcher(PlainWatcher):
 
 
 class _CountColumn(MofNCompleteColumn):
-    """So many of so many; nothing where there is no measure."""
+    """So many of so many; nothing where there is no measure, or another one is told."""
 
     def render(self, task: Task) -> Text:
-        return super().render(task) if task.total is not None else Text("")
+        counts = task.total is not None and task.fields.get("counted", True)
+        return super().render(task) if counts else Text("")
 
 
 class _Rate:
