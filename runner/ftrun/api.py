@@ -19,7 +19,7 @@ from ftrun.execution.row_tables import records_of, rows_by_name
 from ftrun.execution.story import execute
 from ftrun.execution.trained import find_trained
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.plan import make_plan
 from ftrun.runs.folder import RUNS_FOLDER
@@ -60,7 +60,8 @@ def run(
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
     plan = make_plan(load_experiment(Path(path), profile, chosen, unset), catalogue)
-    return _in_program(execute(plan, catalogue, _watcher(progress), FreshStart(plan, Path(runs_folder))))
+    watcher = _watcher(progress, catalogue)
+    return _in_program(execute(plan, catalogue, watcher, FreshStart(plan, Path(runs_folder))))
 
 
 def resume(
@@ -95,7 +96,7 @@ def resume(
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
     plan, resumption = plan_resumption(str(run), catalogue, chosen, Path(runs_folder), allow_changes, unset=unset)
-    return _in_program(execute(plan, catalogue, _watcher(progress), resumption))
+    return _in_program(execute(plan, catalogue, _watcher(progress, catalogue), resumption))
 
 
 def predict(
@@ -132,8 +133,9 @@ def predict(
         RunError: If MLflow is out of reach, or a part fails in a way that it does not explain.
     """
     with places_called(argument_places(device)):
-        watcher = _watcher(progress)
-        trained = find_trained(os.fspath(run), load_catalogue(), device, Path(runs_folder), watcher)
+        catalogue = load_catalogue()
+        watcher = _watcher(progress, catalogue)
+        trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
         table, added = predict_rows(trained, RowSource(data, text_columns, delimiter, encoding), watcher)
     told = rows_by_name(added)
     prefix = "probability_"
@@ -174,13 +176,18 @@ def evaluate(
         RunError: As `predict`; or if the record cannot be written.
     """
     with places_called(argument_places(device)):
-        watcher = _watcher(progress)
-        trained = find_trained(os.fspath(run), load_catalogue(), device, Path(runs_folder), watcher)
+        catalogue = load_catalogue()
+        watcher = _watcher(progress, catalogue)
+        trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
         return measure(trained, RowSource(data, text_columns, delimiter, encoding), watcher, name)
 
 
-def _watcher(progress: bool) -> Watcher:
-    return make_watcher(make_console()) if progress else Watcher()
+def _watcher(progress: bool, catalogue: Catalogue) -> Watcher:
+    """Who shows the run, and has said what there is to know of its plugins."""
+    watcher = make_watcher(make_console()) if progress else Watcher()
+    for sentence in catalogue.notices:
+        watcher.notice(sentence)
+    return watcher
 
 
 def _in_program(outcome: Outcome) -> RunResult:

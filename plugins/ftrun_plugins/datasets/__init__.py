@@ -35,7 +35,7 @@ class GlueSettings(Limits):
     """Settings of the data set "glue"."""
 
     task: Literal["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli"] = Field(
-        description="GLUE's name of the task."
+        description="GLUE's name of the task.", examples=["mrpc"]
     )
     path: HubIdOrFolder = Field(
         "nyu-mll/glue",
@@ -52,7 +52,9 @@ class GlueSettings(Limits):
 class LabelledText(Limits):
     """What a table of text and labels needs to be told."""
 
-    text_columns: list[str] = Field(description="One or two columns of text.", min_length=1, max_length=2)
+    text_columns: list[str] = Field(
+        description="One or two columns of text.", min_length=1, max_length=2, examples=[["text"]]
+    )
     label_column: str = Field("label", description="The column to predict.")
     kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
     class_names: list[str] | None = Field(
@@ -84,7 +86,8 @@ class HubSettings(LabelledText):
     """Settings of the data set "hub"."""
 
     path: HubIdOrFolder = Field(
-        description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one."
+        description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one.",
+        examples=["stanfordnlp/imdb"],
     )
     name: str | None = Field(None, description="Its configuration, where it has several.")
     revision: str | None = Field(None, description="Branch, tag or commit.")
@@ -108,8 +111,10 @@ class HubSettings(LabelledText):
 class FilesSettings(LabelledText):
     """Settings of the data set "files"."""
 
-    train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
-    validation: LocalPath = Field(description="File to evaluate on.")
+    train: LocalPath = Field(
+        description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.", examples=["train.csv"]
+    )
+    validation: LocalPath = Field(description="File to evaluate on.", examples=["validation.csv"])
     test: LocalPath | None = Field(
         None, description="File to measure the model on at the end, or to predict where it has no labels."
     )

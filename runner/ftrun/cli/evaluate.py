@@ -8,21 +8,28 @@ from collections.abc import Mapping
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import FtrunError
 from ftrun.execution.places import option_places, places_called
-from ftrun.planning.catalogue import load_catalogue
 
 
 @click.command("evaluate")
-@click.argument("run", metavar="RUN")
-@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE|SPLIT",
+    help="Rows with labels, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
+@plugin_option
 def command(
     run: str,
     data: str,
@@ -74,5 +81,5 @@ def _evaluate(
     called = name or source.name or data
     check_name(called)
     watcher = make_watcher(make_console(stderr=True))
-    trained = find_trained(run, load_catalogue(), device, watcher=watcher)
+    trained = find_trained(run, open_catalogue(), device, watcher=watcher)
     return measure(trained, source, watcher, called)

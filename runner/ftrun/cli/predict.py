@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.execution.places import option_places, places_called
-from ftrun.planning.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     from ftrun.contracts import Task
@@ -47,10 +47,17 @@ def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Itera
 
 
 @click.command("predict", cls=Predict)
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @click.argument("second", nargs=-1, metavar="")
-@click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.")
-@click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.")
+@click.option(
+    "--data",
+    metavar="FILE|SPLIT",
+    help="CSV, TSV, JSON or Parquet, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
+@click.option(
+    "--out", metavar="FILE", help="Where to write, in the form that the name ends in.", shell_complete=completing.files
+)
 @click.option("--overwrite", is_flag=True, help="Replace what --out names, if it is there.")
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
@@ -58,6 +65,7 @@ def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Itera
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--glue-submission", "submission", metavar="FOLDER", help="Write what GLUE takes of its test splits.")
+@plugin_option
 def command(
     run: str,
     second: tuple[str, ...],
@@ -102,7 +110,7 @@ def command(
             if target:  # and a file that is not there is told, too, before a model is fetched
                 check_writable(target, file, overwrite)
             watcher = make_watcher(make_console(stderr=True))
-            trained = find_trained(run, load_catalogue(), device, watcher=watcher)
+            trained = find_trained(run, open_catalogue(), device, watcher=watcher)
             if submission:
                 _submit(trained, Path(submission), watcher)
             else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from ftrun.cli import completing
 from ftrun.cli.common import announce_killed, status_of, tell
 from ftrun.errors import FtrunError
 from ftrun.runs.folder import RUNS_FOLDER
 
 
 @click.command("push")
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @click.option("--repo", metavar="USER/NAME", help="The repository; that of the run's [push] table if absent.")
 @click.option("--public", is_flag=True, help="Anybody may see it: make it public, or push to one that is.")
 def command(run: str, repo: str | None, public: bool) -> int:

@@ -15,6 +15,7 @@ import tomlkit
 from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
 from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, versions
+from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
 from ftrun.runs.arrays import write_array
@@ -226,6 +227,26 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
     if git:
         tags["mlflow.source.git.commit"] = git["commit"]
     return {**tags, **(plan.tracking.tags or {})}
+
+
+PLUGIN_TAG = "ftrun.plugin."
+"""Before a distribution's name: its version, and what it had to do with the run."""
+
+
+def plugin_tags(plan: Plan, catalogue: Catalogue) -> dict[str, str]:
+    """The distributions that provide a part of a run or look on: version, parts and observing hooks of each."""
+    took_part: dict[tuple[str, str], list[str]] = {}
+    for place, part in plan.parts.items():
+        took_part.setdefault((part.offer.distribution, part.offer.version), []).append(f"{place} {part.use}")
+    for plugin in catalogue.plugins:
+        if plugin.observes:
+            took_part.setdefault((plugin.distribution, plugin.version), []).append(
+                f"observes {', '.join(plugin.observes)}"
+            )
+    return {
+        f"{PLUGIN_TAG}{name}": f"{version}: {'; '.join(did)}"[:LONGEST_TAG]
+        for (name, version), did in took_part.items()
+    }
 
 
 def display_name(plan: Plan, folder: RunFolder) -> str:

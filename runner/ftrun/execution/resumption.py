@@ -14,6 +14,7 @@ from ftrun.execution.changes import Change, changed_data, changed_environment, c
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
+    PLUGIN_TAG,
     as_toml,
     record_data,
     record_start,
@@ -174,7 +175,10 @@ class Resumption:
             told[NAME_TAG] = plan.tracking.run_name
         if not self.changes:
             may_change = {*MAY_CHANGE, *(plan.tracking.tags or {})}
-            return {**{key: value for key, value in differing.items() if key in may_change}, **told}
+            follows = {
+                key: value for key, value in differing.items() if key in may_change or key.startswith(PLUGIN_TAG)
+            }
+            return {**follows, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
         return {**differing, **told}
 

@@ -22,7 +22,7 @@ from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.push import foreseen, push_finished
-from ftrun.execution.recording import model_tags, record_model, record_predictions, record_task, run_tags
+from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Policy, Uploads, record_checkpoints
@@ -153,7 +153,7 @@ class _Run:
         plan, watcher, beginning = self.plan, self.watcher, self.beginning
         watcher.working("importing")
         with open_session(plan) as session, EncodedCache() as cache:
-            tags = run_tags(plan, self.folder, checked_environment(plan, session))
+            tags = run_tags(plan, self.folder, checked_environment(plan, session)) | plugin_tags(plan, self.catalogue)
             beginning.compare_environment(tags)
             splits, best = open_data(plan, watcher)
             beginning.compare_data(splits)

@@ -192,6 +192,18 @@ def load_experiment(
     return Experiment(path, layers.tables, profile, layers.origins, missed)
 
 
+def profiles_of(path: Path) -> list[str]:
+    """The names of the profiles of a file and of those that it extends.
+
+    Raises:
+        ExperimentError: If one of them cannot be read.
+    """
+    layers = Layers()
+    for file in reversed(_extended(path)):
+        layers.add(_read(file), file.name)
+    return sorted(_profiles(layers))
+
+
 def with_backend(overrides: Mapping[str, Any], backend: str | None) -> Mapping[str, Any]:
     """Values by dotted key with the backend that is asked for besides, if one is.
 
