@@ -41,7 +41,7 @@ def test_a_table_that_cannot_be_written_leaves_a_run_its_end(tiny: Path, monkeyp
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ftrun.execution.uploads.write_whole", full_disk)
+    monkeypatch.setattr("ftrun.runs.checkpoint_table.write_whole", full_disk)
     result = run(tiny, {**SAVING, "tracking.enabled": False})
     assert result.status == "FINISHED" and journal_of(result.run_folder)[-1]["status"] == "FINISHED"
 
@@ -94,15 +94,17 @@ def test_the_best_one_is_in_mlflow_where_something_is_the_best(tiny: Path) -> No
 
 
 def test_checkpoints_wait_for_an_mlflow_that_is_away(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one does not: its weights are the model's."""
     monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 0.0)
-    result = run(tiny, {**SAVING, "tracking.uri": "http://127.0.0.1:9"})
-    (kept,) = (result.run_folder / "uploads").iterdir()
-    assert kept.name == "checkpoint-12"
+    away = {"tracking.uri": "http://127.0.0.1:9", "tracking.checkpoints": "all", "training.save_total_limit": 2}
+    result = run(tiny, {**SAVING, **away})
+    kept = result.run_folder / "uploads" / "checkpoint-8"
+    assert {path.name for path in kept.parent.iterdir()} == {"checkpoint-4", kept.name}
     assert {file.name for file in kept.iterdir()} == {file.name for file in (result.run_folder / "model").iterdir()}
-    weights = result.run_folder / "checkpoints" / "checkpoint-12" / "model.safetensors"
+    weights = result.run_folder / "checkpoints" / "checkpoint-8" / "model.safetensors"
     assert weights.samefile(kept / "model.safetensors")
     told = [record["name"] for record in journal_of(result.run_folder) if record["type"] == "model"]
-    assert told == ["checkpoint-4", "checkpoint-8", "checkpoint-12", "model"]
+    assert told == ["checkpoint-4", "checkpoint-8", "model", "checkpoint-12"]
 
 
 def test_the_best_can_be_asked_for_only_where_something_is_the_best(tiny: Path) -> None:
