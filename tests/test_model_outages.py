@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("model outages")]
 
 LOAD = """
 import json, sys, mlflow
-mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-print(json.dumps(model.predict([dict(zip(("text", "text_pair"), json.loads(sys.argv[3])))]).to_dict("records")[0]))
+for line in sys.stdin:
+    uri, model, texts = json.loads(line)
+    mlflow.set_tracking_uri(uri)
+    said = mlflow.pyfunc.load_model(model).predict([dict(zip(("text", "text_pair"), texts))])
+    print("said", json.dumps(said.to_dict("records")[0]), flush=True)
 """
+Loader = Callable[[str, str, Sequence[str]], Mapping[str, Any]]
 MADE = "POST /api/2.0/mlflow/logged-models"
 FINALIZED = "PATCH /api/2.0/mlflow/logged-models/"
 WEIGHTS = "model.safetensors"
@@ -44,6 +47,25 @@ def proxy(server: Server) -> Iterator[Proxy]:
     proxy = Proxy(server.uri, delay=7.0)
     yield proxy
     proxy.stop()
+
+
+@pytest.fixture(scope="module")
+def load() -> Iterator[Loader]:
+    """What a model says of a row when MLflow loads it in another process."""
+    command = [sys.executable, "-c", LOAD]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        ask, answers = process.stdin, process.stdout
+
+        def load(uri: str, model: str, texts: Sequence[str]) -> Mapping[str, Any]:
+            ask.write(json.dumps([uri, model, texts]) + "\n")
+            ask.flush()
+            said = next(line for line in answers if line.startswith("said "))
+            told: dict[str, Any] = json.loads(said.removeprefix("said "))
+            return told
+
+        yield load
+        ask.close()
 
 
 @pytest.fixture(scope="module")
@@ -84,19 +106,19 @@ def fails(run: RunFolder) -> Callable[[], None]:
 
 
 @pytest.fixture
-def arrives(run: RunFolder, server: Server, proxy: Proxy, ftrun_command: Ftrun) -> Callable[[], None]:
+def arrives(run: RunFolder, server: Server, proxy: Proxy, ftrun_command: Ftrun, load: Loader) -> Callable[[], None]:
     """What a person does later, and what is there then."""
 
     def arrives() -> None:
         proxy.answer = lambda request: "forward"
         done = ftrun_command("sync", run.name)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert_once_and_right(run, server)
+        assert_once_and_right(run, server, load)
 
     return arrives
 
 
-def assert_once_and_right(run: RunFolder, server: Server) -> None:
+def assert_once_and_right(run: RunFolder, server: Server, load: Loader) -> None:
     import mlflow
 
     client = mlflow.MlflowClient(server.uri)
@@ -110,19 +132,10 @@ def assert_once_and_right(run: RunFolder, server: Server) -> None:
     assert files | {"MLmodel"} <= set(model.files)
     keys = [key for key, *_ in model.metrics]
     assert sorted(set(keys)) == sorted(keys) and "eval/f1" in keys
-    assert predicted(server.uri, f"runs:/{told.info.run_id}/model", run) == "as in the run"
-
-
-def predicted(uri: str, model: str, run: RunFolder) -> str:
-    """Whether the model says of the first row, in a process of its own, what the run has recorded of it."""
     table = json.loads(run.predictions("validation").read_text())
     row = dict(zip(table["columns"], table["data"][0], strict=True))
-    texts = json.dumps([row["sentence1"], row["sentence2"]])
-    done = subprocess.run([sys.executable, "-c", LOAD, uri, model, texts], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    said = load(server.uri, f"runs:/{told.info.run_id}/model", [row["sentence1"], row["sentence2"]])
     assert said["label"] == row["prediction"] and said["score"] == pytest.approx(row["probability"], abs=1e-5)
-    return "as in the run"
 
 
 def only_once(what: str, how: str) -> Callable[[str], str]:
@@ -159,7 +172,7 @@ def test_a_server_that_is_killed_while_it_gets_the_weights(
     arrives()
 
 
-@pytest.mark.parametrize("taken", [0, 1, 5])
+@pytest.mark.parametrize("taken", [0, 5])
 def test_a_server_without_room_after_some_files(
     proxy: Proxy, fails: Callable[[], None], arrives: Callable[[], None], taken: int
 ) -> None:
@@ -182,8 +195,7 @@ def test_a_server_without_room_after_some_files(
     assert len(first) == 1
 
 
-@pytest.mark.parametrize("what", [MADE, FINALIZED])
-@pytest.mark.parametrize("how", ["fail", "deaf", "slow"])
+@pytest.mark.parametrize(("what", "how"), [(MADE, "deaf"), (MADE, "slow"), (FINALIZED, "fail"), (FINALIZED, "slow")])
 def test_a_creation_or_an_end_whose_answer_is_lost(
     proxy: Proxy, fails: Callable[[], None], arrives: Callable[[], None], what: str, how: str
 ) -> None:
