@@ -51,7 +51,8 @@ class Server:
 
     def signal(self, number: signal.Signals) -> None:
         for process in self.processes():
-            process.send_signal(number)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went with its parent
+                process.send_signal(number)
 
     def stop(self) -> None:
         if self.process.returncode is None:

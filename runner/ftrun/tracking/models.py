@@ -88,13 +88,13 @@ class Models:
         """What the journal has in a model's place: nothing; a later checkpoint, or the run's model of the same step; or
         the same once more.
         """
-        told = [entry for entry, _ in read_journal(self._folder.journal) if isinstance(entry.record, ModelRecord)]
-        others = [(entry.record, entry.time) for entry in told if isinstance(entry.record, ModelRecord)]
+        entries = (entry for entry, _ in read_journal(self._folder.journal))
+        others = [(entry.record, entry.time) for entry in entries if isinstance(entry.record, ModelRecord)]
         if any(other.name == record.name and time > recorded for other, time in others):
             return "told again"
         if record.name == MODEL_NAME:
             return "newest"
-        is_model = any((other.name, other.step) == (MODEL_NAME, record.step) for other, _ in others)
+        is_model = [other.step for other, _ in others if other.name == MODEL_NAME][-1:] == [record.step]
         later = any(other.supersedes and other != record and time >= recorded for other, time in others)
         return "superseded" if is_model or later else "newest"
 
