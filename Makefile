@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 KILLS ?= 30
 SEED ?= 1
+CHECKPOINTS ?= all
 
 .PHONY: demo schema test test-all test-by-hand crash-test lint format clean
 
@@ -25,7 +26,7 @@ test-by-hand: $(SET_UP)
 	$(BIN)/pytest -m by_hand -n 0
 
 crash-test: $(SET_UP)
-	$(BIN)/python tests/crash.py --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python tests/crash.py --kills $(KILLS) --seed $(SEED) --checkpoints $(CHECKPOINTS)
 
 lint: $(SET_UP)
 	$(BIN)/ruff check .

@@ -25,9 +25,10 @@ from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
-from ftrun.runs.history import History, mark_if_killed, read_history
-from ftrun.runs.journal import Journal
-from ftrun.runs.records import NAME_TAG, ArtifactRecord, ResumedRecord
+from ftrun.runs.history import History, read_history
+from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.killed import mark_if_killed
+from ftrun.runs.records import NAME_TAG, ArtifactRecord, CheckpointRecord, ResumedRecord
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
@@ -153,10 +154,18 @@ class Resumption:
             return
         experiment = self._recorded_anew(plan)
         journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
+        self._record_checkpoint(journal)
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
         datasets = self.history.datasets
         known = [(r.context, r.split) for r in datasets if r.digest == splits.digest_of(r.split)]
         record_data(journal, splits, known)
+
+    def _record_checkpoint(self, journal: Journal) -> None:
+        """A process that died right after it had published the checkpoint has not come to write that down."""
+        found = self.checkpoint
+        told = (entry.record for entry, _ in read_journal(self.folder.journal))
+        if found and CheckpointRecord(found.step, found.folder.name) not in told:
+            journal.append(CheckpointRecord(found.step, found.folder.name))
 
     def _recorded_anew(self, plan: Plan) -> str:
         """The file that says what the run is from here on; a new one if that has changed."""

@@ -25,11 +25,12 @@ from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
-from ftrun.execution.uploads import Policy, Uploads, record_checkpoints
+from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
+from ftrun.runs.checkpoint_table import record_checkpoints
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.description import description, repeat_command, resume_command
 from ftrun.runs.glance import MODEL_STEP_TAG
@@ -97,6 +98,7 @@ class _Run:
         )
         self.gave_up = False  # the feeder, before the run's end
         self.feeder = Feeder(self.folder, plan.tracking.uri, self._feeder_gave_up) if plan.tracking.enabled else None
+        self.uploads: Uploads | None = None
         self.depiction: Depiction | None = None
         apart = [self.feeder.pid] if self.feeder else []
         self.monitor = Monitor(self.journal, apart) if plan.tracking.system_metrics else None
@@ -170,7 +172,7 @@ class _Run:
             self._start_recording(tags, splits)
             if self.feeder:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
-                self.reporter.on_published = Uploads(self.journal, self.folder, policy, built, splits).offer
+                self._offer_checkpoints(Uploads(self.journal, self.folder, Choice(policy, best), built, splits))
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
@@ -189,6 +191,13 @@ class _Run:
         self.journal.metrics(step, {key: value for key, value in tested.metrics.items() if key not in fit.metrics})
         return tested
 
+    def _offer_checkpoints(self, uploads: Uploads) -> None:
+        self.uploads = uploads
+        self.reporter.on_published = uploads.offer
+        step, found = self.beginning.step, self.beginning.checkpoint_folder
+        if found:
+            self.reporter.on_started = lambda total_steps: uploads.go_on(step, found, step == total_steps)
+
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
         self._describe(f"under way from step {self.beginning.step + 1}", "should it stop, to go on")
@@ -201,6 +210,8 @@ class _Run:
         )
 
     def _evaluated(self, report: EvaluationReport) -> None:
+        if self.uploads:
+            self.uploads.evaluated(report)
         self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
     def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult, tested: Sequence[str]) -> None:
@@ -216,6 +227,8 @@ class _Run:
                 self.watcher.notice(why_not)
         elif fit.model_folder:
             sync_folder(fit.model_folder)
+        if self.uploads:
+            self.uploads.settle(fit.model_step if fit.model_folder and self.plan.tracking.model else None)
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
@@ -225,6 +238,9 @@ class _Run:
         self.heeds_signals = False
         with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
+        if self.uploads:
+            with contextlib.suppress(RunError):  # of a training that failed after its last checkpoint
+                self.uploads.settle(None)
         if self.monitor:
             self.monitor.stop()
         if self.depiction:
