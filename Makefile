@@ -7,7 +7,7 @@ SET_UP := $(VENV)/.set-up
 KILLS ?= 30
 SEED ?= 1
 
-.PHONY: demo test test-all test-by-hand crash-test lint format clean
+.PHONY: demo test test-all test-by-hand crash-test lint format reference docs clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
@@ -34,6 +34,12 @@ format: $(SET_UP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+reference: $(SET_UP)
+	$(BIN)/python docs/make_reference.py
+
+docs: reference
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
+
 $(SET_UP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ftrun needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -41,4 +47,4 @@ $(SET_UP): pyproject.toml constraints.txt
 	touch $(SET_UP)
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist docs/_build
