@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 from ftrun import hookspecs
 from ftrun.cli.common import load_plan
 from ftrun.planning.catalogue import load_catalogue
+from ftrun.scaffolding.package import new_package
 from helpers import PROJECT
 from makers import make_checkpoint
-from plugin_packages import Site
+from plugin_packages import Site, install, tool
 
 DOCS = PROJECT / "docs"
 PAGES = {
@@ -44,7 +46,8 @@ def experiments(page: str) -> dict[str, str]:
 
 
 WITH_PLUGINS = [page for page in PAGES if any("@hookimpl" in text for text in files(page, "python").values())]
-WITH_EXPERIMENTS = [page for page in PAGES if experiments(page)]
+TUTORIAL = "tutorial.md"  # its files belong into a package
+WITH_EXPERIMENTS = [page for page in PAGES if experiments(page) and page != TUTORIAL]
 WITH_PROGRAMS = [page for page in PAGES if programs(page)]
 
 
@@ -96,6 +99,23 @@ def test_a_pages_experiments_train(laid_out: str) -> None:
         assert result.status == "FINISHED" and result.steps == 2
         named = [table["use"] for table in tomllib.loads(text).get("metrics", [])]
         assert not named or any(f"eval/{use}" in result.metrics for use in named)
+
+
+@pytest.mark.slow
+def test_the_tutorials_package_is_one(tmp_path: Path) -> None:
+    package, site = tmp_path / "ftrun-kappa", tmp_path / "site"
+    new_package("ftrun-kappa", ["metric"], package)
+    shown = files(TUTORIAL, "python") | files(TUTORIAL, "toml")
+    assert len(shown) == 3
+    for name, text in shown.items():
+        assert (package / name).is_file()
+        (package / name).write_text(text)
+    install(package, site)
+    tool(package, "ruff", "check", "--no-cache", ".")
+    tool(package, "ruff", "format", "--no-cache", "--check", ".")
+    tool(package, "mypy", "--cache-dir", os.devnull)
+    for command in (["pytest", "-q", "-p", "no:cacheprovider"], ["ftrun", "experiment.toml"]):
+        tool(package, *command, site=site)
 
 
 @pytest.mark.parametrize("page", WITH_PROGRAMS)

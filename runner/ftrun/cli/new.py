@@ -8,6 +8,9 @@ from typing import Any, get_args
 
 import click
 
+from ftrun.cli.common import WRONG, tell
+from ftrun.errors import ExperimentError
+
 PLUGIN_KINDS = ("dataset", "model", "collator", "metric", "backend", "observer")
 
 
@@ -42,7 +45,12 @@ def plugin_command(name: str, kinds: tuple[Any, ...], folder: Path | None) -> in
 
     assert get_args(PluginKind) == PLUGIN_KINDS
     target = folder or Path(name)
-    for path in new_package(name, kinds, target):
+    try:
+        files = new_package(name, kinds, target)
+    except ExperimentError as error:
+        tell(error, name)
+        return WRONG
+    for path in files:
         click.echo(f"  {target / path}", err=True)
     click.echo("To go on:", err=True)
     for line in (

@@ -44,4 +44,5 @@ def names_of(distribution: str) -> Names:
         hint = f'Call it "{PREFIX}{name}", say.'
         raise ExperimentError(Problem(f'no module of its own can be called "{module}"', hint=hint))
     component = name.removeprefix(PREFIX)
-    return Names(name, module, component, "".join(word.capitalize() for word in component.split("-")))
+    named_by = name if component[0].isdigit() else component  # no class begins with a digit
+    return Names(name, module, component, "".join(word.capitalize() for word in named_by.split("-")))
