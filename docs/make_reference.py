@@ -16,6 +16,11 @@ from typing import Any
 import click
 import griffe
 from ftrun.cli import COMMANDS
+from ftrun.contracts import KINDS
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.choice import Choice
+from ftrun.planning.described import Description, describe, of_component
+from ftrun.training_arguments import NOT_TAKEN
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -25,7 +30,7 @@ NOTE = "<!-- Made by `make reference`; what is changed here is lost. -->"
 
 def pages() -> dict[str, str]:
     """The pages by name, as they should be."""
-    return {"contract.md": _page(_contract()), "commands.md": _page(_commands())}
+    return {"contract.md": _page(_contract()), "commands.md": _page(_commands()), "file.md": _page(_file())}
 
 
 def _page(lines: Iterator[str]) -> str:
@@ -171,6 +176,36 @@ def _help(command: click.Command) -> Iterator[str]:
             yield from ["```text", paragraph.removeprefix("\b").strip("\n"), "```", ""]
         else:
             yield from [" ".join(paragraph.split()), ""]
+
+
+def _file() -> Iterator[str]:
+    catalogue = load_catalogue(Choice(only=frozenset()))
+    yield from [
+        "# The file",
+        "",
+        "As `ftrun describe` says it, too, which knows the parts of other packages as well.",
+        "",
+    ]
+    yield from _described_keys("The top level", describe(catalogue, "experiment", None))
+    for table in ("training", "tracking", "push"):
+        yield from _described_keys(f"[{table}]", describe(catalogue, table, None))
+    for kind in KINDS:
+        for offers in catalogue.offers(kind).values():
+            found = of_component(catalogue, offers[0])
+            yield from _described_keys(f"{kind} `{found.name}`", found)
+    yield from ["## What `[training]` refuses", "", "Keys of TrainingArguments that mean nothing here.", ""]
+    yield from ["| key | why |", "| --- | --- |"]
+    yield from (f"| `{key}` | {_cell(f'{refusal.reason}. {refusal.instead}')} |" for key, refusal in NOT_TAKEN.items())
+
+
+def _described_keys(heading: str, found: Description) -> Iterator[str]:
+    yield from [f"## {heading}", "", f"{found.summary}.", "", "```toml", found.toml.rstrip(), "```", ""]
+    if found.keys:
+        yield from ["| key | holds | default | what it is |", "| --- | --- | --- | --- |"]
+    for key in found.keys:
+        default = "*required*" if key.required else _code(key.default)
+        yield f"| `{key.name}` | {_cell(key.type)} | {default} | {_cell(key.description)} |"
+    yield ""
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_a_run_says_how_to_go_on_with_it_while_it_is_under_way(tiny: Path) -> No
     first_step = next(at for at, record in enumerate(records) if record["type"] == "metrics")
     assert described[0] < first_step < described[-1]
     told = records[described[0]]["tags"]["mlflow.note.content"]
-    assert told == f"Under way from step 1; should it stop, to go on:\n\n    ftrun resume {folder}"
+    assert told == f"Under way from step 1.\n\nShould it stop, to go on:\n\n    ftrun resume {folder}"
 
 
 def test_metrics_are_those_of_the_last_step_even_if_no_evaluation_was_asked(tiny: Path) -> None:

@@ -61,3 +61,30 @@ def plugin_command(name: str, kinds: tuple[Any, ...], folder: Path | None) -> in
     ):
         click.echo(f"  {line}", err=True)
     return 0
+
+
+@command.command("experiment")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dataset", metavar="NAME", help="The data set to use; files by default.")
+@click.option("--model", metavar="NAME", help="The model; sequence-classification by default.")
+@click.option("--collator", metavar="NAME", help="The collator; dynamic-padding by default.")
+@click.option("--backend", metavar="NAME", help="The backend; trainer by default.")
+@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A metric; again for several.")
+def experiment_command(file: Path, metrics: tuple[str, ...], **named: str | None) -> int:
+    """Write an experiment file: keys that must be there with a value to replace, the others as comments.
+
+    `ftrun plugins` lists what there is to use.
+    """
+    from ftrun.planning.catalogue import load_catalogue
+    from ftrun.scaffolding.experiment import new_experiment
+
+    used: dict[Any, Any] = {kind: [name] for kind, name in named.items() if name is not None}
+    if metrics:
+        used["metric"] = metrics
+    try:
+        new_experiment(file, load_catalogue(), used)
+    except ExperimentError as error:
+        tell(error, str(file))
+        return WRONG
+    click.echo(f"To go on:\n  ftrun check {shlex.quote(str(file))}", err=True)
+    return 0

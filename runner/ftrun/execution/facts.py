@@ -38,19 +38,19 @@ class SplitFacts:
     """One split.
 
     Attributes:
-        name: As the data set has it; context: "training" or "evaluation", as in MLflow.
+        name: As the data set has it; context: "training", "evaluation" or "test", as in MLflow.
         rows: How many there are.
-        labels: Rows of each class by name, or the range of a regression's labels.
+        labels: Rows of each class by name, or the range of a regression's labels; None where there are no labels.
         lengths: None where the model does not tell lengths.
-        loss: The mean loss of one batch, before any training.
+        loss: The mean loss of one batch, before any training; None where there are no labels.
     """
 
     name: str
     context: str
     rows: int
-    labels: Mapping[str, int] | Numbers
+    labels: Mapping[str, int] | Numbers | None
     lengths: Lengths | None
-    loss: float
+    loss: float | None
 
 
 @dataclass(frozen=True)

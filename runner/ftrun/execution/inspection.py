@@ -11,6 +11,7 @@ from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
+from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.watcher import Watcher
@@ -46,12 +47,16 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
     for (context, split), rows in splits.used.items():
         some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
         lengths = _lengths(some, built)
-        predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), built, collate)
-        loss = _checked_loss(split, predictions, splits.task)
-        for evaluator in evaluators:
+        labelled = context != "test" or is_labelled(rows, splits.task)
+        encoding = built if labelled else without_labels(built, splits.task)
+        predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), encoding, collate)
+        _check_shape(predictions, splits.task)
+        loss = _checked_loss(split, predictions) if labelled else None
+        for evaluator in evaluators if labelled else ():
             evaluator(predictions)
         told = _summary(lengths, built.max_length)
-        facts.append(SplitFacts(split, context, len(rows), _labels(rows, splits.task), told, loss))
+        labels = _labels(rows, splits.task) if labelled else None
+        facts.append(SplitFacts(split, context, len(rows), labels, told, loss))
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -106,16 +111,22 @@ def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Col
     encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     inputs = collate(encoded)
     output = built.model(**inputs)
-    logits, labels = (tensor.detach().cpu() for tensor in (output.logits, inputs["labels"]))
-    return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss.detach()))
+    logits = output.logits.detach().cpu().float().numpy()
+    if "labels" not in inputs:
+        return Predictions(logits, None, None)
+    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), float(output.loss.detach()))
 
 
-def _checked_loss(split: str, predictions: Predictions, task: Task) -> float:
+def _checked_loss(split: str, predictions: Predictions) -> float:
     loss = predictions.loss
     if loss is None or not math.isfinite(loss):
         raise ExperimentError(Problem(f"the loss of a batch of {split} is {loss} before any training"))
-    shape, rows = tuple(predictions.logits.shape), len(predictions.labels)
+    return loss
+
+
+def _check_shape(predictions: Predictions, task: Task) -> None:
+    shape = tuple(predictions.logits.shape)
+    rows = len(predictions.logits if predictions.labels is None else predictions.labels)
     if shape != (rows, task.num_labels):
         message = f"the model gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes"
         raise ExperimentError(Problem(message, "model.use"))
-    return loss

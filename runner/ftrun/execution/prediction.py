@@ -78,6 +78,11 @@ class Predictor:
         return splits
 
     @cached_property
+    def tags(self) -> Mapping[str, str]:
+        """What the run has on record beside its settings; nothing where no run is known."""
+        return read_history(self.trained.run).tags if self.trained.run else {}
+
+    @cached_property
     def task(self) -> Task:
         """What it has learnt."""
         return self.trained.task or self.splits.task
@@ -99,7 +104,7 @@ class Predictor:
         columns = source_columns(table, self.task, text_columns)
         task = with_text(self.task, columns)
         texts = {name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)}
-        return added_columns(task, self.said(table.name, len(table), texts, task))
+        return added_columns(task, self.said(table.name, len(table), texts, task, tell=self.watcher.predicting))
 
     def said(
         self,
@@ -108,6 +113,7 @@ class Predictor:
         columns: Mapping[str, Sequence[Any]],
         task: Task,
         weights: Sequence[float] | None = None,
+        tell: Callable[[str, int, int], None] | None = None,
     ) -> Predictions:
         """What the model says of raw columns, in the order of the task's classes.
 
@@ -117,13 +123,14 @@ class Predictor:
             columns: The text, and the labels where there are some.
             task: With the columns' names.
             weights: How much a row of each class counts in the loss, in the order of the task's classes.
+            tell: Called with the name, the rows that are behind, and all of them; they are evaluated if absent.
         """
-        trained = self.trained
+        trained, tell = self.trained, tell or self.watcher.evaluating
         built = load_model(trained.plan, trained.folder, task, self.watcher)
         order = ClassOrder(built, task)
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
-        self.watcher.evaluating(name, 0, rows)
-        encoded = RowsOnDemand(built, columns, rows, lambda done: self.watcher.evaluating(name, done, rows))
+        tell(name, 0, rows)
+        encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
         return order.in_task_order(self.session.predict(job, encoded))
 
     def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:
