@@ -8,7 +8,7 @@ KILLS ?= 30
 SEED ?= 1
 CHECKPOINTS ?= all
 
-.PHONY: demo schema test test-all test-by-hand crash-test lint format clean
+.PHONY: demo schema reference docs test test-all test-by-hand crash-test lint format clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
@@ -38,6 +38,12 @@ format: $(SET_UP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+reference: $(SET_UP)
+	$(BIN)/python docs/make_reference.py
+
+docs: reference
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build
+
 $(SET_UP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ftrun needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -45,4 +51,4 @@ $(SET_UP): pyproject.toml constraints.txt
 	touch $(SET_UP)
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist docs/_build

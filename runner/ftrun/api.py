@@ -166,7 +166,12 @@ def evaluate(
         data: A file, or the name of a split; or a list of dicts with the columns of text and of the label.
         name: What the record calls the rows; the file's or the split's name by default. Rows that are at hand go on no
             record without one.
-        text_columns, delimiter, encoding, device, runs_folder, progress: As for `predict`.
+        text_columns: As for `predict`, and so all that follow.
+        delimiter: Between the cells of a CSV file.
+        encoding: Of a file of text.
+        device: Where to compute.
+        runs_folder: Where runs are looked for.
+        progress: Whether to show what goes on.
 
     Returns:
         The loss and the metrics by name, such as `{"loss": 0.41, "accuracy": 0.83, "f1": 0.88}`.

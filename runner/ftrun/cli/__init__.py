@@ -33,6 +33,7 @@ COMMANDS = {
     "sync": "Deliver to MLflow what it has not got of a run.",
     "push": "Put a run's model on the Hugging Face Hub.",
     "runs": "List the runs here with state, metric and size; clean up.",
+    "new": "Write a package or an experiment to start from.",
     "cache": "Show what tokenized data takes on this disk, or clear it.",
     "completion": "Print the script by which a shell completes the command.",
 }

@@ -128,7 +128,8 @@ class Backend(Component[S]):
             variable that would change a number against the file's word, with the variable's name as its place.
         honours: The keys of `[training]` that it obeys; None for all. One that is set and not among them is refused,
             and the record holds only these, beside the keys that the runner itself obeys.
-        precisions, devices: What it can train in, and on.
+        precisions: What it can train in.
+        devices: What it can train on.
         checkpoint_format: What its checkpoints hold, such as "ftrun.training 1": those of another format are none that
             it can go on from. None where it writes none.
     """

@@ -16,12 +16,16 @@ class RunResult:
     """One run, as it ended.
 
     Attributes:
-        experiment: The experiment's name; backend: the one that trained.
-        run: The run's name; run_folder: its folder, absolute.
+        experiment: The experiment's name.
+        backend: The one that trained.
+        run: The run's name.
+        run_folder: Its folder, absolute.
         run_id: MLflow's id of the run; None until MLflow has it.
         tracking_uri: Where MLflow keeps the run, without credentials; None if tracking is off.
-        status: As in MLflow; error: why it did not finish, in a sentence.
-        steps: Optimizer steps taken; seconds: from beginning to end.
+        status: As in MLflow.
+        error: Why it did not finish, in a sentence.
+        steps: Optimizer steps taken.
+        seconds: From beginning to end.
         training_seconds: Of these, the time spent in optimizer steps.
         examples_per_second: Rows trained on in a second of `training_seconds`.
         metrics: Of the model's evaluation, by MLflow's keys (`eval/f1`), and of its test (`test/f1`).
