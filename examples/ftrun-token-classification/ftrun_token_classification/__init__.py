@@ -23,10 +23,11 @@ from ftrun.contracts import (
     Task,
 )
 from ftrun.errors import ExperimentError, Problem
+from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, LocalPath, PositiveInt, Settings
 from pydantic import Field
 
-ftrun_contract = "1.1"
+ftrun_contract = "1.2"
 
 KIND = "token_classification"
 
@@ -50,6 +51,10 @@ class TokenModelSettings(Settings):
 def _check_files(settings: TaggedFilesSettings) -> Sequence[Problem]:
     files = {"train": settings.train, "validation": settings.validation}
     return [Problem(f"there is no file {path}", name) for name, path in files.items() if not Path(path).is_file()]
+
+
+def _check_checkpoint(settings: TokenModelSettings) -> Sequence[Problem]:
+    return problem_with(settings.checkpoint, "checkpoint")
 
 
 def _open(settings: TaggedFilesSettings) -> Splits:
@@ -125,6 +130,7 @@ def ftrun_models() -> Sequence[Model]:
             summary="A pretrained transformer with a head that labels every token",
             settings=TokenModelSettings,
             kinds=frozenset({KIND}),
+            check=_check_checkpoint,
             build=_build,
             load=_load,
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.references import local_folder
 from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerBase
 
 from ftrun_token_classification import TokenModelSettings
@@ -49,9 +50,10 @@ def load(settings: TokenModelSettings, folder: Path, task: Task) -> BuiltModel:
 
 def _built(settings: TokenModelSettings, checkpoint: str, task: Task) -> BuiltModel:
     names = task.class_names or ()
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    place = local_folder(checkpoint) or checkpoint
+    tokenizer = AutoTokenizer.from_pretrained(place)
     model = AutoModelForTokenClassification.from_pretrained(
-        checkpoint,
+        place,
         id2label=dict(enumerate(names)),
         label2id={name: number for number, name in enumerate(names)},
         use_safetensors=True,
