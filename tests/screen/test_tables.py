@@ -28,7 +28,8 @@ def shown(renderable: Any) -> str:
 def split(labels: Mapping[str, int] | Numbers, name: str = "train", **facts: Any) -> SplitFacts:
     rows = 4 if isinstance(labels, Numbers) else sum(labels.values())
     return SplitFacts(
-        **{"name": name, "context": "training", "rows": rows, "lengths": None, "loss": 0.7, **facts}, labels=labels
+        **{"name": name, "context": "training", "rows": rows, "lengths": None, "loss": 0.7, "counted": rows, **facts},
+        labels=labels,
     )
 
 

@@ -31,7 +31,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
         model += f", {inspection.trainable:,} of them trained"
     if inspection.max_length is not None:
         model += f"; rows are cut after {inspection.max_length:,} tokens"
-    return Group(_splits(inspection.splits), _labels(inspection.splits), model)
+    parts = [_splits(inspection.splits), _labels(inspection.splits), model]
+    return Group(*(part for part in parts if part is not None))
 
 
 def _splits(splits: Sequence[SplitFacts]) -> Table:
@@ -57,8 +58,10 @@ def _lengths(lengths: Lengths | None) -> list[str]:
     return [f"{lengths.median:,}", f"{lengths.most:,}", f"{lengths.longest:,}", cut]
 
 
-def _labels(splits: Sequence[SplitFacts]) -> Table:
+def _labels(splits: Sequence[SplitFacts]) -> Table | None:
     first = splits[0].labels
+    if first is None:
+        return None
     if isinstance(first, Numbers):
         table = _table("labels", "lowest", "mean", "highest")
         for split in splits:
@@ -76,8 +79,8 @@ def _labels(splits: Sequence[SplitFacts]) -> Table:
 
 
 def _share(split: SplitFacts, name: str) -> str:
-    count = 0 if isinstance(split.labels, Numbers) else split.labels[name]
-    return f"{count:,} ({count / split.rows:.1%})"
+    count = split.labels[name] if isinstance(split.labels, Mapping) else 0
+    return f"{count:,} ({count / max(split.counted, 1):.1%})"
 
 
 def rows_table(columns: Mapping[str, Sequence[Any]]) -> RenderableType:
