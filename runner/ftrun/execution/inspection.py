@@ -9,6 +9,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.checks import checked_collate
 from ftrun.execution.class_weights import class_ids
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
@@ -41,7 +42,7 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
 
 def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collate = build_collate(plan, built)
+    collate = checked_collate(plan.collator, build_collate(plan, built))
     evaluators = evaluators_of(plan, splits.task, built)
     facts = []
     for (context, split), rows in splits.used.items():
