@@ -30,7 +30,7 @@ class SgdSession(TorchSession):
         scheduler = build_scheduler(optimizer, job.training, fitting.horizon.total_steps)
         for step in fitting.steps(optimizer, scheduler, self.forward(model)):
             for batch in step:
-                step.loss(batch).backward()
+                step.loss(batch).backward()  # type: ignore[no-untyped-call]
             step.grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(job.training))
             optimizer.step()
             scheduler.step()
