@@ -1,4 +1,7 @@
-"""A task that the runner does not know, from the example package: all that holds for texts and their classes holds."""
+"""A task that the runner does not know, and a model that transformers does not: all that holds for others holds.
+
+Both are from the example packages.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from helpers import (
     TRACKED,
     Begin,
     Ftrun,
+    died_after,
     journal_of,
     make_bert,
     mlflow_client,
@@ -90,6 +94,52 @@ def tags(site: Site, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = workdir / "tags.toml"
     path.write_text(EXPERIMENT)
     return path
+
+
+BAG = {
+    "name": "bag",
+    "dataset": {"use": "sample", "max_train_samples": 44, "max_eval_samples": 20},
+    "model": {"use": "bag-of-words", "width": 8},
+    "collator": {"use": "bag-of-words"},
+    "training.save_strategy": "steps",
+    "training.save_steps": 2,
+    "metrics": [{"use": "accuracy"}],
+}
+
+
+@pytest.fixture
+def bag(tags: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The plain model is installed, too."""
+    site.add("", distribution="bag-example", points="main = ftrun_bag_of_words")
+    monkeypatch.syspath_prepend(EXAMPLE.with_name("ftrun-bag-of-words"))
+    return tags
+
+
+@pytest.mark.slow
+def test_a_plain_model_with_its_own_vocabulary_has_one_curve_resumes_and_predicts(bag: Path) -> None:
+    best = {"training.load_best_model_at_end": True, "training.metric_for_best_model": "loss", **BAG}
+    best |= {"training.eval_steps": 2}
+    first, *others = [run(bag, {**best, "backend.use": backend}) for backend in BACKENDS]
+    names = {"bag_of_words.safetensors", "vocabulary.json"}
+    weights = (first.run_folder / "model" / "bag_of_words.safetensors").read_bytes()
+    assert {path.name for path in (first.run_folder / "model").iterdir()} == names
+    for other in others:
+        assert points_of(other.run_folder) == points_of(first.run_folder)
+        assert (other.run_folder / "model" / "bag_of_words.safetensors").read_bytes() == weights
+    for backend, step in zip(BACKENDS, (2, 4, 6), strict=True):
+        folder = died_after(first.run_folder, step, f"bag-died-after-{step}")
+        resumed = ftrun.resume(folder, backend=backend, progress=False)
+        assert resumed.status == "FINISHED", resumed.error
+        assert points_of(folder) == points_of(first.run_folder)
+        assert (folder / "model" / "bag_of_words.safetensors").read_bytes() == weights
+
+    done = command("predict", first.run_folder, "--data", "validation", "--out", "split.json", "--device", "cpu")
+    assert done.return_value == 0, done.output
+    table = json.loads((first.run_folder / "predictions" / "validation.json").read_text())
+    told = [json.loads(line)["prediction"] for line in Path("split.json").read_text().splitlines()]
+    assert told == [row[table["columns"].index("prediction")] for row in table["data"]]
+    numbers = command("evaluate", first.run_folder, "--data", "validation", "--device", "cpu", "--json").stdout
+    assert json.loads(numbers) == {key.removeprefix("eval/"): value for key, value in first.metrics.items()}
 
 
 def command(*arguments: str | Path) -> Result:
@@ -243,6 +293,19 @@ OTHERS: list[tuple[dict[str, Any], str]] = [
     ({"collator": {"use": "dynamic-padding"}}, "makes no batch of rows with input_ids, "),
     ({"training.class_weights": [1.0, 2.0]}, "there are 2 weights for 7 classes"),
 ]
+EARLY: dict[str, str] = {
+    "metrics.0.use=accuracy": '"accuracy" is a metric of classification, and the task is token_classification',
+    "dataset.use=sample": "this measures a label for every word, and the task is classification",
+    "training.metric_for_best_model=entity_f2": "entity_f1",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("changed", "told"), EARLY.items(), ids=str)
+def test_parts_for_another_kind_of_task_are_told_by_a_check(tags: Path, changed: str, told: str) -> None:
+    best = ["--set=training.load_best_model_at_end=true", "--set=training.save_strategy=steps"]
+    done = command("check", tags, *best, "--set=training.save_steps=4", "--set", changed)
+    assert done.return_value == 2 and told in done.stderr, done.output
 
 
 @pytest.mark.slow

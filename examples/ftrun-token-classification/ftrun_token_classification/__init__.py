@@ -57,6 +57,11 @@ def _check_checkpoint(settings: TokenModelSettings) -> Sequence[Problem]:
     return problem_with(settings.checkpoint, "checkpoint")
 
 
+def _task(settings: TaggedFilesSettings) -> Task:
+    """The tags are known once the files are open; the kind is known before, and other kinds' parts are refused."""
+    return Task(KIND, (settings.words_column,), settings.tags_column)
+
+
 def _open(settings: TaggedFilesSettings) -> Splits:
     from ftrun_token_classification.files import build
 
@@ -116,6 +121,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             summary="Words and their tags in JSON lines",
             settings=TaggedFilesSettings,
             check=_check_files,
+            task=_task,
             build=_open,
         )
     ]

@@ -61,7 +61,7 @@ class Task:
         text_columns: The columns that hold the text, in the order in which a tokenizer takes them. For a kind of one's
             own, the model may take something else there, such as a list of words, and holds cells to it in `encode`.
         label_column: The column that holds what is to be predicted; see `Splits` for its form.
-        class_names: The classes in the order of their ids; None for regression.
+        class_names: The classes in the order of their ids; None for regression, and for a kind without classes.
         benchmark: The task's name in a benchmark, such as "glue/mrpc", for metrics that belong to one.
     """
 
@@ -183,7 +183,9 @@ class BuiltModel:
     Attributes:
         model: What is trained, in place.
         tokenizer: What the collator gets, and what is saved beside the model; None where there is none.
-        encode: Turns raw columns into the model's inputs, and `labels` where the label column is among them.
+        encode: Turns a batch of raw columns into the columns that the collate function takes, as many rows, with
+            `labels` where the label column is among them. Pure, and each row by itself; it can be pickled, for
+            `preprocessing_num_workers`.
         encode_key: Tells apart all that `encode` depends on (tokenizer files, settings, its own version): two builds
             with the same key encode alike.
         source: Where the weights came from, with the revision where there is one.

@@ -30,6 +30,8 @@ def class_weights(training: TrainingSettings, splits: Splits, built: BuiltModel)
     asked = training.class_weights
     if asked is None:
         return None
+    if splits.task.class_names is None:
+        raise ExperimentError(Problem("the task has no classes to weigh", "training.class_weights", "Leave it out."))
     weights = weights_by_class(
         asked, splits.task, splits.train[splits.task.label_column][:] if asked == "balanced" else ()
     )
