@@ -207,7 +207,7 @@ def test_after_kill_9_it_goes_on_to_the_undisturbed_runs_weights_and_best(
 
 @pytest.mark.slow
 def test_mlflow_has_the_curves_the_words_with_their_labels_and_the_models_files(tags: Path, store: Path) -> None:
-    result = run(tags, {**BEST, **TRACKED, "tracking.pictures": True})
+    result = run(tags, {**BEST, **TRACKED, "tracking.pictures": True, "tracking.checkpoints": "all"})
     assert {key for key, _ in points_in_mlflow(result)} >= {"eval/entity_f1", "eval/token_accuracy", "train/loss"}
     client = mlflow_client(result)
     table = json.loads(Path(client.download_artifacts(result.run_id, "predictions/validation.json")).read_text())
