@@ -55,7 +55,7 @@ def _built(settings: TokenModelSettings, checkpoint: str, task: Task) -> BuiltMo
         raise ExperimentError(Problem(f"it is trained for other classes: {trained_for}", "checkpoint"))
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
-    model = AutoModelForTokenClassification.from_pretrained(place, config=config, use_safetensors=True)
+    model = AutoModelForTokenClassification.from_pretrained(place, config=config, dtype="float32", use_safetensors=True)
     tokenizer = AutoTokenizer.from_pretrained(place)
     encoder = Encoder(tokenizer, task, settings.max_length)
     facts = [ENCODE_VERSION, tokenizer.backend_tokenizer.to_str(), task.text_columns, task.label_column]
