@@ -7,10 +7,13 @@ SET_UP := $(VENV)/.set-up
 KILLS ?= 30
 SEED ?= 1
 
-.PHONY: demo test test-all test-by-hand crash-test lint format clean
+.PHONY: demo schema test test-all test-by-hand crash-test lint format clean
 
 demo: $(SET_UP)
 	$(BIN)/ftrun experiments/quickstart.toml --backend trainer --backend loop --backend accelerate
+
+schema: $(SET_UP)
+	FTRUN_PLUGINS= $(BIN)/ftrun schema --out experiments/schema.json
 
 test: $(SET_UP)
 	$(BIN)/pytest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,12 +53,21 @@ class Site:
         self.modules: list[str] = []
         self.env = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
-    def add(self, source: str, distribution: str = "their-package", version: str = "1.0", points: str = "") -> None:
+    def add(
+        self,
+        source: str,
+        distribution: str = "their-package",
+        version: str = "1.0",
+        points: str = "",
+        requires: Sequence[str] = (),
+    ) -> None:
         """Install a distribution of one module, with one entry point, `main`, or others."""
-        module = distribution.replace("-", "_")
+        module = distribution.replace("-", "_").lower()
         info = self.folder / f"{module}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        metadata = [f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}"]
+        metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (info / "METADATA").write_text("\n".join(metadata) + "\n")
         (info / "entry_points.txt").write_text(f"[ftrun]\n{points or f'main = {module}'}\n")
         self.write(module, source)
 

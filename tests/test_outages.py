@@ -232,6 +232,7 @@ def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
     assert len(run.inputs.dataset_inputs) == 2
     assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == {
         "experiment.toml",
+        "task.json",
         "predictions",
     }
     (model,) = client.search_logged_models([experiment.experiment_id])

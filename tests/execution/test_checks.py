@@ -39,6 +39,7 @@ from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
+from ftrun.planning.installed import Installed
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
 from ftrun.settings import Settings
@@ -190,8 +191,7 @@ def run(parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
         setattr(module, hook, hookimpl(specname=hook)(lambda component=component: [component]))
     monkeypatch.setitem(sys.modules, "their_package", module)
     point = EntryPoint("main", "their_package", "ftrun")
-    distribution = types.SimpleNamespace(name="their-package", version="3")
-    catalogue = load_catalogue([point._for(distribution)])  # type: ignore[attr-defined]
+    catalogue = load_catalogue(there=[Installed("their-package", "3", [point])])
     (folder / "numbers.toml").write_text(FILE)
     plan = make_plan(load_experiment(folder / "numbers.toml"), catalogue)
     return execute(plan, catalogue, Watcher(), FreshStart(plan))

@@ -110,7 +110,7 @@ def test_a_run_whose_process_is_gone_was_killed_after_its_last_step(folder: RunF
     assert read_history(folder).status == "KILLED"
     (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
     note = told.pop("mlflow.note.content")
-    assert note.startswith("Killed outright, after step 2;") and f"    ftrun resume {folder.path}" in note
+    assert note.startswith("Killed outright, after step 2.\n\nTo go on:") and f"    ftrun resume {folder.path}" in note
     assert told == {"ftrun.error": "killed outright, after step 2"}
     assert not mark_if_killed(folder), "it is marked once"
 

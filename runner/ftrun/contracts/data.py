@@ -97,6 +97,10 @@ class Splits:
         name: What to call it, such as "nyu-mll/glue/mrpc".
         source: Where it came from, such as a URL or a path.
         digest: What tells its contents apart: a commit, or a checksum of the files.
+        test_at_end: Of `test`, those that the file asks for. When a run is at its end, its model is measured on them,
+            or predicts them where they have no labels; nothing before sees them. All rows of such a split have labels,
+            or none has: the label column is not there, or holds nothing but None or -1. Since 1.1.
+        digests: What tells the contents of a split apart that `digest` does not tell of, by its name. Since 1.1.
     """
 
     task: Task
@@ -108,12 +112,19 @@ class Splits:
     test: Mapping[str, Rows] = field(default_factory=dict)
     notices: Sequence[str] = ()
     train_split: str = "train"
+    test_at_end: Sequence[str] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def used(self) -> Mapping[tuple[str, str], Rows]:
-        """The rows by MLflow's context, "training" or "evaluation", and the split's name."""
+        """The rows by MLflow's context, "training", "evaluation" or "test", and the split's name."""
         evaluation = {("evaluation", split): rows for split, rows in self.evaluation.items()}
-        return {("training", self.train_split): self.train, **evaluation}
+        test = {("test", split): self.test[split] for split in self.test_at_end}
+        return {("training", self.train_split): self.train, **evaluation, **test}
+
+    def digest_of(self, split: str) -> str:
+        """What tells the contents of a split apart."""
+        return self.digests.get(split, self.digest)
 
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]

@@ -221,6 +221,7 @@ class BackendSession(Protocol):
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
         """Train, evaluate and write checkpoints as `job.training` says; save the model; evaluate at the end.
 
+        When it has completed, the job's model is the one that is saved: `predict` may follow.
         With `job.resume_from`, go on from there as if nothing had been in between.
         """
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from ftrun.execution.class_order import ClassOrder
 from ftrun.planning.objective import objective_problems
 from ftrun.settings import TrainingSettings
 
+WEIGHTS_TAG = "ftrun.class_weights"
+"""The tag that holds what balancing the training split came to, as JSON, in the order of the task's classes."""
 NO_CLASS = -100
 """The label of a place in a row that has none."""
 
@@ -36,6 +39,30 @@ def class_weights(training: TrainingSettings, splits: Splits, built: BuiltModel)
         asked, splits.task, splits.train[splits.task.label_column][:] if asked == "balanced" else ()
     )
     return ClassOrder(built, splits.task).in_output_order(weights)
+
+
+def weights_tags(training: TrainingSettings, splits: Splits) -> dict[str, str]:
+    """What has to be known of weights that the settings alone do not tell, to measure the same loss later."""
+    if training.class_weights != "balanced":
+        return {}
+    labels = splits.train[splits.task.label_column][:]
+    return {WEIGHTS_TAG: json.dumps(weights_by_class("balanced", splits.task, labels))}
+
+
+def recorded_weights(training: TrainingSettings, tags: Mapping[str, str]) -> Sequence[float] | None:
+    """The weights that a run had, in the order of the task's classes; None where it had none, or has not recorded them.
+
+    Args:
+        training: Its settings.
+        tags: On its record.
+    """
+    if training.class_weights != "balanced":
+        return training.class_weights
+    try:
+        weights = json.loads(tags.get(WEIGHTS_TAG, ""))
+        return [float(weight) for weight in weights]
+    except (ValueError, TypeError):
+        return None
 
 
 def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, labels: Iterable[Any]) -> list[float]:

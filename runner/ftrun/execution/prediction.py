@@ -79,6 +79,11 @@ class Predictor:
         return splits
 
     @cached_property
+    def tags(self) -> Mapping[str, str]:
+        """What the run has on record beside its settings; nothing where no run is known."""
+        return read_history(self.trained.run).tags if self.trained.run else {}
+
+    @cached_property
     def task(self) -> Task:
         """What it has learnt."""
         return self.trained.task or self.splits.task
@@ -105,7 +110,8 @@ class Predictor:
             raise ExperimentError(Problem(message, "model.use", hint))
         if built.decode is None:
             refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
-            return added_columns(task, self._said(built, table.name, len(table), inputs, task))
+            said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
+            return added_columns(task, said)
         return self._decoded(built, table, inputs, task)
 
     def _load(self, task: Task) -> BuiltModel:
@@ -117,7 +123,7 @@ class Predictor:
         """What the model itself tells of its predictions, held to the contract."""
         assert built.decode
         part = self.trained.plan.model
-        predictions = self._said(built, table.name, len(table), inputs, task)
+        predictions = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
         with placed_errors(part, "model"):
             told = built.decode(inputs, predictions)
         if not isinstance(told, Mapping) or PREDICTED not in told:
@@ -134,6 +140,8 @@ class Predictor:
         columns: Mapping[str, Sequence[Any]],
         task: Task,
         weights: Sequence[float] | None = None,
+        tell: Callable[[str, int, int], None] | None = None,
+        built: BuiltModel | None = None,
     ) -> Predictions:
         """What the model says of raw columns, in the order of the task's classes.
 
@@ -143,22 +151,14 @@ class Predictor:
             columns: What `inputs_of` gives, and the labels where there are some.
             task: With the columns' names.
             weights: How much a row of each class counts in the loss, in the order of the task's classes.
+            tell: Called with the name, the rows that are behind, and all of them; they are evaluated if absent.
+            built: The model, where it is loaded already.
         """
-        return self._said(self._load(task), name, rows, columns, task, weights)
-
-    def _said(
-        self,
-        built: BuiltModel,
-        name: str,
-        rows: int,
-        columns: Mapping[str, Sequence[Any]],
-        task: Task,
-        weights: Sequence[float] | None = None,
-    ) -> Predictions:
+        built, tell = built or self._load(task), tell or self.watcher.evaluating
         order = ClassOrder(built, task)
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
-        self.watcher.evaluating(name, 0, rows)
-        encoded = RowsOnDemand(built, columns, rows, lambda done: self.watcher.evaluating(name, done, rows))
+        tell(name, 0, rows)
+        encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
         return order.in_task_order(self.session.predict(job, encoded))
 
     def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:

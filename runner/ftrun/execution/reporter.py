@@ -61,6 +61,11 @@ class RunReporter:
     def stop_requested(self) -> bool:
         return self._stop_requested or self._not_finite is not None
 
+    @property
+    def is_checkpointed(self) -> bool:
+        """Whether there is a checkpoint of the last step, so that a run that ends now goes on after it."""
+        return self.steps > 0 and self._checkpointed == self.steps
+
     def request_stop(self) -> None:
         """Ask the backend to stop after the step that it is in."""
         self._stop_requested = True

@@ -98,8 +98,12 @@ class Point(NamedTuple):
     time: int
 
 
-def read_evaluations(folder: RunFolder) -> dict[int, list[Point]]:
+def read_evaluations(folder: RunFolder, begins: tuple[str, ...] = ("eval/",)) -> dict[int, list[Point]]:
     """The numbers of every evaluation, by the optimizer steps before it.
+
+    Args:
+        folder: The run's.
+        begins: How their names begin; those of the test at the end begin with "test/".
 
     Raises:
         RunError: If a later version of ftrun has written the journal, in a format that this one does not read.
@@ -108,7 +112,7 @@ def read_evaluations(folder: RunFolder) -> dict[int, list[Point]]:
     for entry, _ in read_journal(folder.journal):
         match entry.record:
             case MetricsRecord(step, values):
-                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith("eval/")]
+                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith(begins)]
                 if points:
                     found.setdefault(step, []).extend(points)
     return found
@@ -150,5 +154,5 @@ def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
 
 def _killed_tags(folder: RunFolder, history: History) -> Mapping[str, str]:
     error = f"killed outright, after step {history.last_step}"
-    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(f"{error}; to go on:", resume_command(folder))}
+    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(error, "to go on", resume_command(folder))}
     return {ERROR_TAG: error, **note}

@@ -28,6 +28,8 @@ NOTE_TAG = "mlflow.note.content"
 """MLflow's tag that holds a run's description, in Markdown."""
 TABLES_TAG = "mlflow.loggedArtifacts"
 """MLflow's tag that says which artifacts to show as tables."""
+PUSHED_TAG = "ftrun.pushed"
+"""MLflow's tag that says where on the Hub the model was last pushed to: `user/name@COMMIT`."""
 ERROR_TAG = "ftrun.error"
 """MLflow's tag that says why a run did not finish."""
 

@@ -47,7 +47,8 @@ def _splits(splits: Sequence[SplitFacts]) -> Table:
         "loss before\ntraining",
     )
     for split in splits:
-        _add_row(table, split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
+        loss = "no labels" if split.loss is None else f"{split.loss:.4f}"
+        _add_row(table, split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), loss)
     return table
 
 
@@ -58,10 +59,12 @@ def _lengths(lengths: Lengths | None) -> list[str]:
     return [f"{lengths.median:,}", f"{lengths.most:,}", f"{lengths.longest:,}", cut]
 
 
-def _labels(splits: Sequence[SplitFacts]) -> Table | None:
-    first = splits[0].labels
-    if first is None:
+def _labels(every: Sequence[SplitFacts]) -> Table | None:
+    splits = [split for split in every if split.labels is not None]
+    if not splits:
         return None
+    first = splits[0].labels
+    assert first is not None
     if isinstance(first, Numbers):
         table = _table("labels", "lowest", "mean", "highest")
         for split in splits:
@@ -69,6 +72,7 @@ def _labels(splits: Sequence[SplitFacts]) -> Table | None:
                 numbers = (split.labels.lowest, split.labels.mean, split.labels.highest)
                 _add_row(table, split.name, *(f"{number:g}" for number in numbers))
         return table
+    assert first is not None
     table = _table("class", *(split.name for split in splits))
     names = sorted(first, key=lambda name: -first[name])[:MOST_CLASSES] if len(first) > MOST_CLASSES else list(first)
     for name in names:

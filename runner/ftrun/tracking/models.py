@@ -140,7 +140,7 @@ class Models:
         self._upload(model, record)
         if record.name == MODEL:  # a checkpoint may be superseded, and MLflow takes no word back of what came of a run
             self._link([model])
-        self._log_metrics(model, record.step)
+        self._log_metrics(model, record.step, ("eval/", "test/") if record.name == MODEL else ("eval/",))
 
     def _upload(self, model: LoggedModel, record: ModelRecord) -> None:
         """Every file by its path: no copy of the weights is made on this disk."""
@@ -165,13 +165,13 @@ class Models:
         if new:
             self._client.log_outputs(self._run_id, new)
 
-    def _log_metrics(self, model: LoggedModel, step: int | None) -> None:
+    def _log_metrics(self, model: LoggedModel, step: int | None, begins: tuple[str, ...]) -> None:
         """The evaluation of its step, as points of the run, which has them already, and of the model and the data."""
         from mlflow.entities import Metric
 
         if step is None:
             return
-        points = read_evaluations(self._folder).get(step, [])
+        points = read_evaluations(self._folder, begins).get(step, [])
         datasets = evaluated_on(points, read_history(self._folder).datasets)
         metrics = []
         for key, value, time in points:
@@ -221,7 +221,13 @@ def _number(model: LoggedModel, tag: str) -> int:
 
 def evaluated_on(points: Iterable[Point], datasets: Iterable[DatasetRecord]) -> Mapping[str, DatasetRecord]:
     """The data set that each point of an evaluation was measured on: the only one, or that which its key names."""
-    splits = {dataset.split: dataset for dataset in datasets if dataset.context == "evaluation"}
-    only = next(iter(splits.values())) if len(splits) == 1 else None
-    found = {point.key: only or splits.get(point.key.split("/")[1]) for point in points}
+    contexts = {"eval": "evaluation", "test": "test"}
+    by_context: dict[str, dict[str, DatasetRecord]] = {context: {} for context in contexts.values()}
+    for dataset in datasets:
+        by_context.setdefault(dataset.context, {})[dataset.split] = dataset
+    found = {}
+    for point in points:
+        room, name = point.key.split("/")[:2]
+        splits = by_context[contexts[room]]
+        found[point.key] = next(iter(splits.values())) if len(splits) == 1 else splits.get(name)
     return {key: dataset for key, dataset in found.items() if dataset}
