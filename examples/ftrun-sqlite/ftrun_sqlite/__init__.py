@@ -16,9 +16,14 @@ ftrun_contract = "1.1"
 class SqliteSettings(Settings):
     """Settings of the data set "sqlite"."""
 
-    database: LocalPath = Field(description="The SQLite file, which is only read.")
-    train: str = Field(description="Query whose rows to train on; say ORDER BY, for SQLite promises no order.")
-    validation: str = Field(description="Query whose rows to evaluate on.")
+    database: LocalPath = Field(description="The SQLite file, which is only read.", examples=["rows.db"])
+    train: str = Field(
+        description="Query whose rows to train on; say ORDER BY, for SQLite promises no order.",
+        examples=["SELECT text, label FROM training ORDER BY id"],
+    )
+    validation: str = Field(
+        description="Query whose rows to evaluate on.", examples=["SELECT text, label FROM held_out ORDER BY id"]
+    )
     text_columns: tuple[str, ...] = Field(("text",), min_length=1, description="Columns of the queries with the text.")
     label_column: str = Field("label", description="Column of the queries with the class.")
 

@@ -35,8 +35,10 @@ KIND = "token_classification"
 class TaggedFilesSettings(Settings):
     """Settings of the data set "tagged-files"."""
 
-    train: LocalPath = Field(description="JSON lines to train on: each with a list of words and a list of tags.")
-    validation: LocalPath = Field(description="JSON lines to evaluate on.")
+    train: LocalPath = Field(
+        description="JSON lines to train on: each with a list of words and a list of tags.", examples=["train.jsonl"]
+    )
+    validation: LocalPath = Field(description="JSON lines to evaluate on.", examples=["validation.jsonl"])
     words_column: str = Field("words", description="Key of the words.")
     tags_column: str = Field("tags", description="Key of the tags.")
 
@@ -44,7 +46,9 @@ class TaggedFilesSettings(Settings):
 class TokenModelSettings(Settings):
     """Settings of the model "token-classification"."""
 
-    checkpoint: HubIdOrFolder = Field(description="Hub id, folder, or package:NAME/PATH.")
+    checkpoint: HubIdOrFolder = Field(
+        description="Hub id, folder, or package:NAME/PATH.", examples=["google-bert/bert-base-cased"]
+    )
     max_length: PositiveInt = Field(128, description="Longest input in tokens; longer rows are cut.")
 
 
