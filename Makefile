@@ -32,6 +32,7 @@ lint: $(SET_UP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy $(wildcard examples/*/ftrun_*) $(wildcard examples/*/*.py)
 	$(BIN)/lint-imports
 
 format: $(SET_UP)

@@ -24,7 +24,7 @@ from ftrun.training_arguments import NOT_TAKEN
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
-MODULES = ("contracts", "hookspecs", "settings", "errors", "training")
+MODULES = ("contracts", "hookspecs", "settings", "errors", "references", "training")
 NOTE = "<!-- Made by `make reference`; what is changed here is lost. -->"
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MODULES = ("ftrun", "ftrun.contracts", "ftrun.errors", "ftrun.hookspecs", "ftrun.settings", "ftrun.training")
+MODULES = (
+    "ftrun",
+    "ftrun.contracts",
+    "ftrun.errors",
+    "ftrun.hookspecs",
+    "ftrun.references",
+    "ftrun.settings",
+    "ftrun.training",
+)
 """The modules that are public, and all that they list in `__all__`. A module that becomes public is added here."""
 RECORDED = Path(__file__).with_suffix(".txt")
 CALLED = ("__call__", "__enter__", "__exit__", "__getitem__", "__len__")

@@ -299,6 +299,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
         {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": [1.0]})},
         "encode gives 1 rows of number for 10 rows of train",
     ),
+    "no batch at all": (
+        {"collator": lambda s, t: lambda rows: rows[0]["no such column"]},
+        f"the collator \"lists\" {THEIR} makes no batch of rows with number, labels: KeyError: 'no such column'",
+    ),
     "a batch that is a list": (
         {"collator": lambda s, t: list},
         f'the collator "lists" {THEIR} makes a list of a batch',

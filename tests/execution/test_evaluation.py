@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,16 @@ def test_labels_are_taken_as_training_takes_them(tiny: Path) -> None:
     assert labels_of(RowTable("rows", {"label": ["yes", 1, "no"]}), TASK, plan) == [1, 2, 0]
     with pytest.raises(ExperimentError, match="no finite number"):
         labels_of(RowTable("rows", {"label": ["1.5", "nan"]}), Task("regression", ("text",)), plan)
+
+
+def test_labels_of_every_place_are_taken_by_name(tiny: Path) -> None:
+    plan, task = plan_of(tiny), replace(TASK, kind="of_places")
+    assert labels_of(RowTable("rows", {"label": [["yes", "no"], [], ["1"]]}), task, plan) == [[1, 0], [], [2]]
+    assert labels_of(RowTable("rows", {"label": ["yes"]}), task, plan) == [1]
+    with pytest.raises(ExperimentError, match='has "maybe" in column "label", row 2, which is none of the classes'):
+        labels_of(RowTable("rows", {"label": [["yes"], ["maybe"]]}), task, plan)
+    with pytest.raises(ExperimentError, match="cannot be read with labels for multi_label"):
+        labels_of(RowTable("rows", {"label": [["yes"]]}), replace(TASK, kind="multi_label"), plan)
 
 
 def test_a_name_is_one_that_mlflow_takes() -> None:

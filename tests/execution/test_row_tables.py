@@ -46,6 +46,15 @@ def test_cells_of_csv_stay_as_they_are_written(workdir: Path) -> None:
     assert Path("out.tsv").read_text().startswith("id\ttext\tnote\tprediction\tprobability_x\n001\ta b\tNone\tx\t")
 
 
+def test_cells_that_are_no_text_are_had_as_they_are_where_text_is_not_asked_for(workdir: Path) -> None:
+    table = read("in.json", '{"words": ["a", "b"]}\n{"words": "a b"}\n')
+    assert table.cells("words") == [["a", "b"], "a b"]
+    with pytest.raises(ExperimentError, match='has a list in column "words", row 1'):
+        table.texts("words")
+    with pytest.raises(ExperimentError, match='has no text in column "words": row 2'):
+        read("in.json", '{"words": ["a"]}\n{}\n').cells("words")
+
+
 def test_a_delimiter_is_kept_where_the_form_is(workdir: Path) -> None:
     table = read("in.csv", "id;text\n001;a\n2;b\n", delimiter=";")
     write_rows(table, ADDED, Path("out.csv"))

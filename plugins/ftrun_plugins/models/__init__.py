@@ -9,10 +9,9 @@ from typing import Annotated
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Splits, Task
 from ftrun.errors import Problem
+from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
-
-from ftrun_plugins.models.references import problem_with
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 

@@ -14,7 +14,7 @@ from ftrun.contracts.training import BackendSession
 from ftrun.errors import Problem
 from ftrun.settings import Settings, TrainingSettings
 
-CONTRACT_VERSION = "1.1"
+CONTRACT_VERSION = "1.2"
 """What a plugin may count on. The first number goes up when something that a plugin does may stop working, the second
 when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.1"` in its module."""
 
@@ -48,7 +48,8 @@ class Dataset(Component[S]):
 
     Attributes:
         build: Opens the splits.
-        task: Light: what the settings alone tell of the task; None where they do not.
+        task: Light: what the settings alone tell of the task; None where they do not. For a kind of one's own it may
+            leave the classes open, so that parts for another kind are refused before any work.
         check: Light: what is wrong with these settings on this machine, told before any work.
     """
 
@@ -83,10 +84,13 @@ class Model(Component[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Collator(Component[S]):
-    """Makes batches of encoded rows.
+    """Makes batches of encoded rows. A file that names none has "dynamic-padding", for texts with a label each.
 
     Attributes:
-        build: From the settings and the model's tokenizer, which may be None, to the collate function.
+        build: From the settings and the model's tokenizer, which may be None, to the collate function. That goes from
+            encoded rows to one batch of tensors, by the names of the model's arguments, with `labels` if the rows have
+            them. It is pure, and can be pickled: `dataloader_num_workers` may send it to other processes. Of a batch
+            with `input_ids` and `attention_mask` the tokens are counted.
         needs_tokenizer: Whether it is of no use without one.
         check: As a data set's.
     """

@@ -58,9 +58,10 @@ class Task:
     Attributes:
         kind: "classification" (one class a row), "multi_label" (any number of classes a row), "regression" (one number
             a row), or a word that other plugins agree on, such as "token_classification".
-        text_columns: The columns that hold the text, in the order in which a tokenizer takes them.
+        text_columns: The columns that hold the text, in the order in which a tokenizer takes them. For a kind of one's
+            own, the model may take something else there, such as a list of words, and holds cells to it in `encode`.
         label_column: The column that holds what is to be predicted; see `Splits` for its form.
-        class_names: The classes in the order of their ids; None for regression.
+        class_names: The classes in the order of their ids; None for regression, and for a kind without classes.
         benchmark: The task's name in a benchmark, such as "glue/mrpc", for metrics that belong to one.
     """
 
@@ -83,7 +84,8 @@ class Splits:
     A label is, by the kind of its task: for "classification" a whole number, the class's place in `class_names`; for
     "multi_label" a list of 0 and 1, one for each of `class_names`; for "regression" a finite number. What it is for
     another kind, such as a list of class ids for "token_classification", the model and the metrics of that kind agree
-    on.
+    on. Where such a task names classes, its label is a class id or a list of them: people see names, and in a file of
+    further rows, names are read.
 
     Attributes:
         task: What it asks of a model.
@@ -192,7 +194,9 @@ class BuiltModel:
     Attributes:
         model: What is trained, in place.
         tokenizer: What the collator gets, and what is saved beside the model; None where there is none.
-        encode: Turns raw columns into the model's inputs, and `labels` where the label column is among them.
+        encode: Turns a batch of raw columns into the columns that the collate function takes, as many rows, with
+            `labels` where the label column is among them. Pure, and each row by itself; it can be pickled, for
+            `preprocessing_num_workers`.
         encode_key: Tells apart all that `encode` depends on (tokenizer files, settings, its own version): two builds
             with the same key encode alike.
         source: Where the weights came from, with the revision where there is one.
@@ -203,6 +207,9 @@ class BuiltModel:
             another on resume is refused; None compares nothing.
         class_names: The task's classes in the order of the model's outputs, where that is not the task's own: `encode`
             gives labels in this order. What evaluators get and what is recorded is in the task's.
+        decode: From raw columns and what the model said of them, in the task's order of classes, to the columns that
+            `ftrun predict` adds, `prediction` among them, with a cell for each row. None for what the runner adds by
+            itself, which it can for "classification", "multi_label" and "regression". Since 1.2.
     """
 
     model: TrainableModel
@@ -215,6 +222,7 @@ class BuiltModel:
     lengths: Callable[[Mapping[str, Sequence[Any]]], Sequence[int]] | None = None
     digest: str | None = None
     class_names: tuple[str, ...] | None = None
+    decode: Callable[[Mapping[str, Sequence[Any]], Predictions], Mapping[str, Sequence[Any]]] | None = None
 
 
 @dataclass(frozen=True)

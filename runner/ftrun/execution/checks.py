@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftrun.contracts import BackendSession, BuiltModel, FitResult, Job, Predictions, Rows, Splits, Task
+from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
@@ -157,7 +157,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
     """
     rows = next(iter(job.evaluation.values()), job.train)
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    _check_batch(plan.collator, job.collate(some), len(some))
+    _check_batch(plan.collator, checked_collate(plan.collator, job.collate)(some), len(some))
     predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
     for evaluator in job.evaluators:
@@ -167,6 +167,26 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
             raise
         except Exception:  # a few rows may be too few for it, such as rows of one class
             log.info("a metric has no value on the first rows", exc_info=True)
+
+
+def checked_collate(part: Part, collate: Collate) -> Collate:
+    """A collate function that says whose it is, should it fail.
+
+    A file that names no collator has the default one, which knows texts and no more: that is the likeliest fault.
+    """
+
+    def checked(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        try:
+            return collate(rows)
+        except FtrunError:
+            raise
+        except Exception as error:
+            log.info("the collator failed", exc_info=True)
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            hint = "The model may want another: [collator] use = NAME. ftrun plugins lists them."
+            raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
+
+    return checked
 
 
 def _check_batch(part: Part, batch: Any, rows: int) -> None:

@@ -33,6 +33,8 @@ def class_weights(training: TrainingSettings, splits: Splits, built: BuiltModel)
     asked = training.class_weights
     if asked is None:
         return None
+    if splits.task.class_names is None:
+        raise ExperimentError(Problem("the task has no classes to weigh", "training.class_weights", "Leave it out."))
     weights = weights_by_class(
         asked, splits.task, splits.train[splits.task.label_column][:] if asked == "balanced" else ()
     )
@@ -80,13 +82,14 @@ def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, label
     if asked != "balanced":
         return asked
     names = task.class_names or ()
-    counts = Counter(_class_ids(labels))
+    counts = Counter(class_ids(labels))
     if missing := [name for class_id, name in enumerate(names) if not counts[class_id]]:
         message = f"no row to train on is of {', '.join(missing)}: what is not there cannot be balanced"
         raise ExperimentError(Problem(message, "training.class_weights", "Write the weights as a list."))
     return [counts.total() / (len(names) * counts[class_id]) for class_id in range(len(names))]
 
 
-def _class_ids(labels: Iterable[Any]) -> Iterator[int]:
+def class_ids(labels: Iterable[Any]) -> Iterator[int]:
+    """The classes of labels that are class ids, or lists of them with -100 where there is none."""
     for label in labels:
         yield from (int(one) for one in ([label] if isinstance(label, Integral) else label) if one != NO_CLASS)

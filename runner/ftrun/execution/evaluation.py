@@ -14,7 +14,14 @@ from ftrun.execution.class_weights import recorded_weights
 from ftrun.execution.final_test import prefix_of
 from ftrun.execution.finding import tracking_of
 from ftrun.execution.hidden_labels import unlabelled_rows
-from ftrun.execution.prediction import Predictor, predicting, source_columns, split_named, table_of_split
+from ftrun.execution.prediction import (
+    Predictor,
+    inputs_of,
+    predicting,
+    source_columns,
+    split_named,
+    table_of_split,
+)
 from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -101,10 +108,7 @@ def _measured(
     predictor: Predictor, table: RowTable, labels: Sequence[Any], text_columns: Sequence[str]
 ) -> dict[str, float]:
     task, plan = predictor.task, predictor.trained.plan
-    columns = source_columns(table, task, text_columns)
-    raw: dict[str, Sequence[Any]] = {
-        name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)
-    }
+    raw = inputs_of(table, task, source_columns(table, task, text_columns))
     weights = recorded_weights(plan.training, predictor.tags)
     predictions = predictor.said(table.name, len(table), {**raw, task.label_column: labels}, task, weights)
     if weights is None and plan.training.class_weights is not None:
@@ -124,7 +128,7 @@ def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, fl
 
 
 def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
-    """The labels of rows as the task has them: class ids, or numbers.
+    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, or numbers.
 
     Raises:
         ExperimentError: If there are none, or one is none of the task's.
@@ -135,13 +139,19 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
         raise table.wrong(f'has no column "{task.label_column}", which holds the labels', hint)
     if task.kind == "regression":
         return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
-    if task.kind != "classification" or task.class_names is None:
+    if task.kind == "multi_label" or task.class_names is None:
         raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
     names = task.class_names
     ids = {name: place for place, name in enumerate(names)}
     if plan.dataset.table().get("label_ids"):
         ids = {str(place): place for place in range(len(names))}
-    return [_class_id(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+    return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def _class_ids(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int | list[int]:
+    if task.kind != "classification" and isinstance(cell, list):
+        return [_class_id(table, task, ids, row, one) for one in cell]
+    return _class_id(table, task, ids, row, cell)
 
 
 def _class_id(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int:

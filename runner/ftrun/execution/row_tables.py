@@ -57,11 +57,25 @@ class RowTable:
         self._refuse(column, self.columns[column])
         return [value if isinstance(value, str) else as_text(value) for value in self.columns[column]]
 
+    def cells(self, column: str) -> Sequence[Any]:
+        """A column's cells as they are, lists and objects too.
+
+        Raises:
+            ExperimentError: If a row has none there.
+        """
+        values = self.columns[column]
+        for row, value in enumerate(values, 1):
+            self._refuse_none(column, row, value)
+        return values
+
+    def _refuse_none(self, column: str, row: int, value: Any) -> None:
+        if value is None:
+            hint = "Write an empty text there if that is meant, or leave the row out."
+            raise self.wrong(f'has no text in column "{column}": row {row}', hint)
+
     def _refuse(self, column: str, values: Sequence[Any]) -> None:
         for row, value in enumerate(values, 1):
-            if value is None:
-                hint = "Write an empty text there if that is meant, or leave the row out."
-                raise self.wrong(f'has no text in column "{column}": row {row}', hint)
+            self._refuse_none(column, row, value)
             if isinstance(value, (list, dict, bytes)):
                 what = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
                 raise self.wrong(f'has {what} in column "{column}", row {row}', "Text, a number or a truth value fits.")

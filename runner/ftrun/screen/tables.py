@@ -31,7 +31,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
         model += f", {inspection.trainable:,} of them trained"
     if inspection.max_length is not None:
         model += f"; rows are cut after {inspection.max_length:,} tokens"
-    return Group(_splits(inspection.splits), _labels(inspection.splits), model)
+    parts = [_splits(inspection.splits), _labels(inspection.splits), model]
+    return Group(*(part for part in parts if part is not None))
 
 
 def _splits(splits: Sequence[SplitFacts]) -> Table:
@@ -58,9 +59,12 @@ def _lengths(lengths: Lengths | None) -> list[str]:
     return [f"{lengths.median:,}", f"{lengths.most:,}", f"{lengths.longest:,}", cut]
 
 
-def _labels(every: Sequence[SplitFacts]) -> Table:
+def _labels(every: Sequence[SplitFacts]) -> Table | None:
     splits = [split for split in every if split.labels is not None]
+    if not splits:
+        return None
     first = splits[0].labels
+    assert first is not None
     if isinstance(first, Numbers):
         table = _table("labels", "lowest", "mean", "highest")
         for split in splits:
@@ -80,7 +84,7 @@ def _labels(every: Sequence[SplitFacts]) -> Table:
 
 def _share(split: SplitFacts, name: str) -> str:
     count = split.labels[name] if isinstance(split.labels, Mapping) else 0
-    return f"{count:,} ({count / split.rows:.1%})"
+    return f"{count:,} ({count / max(split.counted, 1):.1%})"
 
 
 def rows_table(columns: Mapping[str, Sequence[Any]]) -> RenderableType:
