@@ -56,11 +56,15 @@ class Catalogue:
     """The components of all plugins that answered, and the observers among the plugins.
 
     Built once per invocation and passed along; nothing global.
+
+    Attributes:
+        plugins: What became of each.
+        manager: Pluggy's, with the modules of those that answered.
     """
 
     def __init__(self, plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> None:
         self.plugins = plugins
-        self._manager = manager
+        self.manager = manager
         self._offers: dict[Kind, dict[str, list[Offer]]] = {kind: {} for kind in KINDS}
         for plugin in plugins:
             for component in plugin.components:
@@ -109,10 +113,10 @@ class Catalogue:
 
     def observe(self, hook: str, **facts: Any) -> None:
         """Call an observing hook of every plugin; one that raises is logged and harms nothing."""
-        for name, module in self._manager.list_name_plugin():
-            others = [plugin for plugin in self._manager.get_plugins() if plugin is not module]
+        for name, module in self.manager.list_name_plugin():
+            others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
-                self._manager.subset_hook_caller(hook, others)(**facts)
+                self.manager.subset_hook_caller(hook, others)(**facts)
             except Exception:
                 log.exception("plugin %s failed in %s", name, hook)
 
