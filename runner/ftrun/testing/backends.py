@@ -22,7 +22,7 @@ from ftrun.testing.offers import HERE, catalogue_with
 from ftrun.testing.plain import plain
 from ftrun.testing.running import EXPERIMENT, StoppingAfter, TinyRun, attempt, difference, go_on, is_close
 from ftrun.testing.sentences import answering, expect, fail
-from ftrun.testing.suite import ComponentSuite, Table, last_lines
+from ftrun.testing.suite import ComponentSuite, Table, why
 
 STEPS = 6
 """Of the small experiment: 20 rows are three batches of 8, in each of two epochs."""
@@ -312,12 +312,11 @@ class BackendSuite(ComponentSuite):
 
     def _gone_on(self, run: TinyRun, what: str) -> TinyRun:
         try:
-            resumed = go_on(run.folder, self.catalogue, self.offered)
+            resumed = go_on(run.folder, self.catalogue)
         except FtrunError as error:
             fail(f"a run on {self.who} {what} cannot be gone on with:\n{error}")
         if resumed.result.status != "FINISHED":
-            told = f"{resumed.result.error}\n{last_lines(resumed.log)}"
-            fail(f"a run on {self.who} {what} does not finish when it is gone on with: {told}")
+            fail(f"a run on {self.who} {what} does not finish when it is gone on with: {why(resumed)}")
         return resumed
 
     @property
@@ -351,10 +350,10 @@ class BackendSuite(ComponentSuite):
 
         def make() -> TinyRun:
             obeying = dataclasses.replace(self._backend, name="any-key", honours=None)
-            catalogue, offered = catalogue_with((*self.offered, obeying)), (*self.offered, obeying)
+            catalogue = catalogue_with((*self.offered, obeying))
             table = {"backend": {"use": f"{HERE}:any-key", **self.table}, **settings, **self.experiment}
             try:
-                return attempt(self.new_folder(), table, catalogue, offered)
+                return attempt(self.new_folder(), table, catalogue)
             except FtrunError as error:
                 fail(f"a run with {self.who} is refused:\n{error}")
 

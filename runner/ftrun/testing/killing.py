@@ -118,7 +118,7 @@ def main(request: Mapping[str, Any]) -> None:
     """Run what is asked for, and say how it ended, where it has not been killed."""
     offered = offered_by(*request["suite"])
     catalogue, killing = catalogue_with(offered), Killing(request["step"])
-    run = attempt(Path(request["folder"]), request["overrides"], catalogue, offered, killing)
+    run = attempt(Path(request["folder"]), request["overrides"], catalogue, killing)
     stands = "a checkpoint" if killing.stands.is_set() else "no checkpoint"
     print(f"the run {run.result.status} after {run.result.steps} steps, with {stands}: {run.result.error}")  # noqa: T201
 

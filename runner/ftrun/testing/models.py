@@ -206,7 +206,7 @@ class ModelSuite(ComponentSuite):
         """To the same numbers, and the same saved model."""
         died = self._trained.died_after(2)
         try:
-            resumed = go_on(died, self.catalogue, self.offered)
+            resumed = go_on(died, self.catalogue)
         except FtrunError as error:
             fail(f"a run of {self.who} cannot be gone on with:\n{error}")
         if resumed.result.status != "FINISHED":

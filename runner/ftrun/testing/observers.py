@@ -19,7 +19,7 @@ from ftrun.testing.lightness import heavy_imports
 from ftrun.testing.offers import catalogue_with
 from ftrun.testing.running import TinyRun, attempt, difference, go_on
 from ftrun.testing.sentences import answering, expect, fail
-from ftrun.testing.suite import Table, last_lines
+from ftrun.testing.suite import Table, why
 
 OBSERVING = ("ftrun_run_started", "ftrun_evaluated", "ftrun_run_finished")
 SAVING = {"training.save_strategy": "epoch"}
@@ -86,7 +86,7 @@ class ObserverSuite:
 
         Args:
             run: The run; `run.folder` is its folder.
-            calls: The calls of its hooks.
+            calls: The calls of its hooks, each with `hook`, `facts` and `error`.
         """
 
     def test_its_hooks_are_as_the_contract_says(self) -> None:
@@ -211,8 +211,8 @@ class ObserverSuite:
 
     def _in_order(self, seen: Seen, whole: Sequence[str], what: str) -> None:
         """Whether the hooks that it has were called as a run goes."""
-        status, error = seen.run.result.status, seen.run.result.error
-        expect(status == "FINISHED", f"{what} ends {status} with {self.who}: {error}\n{last_lines(seen.run.log)}")
+        status = seen.run.result.status
+        expect(status == "FINISHED", f"{what} ends {status} with {self.who}: {why(seen.run)}")
         its = {hook for hook, _ in implementations(self._manager, self._plugin)}
         expected, found = [hook for hook in whole if hook in its], [call.hook for call in seen.calls]
         message = f"in {what} {self.who} hears {', '.join(found) or 'nothing'}; a run tells {', '.join(expected)}"

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,10 @@ class TinyRun:
     Attributes:
         folder: The run folder.
         result: As `ftrun.run` returns it: `status`, `error`, `steps`, `metrics`.
-        offered: The components that were offered besides the installed ones.
     """
 
     folder: Path
     result: RunResult
-    offered: Sequence[Component] = field(default=(), repr=False)
 
     @cached_property
     def points(self) -> Mapping[tuple[str, int], float]:
@@ -183,7 +181,7 @@ def run_tiny(
         ExperimentError: If the experiment is wrong; nothing was run then.
         RuntimeError: If the run does not come to its end, with why.
     """
-    run = attempt(Path(folder), {"backend.use": backend, **(overrides or {})}, catalogue_with(components), components)
+    run = attempt(Path(folder), {"backend.use": backend, **(overrides or {})}, catalogue_with(components))
     if run.result.status != "FINISHED":
         raise RuntimeError(f"the run {run.result.status}: {run.result.error}\n{run.log}")
     return run
@@ -206,7 +204,6 @@ def attempt(
     folder: Path,
     overrides: Table,
     catalogue: Catalogue,
-    offered: Sequence[Component] = (),
     watcher: Watcher | None = None,
 ) -> TinyRun:
     """Run the tiny experiment to whatever end it comes to.
@@ -215,7 +212,6 @@ def attempt(
         folder: Where its run folder is made.
         overrides: As `run_tiny` has them.
         catalogue: Where its parts are found.
-        offered: The components of it that are not installed.
         watcher: Who watches.
 
     Raises:
@@ -224,7 +220,7 @@ def attempt(
     plan = plan_of(overrides, catalogue)
     with _kept_small(folder):
         outcome = execute(plan, catalogue, watcher or Watcher(), FreshStart(plan, folder / "runs"))
-    return TinyRun(outcome.result.run_folder, outcome.result, offered)
+    return TinyRun(outcome.result.run_folder, outcome.result)
 
 
 @contextlib.contextmanager
@@ -247,7 +243,7 @@ def open_workshop(folder: Path, plan: Plan) -> Iterator[Workshop]:
         yield Workshop(plan, session, splits, built, job)
 
 
-def go_on(run_folder: Path, catalogue: Catalogue, offered: Sequence[Component] = ()) -> TinyRun:
+def go_on(run_folder: Path, catalogue: Catalogue) -> TinyRun:
     """Go on with a run that stopped.
 
     Raises:
@@ -257,7 +253,7 @@ def go_on(run_folder: Path, catalogue: Catalogue, offered: Sequence[Component] =
     plan, resumption = plan_resumption(str(run_folder), catalogue, {}, run_folder.parent)
     with _kept_small(run_folder.parent.parent):
         outcome = execute(plan, catalogue, Watcher(), resumption)
-    return TinyRun(outcome.result.run_folder, outcome.result, offered)
+    return TinyRun(outcome.result.run_folder, outcome.result)
 
 
 class StoppingAfter(Watcher):

@@ -37,6 +37,9 @@ from ftrun.testing.strictness import (
 Table = Mapping[str, Any]
 T = TypeVar("T")
 
+TOLD_LINES = 25
+"""Lines of a log that are repeated, the last ones."""
+
 
 class ComponentSuite:
     """What a component of any kind is held to; the suite of its kind asks for more.
@@ -256,13 +259,13 @@ class ComponentSuite:
         """
         run = self.attempted(overrides, what)
         if run.result.status != "FINISHED":
-            fail(f"{what} with {self.who} does not finish: {run.result.error}\n{last_lines(run.log)}")
+            fail(f"{what} with {self.who} does not finish: {why(run)}")
         return run
 
     def attempted(self, overrides: Table, what: str, **how: Any) -> TinyRun:
         """As `run`, to whatever end the run comes."""
         try:
-            return attempt(self.new_folder(), {**overrides, **self.experiment}, self.catalogue, self.offered, **how)
+            return attempt(self.new_folder(), {**overrides, **self.experiment}, self.catalogue, **how)
         except FtrunError as error:
             fail(f"{what} with {self.who} is refused:\n{error}")
 
@@ -335,6 +338,8 @@ def _names(plugin: Any, kind: Kind) -> Sequence[str]:
     return [component.name for component in plugin.components if component.kind == kind]
 
 
-def last_lines(text: str, count: int = 25) -> str:
-    """The end of a text."""
-    return "\n".join(text.splitlines()[-count:])
+def why(run: TinyRun) -> str:
+    """Why a run did not finish, with the end of its log where only that tells."""
+    error = run.result.error or run.result.status
+    is_told = "the traceback is in" not in error
+    return error if is_told else "\n".join([error, *run.log.splitlines()[-TOLD_LINES:]])
