@@ -33,7 +33,7 @@ def test_it_goes_on_from_where_it_died(run: TinyRun) -> None:
 def test_a_difference_is_told_by_its_first_step(run: TinyRun, tmp_path: Path) -> None:
     other = run_tiny(tmp_path, {"seed": 2, "training.max_steps": 1, "training.save_strategy": None})
     told = difference(run, other, ("here", "there"))
-    assert told and told.startswith("train/grad_norm at step 1 is ") and told.endswith(" there")
+    assert told and told.startswith("train/loss at step 1 is ") and told.endswith(" there")
 
 
 def test_it_writes_nothing_beside_its_folder_and_leaves_the_environment(tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ class ComponentSuite:
         for wrong in ({UNKNOWN: 1}, *self.bad_settings):
             laid = {key: value for key, value in {**self.table, **wrong}.items() if value is not None}
             told = self._told(laid, wrong)
-            expect(bool(told), f"{self.who} takes {wrong!r}, which bad_settings says is wrong")
+            hint = "Refuse it: by the type of the key, such as Literal[...], by a validator, or by `check`."
+            expect(bool(told), f"{self.who} takes {wrong!r}, which bad_settings says is wrong", hint)
             for problem in told:
                 hint = 'Give the problem its place: Problem("must be ...", "the_key").'
                 message = f"of {wrong!r}, {self.who} does not say which key is wrong: {problem}"
