@@ -41,7 +41,7 @@ def test_every_name_is_there_and_importing_the_room_is_light() -> None:
 @pytest.mark.slow
 def test_a_plain_pytest_finds_a_suite_and_says_in_words_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "test_kappa.py").write_text(KAPPA)
-    told = pytest_of(tmp_path, "-q", "-k", "cases or one_row or no_such")
+    told = pytest_of(tmp_path, "-q", "-k", "cases or contract_says")
     assert "1 failed, 1 passed" in told, told
     assert """the metric "kappa" of under-test is 0.5 for the labels [0, 1, 1, 0]""" in told
     assert "expected: 0.4" in told and "ftrun/testing/metrics.py:" not in told

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -260,9 +261,11 @@ class BackendSuite(ComponentSuite):
 
     def test_it_leaves_the_process_as_it_was(self) -> None:
         """Whatever runs in it next is as it would be in a process of its own."""
-        before = _process()
-        self._run({"training.full_determinism": True} if self._honours("full_determinism") else {}, "a run")
-        for name, value in _process().items():
+        with _torch_as_it_begins():  # else what an earlier run has left would be taken for what was there
+            before = _process()
+            self._run({"training.full_determinism": True} if self._honours("full_determinism") else {}, "a run")
+            after = _process()
+        for name, value in after.items():
             hint = "Put it back as the session is left: `TorchSession` does."
             expect(value == before[name], f"{self.who} leaves {name} as {value}; it was {before[name]}", hint)
 
@@ -390,6 +393,31 @@ def _difference_of_steps(one: TinyRun, other: TinyRun, names: tuple[str, str], t
         if here is None or there is None or not is_close(here, there, tolerance):
             return f"{key} at step {step} is {here!r} {names[0]}, and {there!r} {names[1]}"
     return None
+
+
+@contextlib.contextmanager
+def _torch_as_it_begins() -> Iterator[None]:
+    """Torch's global settings as those of a new process; put back at the end."""
+    import torch
+
+    found = (
+        torch.get_default_dtype(),
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    _set_torch(torch.float32, "highest", False)
+    try:
+        yield
+    finally:
+        _set_torch(*found)
+
+
+def _set_torch(dtype: Any, precision: str, deterministic: bool) -> None:
+    import torch
+
+    torch.set_default_dtype(dtype)
+    torch.set_float32_matmul_precision(precision)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def _process() -> dict[str, Any]:

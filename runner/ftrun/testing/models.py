@@ -135,7 +135,8 @@ class ModelSuite(ComponentSuite):
         except Exception as error:
             fail(str(error), hint)
         with answering(f"encode of {self.who}, sent to another process,"):
-            expect(same(encode(columns), sent(columns)), f"encode of {self.who} is another once it is sent", hint)
+            alike = same(encode(copy.deepcopy(columns)), sent(copy.deepcopy(columns)))
+            expect(alike, f"encode of {self.who} is another once it is sent", hint)
 
     def test_a_batch_gives_a_loss_and_numbers(self) -> None:
         """A finite mean loss that gradients go back from, and a number a class for each row."""

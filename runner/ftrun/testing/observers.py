@@ -116,6 +116,7 @@ class ObserverSuite:
 
     def test_it_looks_on_at_a_run(self) -> None:
         """From its beginning to its end, in order, and raises nothing; then `expects_of` is asked."""
+        __tracebackhide__ = True  # what that raises is shown where it was raised
         seen = self._finished
         self._raises_nothing(seen, "a run")
         self._in_order(seen, ["ftrun_run_started", "ftrun_evaluated", "ftrun_evaluated", "ftrun_run_finished"], "a run")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 from typing import Any
 
 from ftrun.contracts import Backend, FitResult, Predictions
@@ -24,7 +23,7 @@ def build(broken: str = "") -> Any:
             def __exit__(self, *error: Any) -> None:
                 super().__exit__(*error)
                 if broken == "process":
-                    os.environ["LEFT_BEHIND"] = str(next(COUNTED))
+                    torch.set_float32_matmul_precision("high")
 
             def predict(self, job: Any, rows: Any) -> Predictions:
                 if broken == "predict":
@@ -208,7 +207,7 @@ class BrokenFiniteness(Suite):
 class BrokenProcess(Suite):
     component = broken("process")
     fails = "test_it_leaves_the_process_as_it_was"
-    says = "leaves the environment as"
+    says = "leaves torch's precision of float32 products as high; it was highest"
 
 
 class Fast(Settings):
