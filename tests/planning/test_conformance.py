@@ -121,18 +121,18 @@ def test_every_field_of_every_component_is_judged() -> None:
 
 
 VERSIONS = {
-    '"1.2"': "needs version 1.2 of ftrun's contract, and this ftrun has 1.1: upgrade ftrun",
-    '"2.0"': "needs version 2.0 of ftrun's contract, and this ftrun has 1.1: upgrade ftrun",
-    '"0.9"': "needs version 0.9 of ftrun's contract, and this ftrun has 1.1: upgrade the plugin",
-    '"1"': 'ftrun_contract must be a version as text, such as "1.1", not "1"',
-    '">=1.0"': 'ftrun_contract must be a version as text, such as "1.1", not ">=1.0"',
-    "1.0": 'ftrun_contract must be a version as text, such as "1.1", not 1.0',
+    '"1.3"': "needs version 1.3 of ftrun's contract, and this ftrun has 1.2: upgrade ftrun",
+    '"2.0"': "needs version 2.0 of ftrun's contract, and this ftrun has 1.2: upgrade ftrun",
+    '"0.9"': "needs version 0.9 of ftrun's contract, and this ftrun has 1.2: upgrade the plugin",
+    '"1"': 'ftrun_contract must be a version as text, such as "1.2", not "1"',
+    '">=1.0"': 'ftrun_contract must be a version as text, such as "1.2", not ">=1.0"',
+    "1.0": 'ftrun_contract must be a version as text, such as "1.2", not 1.0',
 }
 
 
 @pytest.mark.parametrize(("needed", "told"), VERSIONS.items(), ids=VERSIONS.keys())
 def test_a_plugin_for_another_contract_is_told_before_anything_else(site: Site, needed: str, told: str) -> None:
-    assert CONTRACT_VERSION == "1.1", "raise the versions of this table, too"
+    assert CONTRACT_VERSION == "1.2", "raise the versions of this table, too"
     site.add(f"{HEAD}\nftrun_contract = {needed}\n@hookimpl\ndef ftrun_later(x): pass\n")
     assert site.plugin().failure == told
 
