@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import pluggy
 import pytest
 
 from ftrun.errors import FtrunError
 
-HERE = str(Path(__file__).parent)
+NOT_THEIRS = (str(Path(__file__).parent.parent), str(Path(pluggy.__file__).parent))
+"""Folders whose frames help no author."""
 SHOWN = 3
 """Frames of a traceback that are shown, from where the author's code begins and from where it ends."""
 
@@ -49,7 +51,8 @@ def answering(what: str) -> Iterator[None]:
 
 
 def _lines(fault: BaseException) -> str:
-    frames = [frame for frame in traceback.extract_tb(fault.__traceback__) if not frame.filename.startswith(HERE)]
+    whole = traceback.extract_tb(fault.__traceback__)
+    frames = [frame for frame in whole if not frame.filename.startswith(NOT_THEIRS)] or whole
     first, last = frames[:SHOWN], frames[SHOWN:][-SHOWN:]
     left_out = ["  ...\n"] if len(frames) > len(first) + len(last) else []
     return "".join([*traceback.format_list(first), *left_out, *traceback.format_list(last)]).rstrip()
