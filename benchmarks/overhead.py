@@ -1,6 +1,8 @@
 """What tracking and saving cost a training, and how fast ftrun is beside a loop by hand: ratios, side by side.
 
     python benchmarks/overhead.py tracking     no tracking; SQLite; a server; one that hangs; one that is not there
+    python benchmarks/overhead.py uploads      no tracking; curves alone; with what the machine does; with pictures; and
+                                               with the model and checkpoints = "none", "best", "all", each of 90 MB
     python benchmarks/overhead.py saving       no checkpoints; one every 20 steps
     python benchmarks/overhead.py determinism  as it comes; full_determinism (with --device cuda: what it costs there)
     python benchmarks/overhead.py reference    the three backends beside a script that does the same (--script FILE)
@@ -19,6 +21,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import statistics
@@ -48,10 +51,13 @@ class Measured:
     seconds: float
     median_step: float
     share_beside: float
+    seconds_after: float
 
 
-def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) -> Measured:
-    """Run the quickstart: seconds, milliseconds of the median step, percent of all processors beside it."""
+def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None, patience: float = 15) -> Measured:
+    """Run the quickstart: seconds, milliseconds of the median step, percent of all processors beside it, and seconds
+    from the last step until the command is done, which waits so many seconds for MLflow.
+    """
     before = set(folder.glob("runs/*"))
     assignments = [part for setting in settings for part in ("--set", setting)]
     process = subprocess.Popen(
@@ -66,7 +72,8 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
         time.sleep(0.2)
         beside.append((time.time(), _seconds_beside(process.pid)))
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=15)
+        process.communicate(timeout=patience)
+    done = time.time()
     if process.returncode is None:
         process.send_signal(signal.SIGINT)  # no need to wait for a server that hangs
         process.communicate()
@@ -82,7 +89,8 @@ def ftrun(folder: Path, *settings: str, env: Mapping[str, str] | None = None) ->
     first, last = (max(taken for moment, taken in beside if moment <= edge) for edge in (times[0], times[-1]))
     seconds = times[-1] - times[0]
     share = 100 * (last - first) / (seconds * (os.cpu_count() or 1))
-    return Measured(seconds, 1000 * statistics.median(each), share)
+    shutil.rmtree(run)
+    return Measured(seconds, 1000 * statistics.median(each), share, done - times[-1])
 
 
 def _seconds_beside(pid: int) -> float:
@@ -139,6 +147,26 @@ def tracking(server: Server, hung: Server, steps: int) -> dict[str, list[object]
     }
 
 
+def uploads(server: Server, steps: int) -> dict[str, list[object]]:
+    every = max(steps // 5, 1)
+    settings = [f"training.max_steps={steps}", "training.metric_for_best_model=f1"]
+    settings += [f"training.{what}_strategy=steps" for what in ("eval", "save")]
+    settings += [f"training.{what}_steps={every}" for what in ("eval", "save")]
+    no_pictures, no_usage = "tracking.pictures=false", "tracking.system_metrics=false"
+    none, best, all_of_them = (f"tracking.checkpoints={which}" for which in ("none", "best", "all"))
+    curves = [*settings, "tracking.model=false", none]
+    return {
+        "no tracking": [*settings, "tracking.enabled=false", no_pictures],
+        "curves alone": [*curves, no_pictures, no_usage],
+        "and system metrics": [*curves, no_pictures],
+        "and pictures": [*curves],
+        'and the model, checkpoints = "none"': [*settings, none],
+        'checkpoints = "best"': [*settings, best],
+        'checkpoints = "all"': [*settings, all_of_them],
+        '"all", to a server': [{"MLFLOW_TRACKING_URI": server.uri}, *settings, all_of_them],
+    }
+
+
 def saving(steps: int) -> dict[str, list[object]]:
     settings = [f"training.max_steps={steps}", "tracking.enabled=false", "training.eval_strategy=no"]
     return {
@@ -153,22 +181,29 @@ def determinism(steps: int, device: str) -> dict[str, list[object]]:
     return {"as it comes": [*settings], "full_determinism": [*settings, "training.full_determinism=true"]}
 
 
-def compare(console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int) -> None:
+def compare(
+    console: Console, variants: Mapping[str, Sequence[object]], folder: Path, rounds: int, patience: float = 15
+) -> None:
     measured: dict[str, list[Measured]] = {name: [] for name in variants}
     for number in range(rounds):
         for name in random.sample(list(variants), len(variants)):
             env = next((part for part in variants[name] if isinstance(part, dict)), None)
-            one = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env)
+            one = ftrun(folder, *(part for part in variants[name] if isinstance(part, str)), env=env, patience=patience)
             measured[name].append(one)
             console.print(
                 f"round {number + 1}: {name}: {one.seconds:.2f} s, {one.median_step:.0f} ms a step, "
-                f"beside it {one.share_beside:.2f} %"
+                f"beside it {one.share_beside:.2f} %, {one.seconds_after:.1f} s after it"
             )
     show(console, {name: [one.seconds for one in runs] for name, runs in measured.items()}, "seconds")
     show(console, {name: [one.median_step for one in runs] for name, runs in measured.items()}, "ms, the median step")
-    table = Table("", "the process beside: median % of all processors", box=box.SIMPLE_HEAD)
+    beside, after = "the process beside: median % of all processors", "from the last step to the end: median s"
+    table = Table("", beside, after, box=box.SIMPLE_HEAD)
     for name, runs in measured.items():
-        table.add_row(name, f"{statistics.median(one.share_beside for one in runs):.2f}")
+        medians = (
+            statistics.median(one.share_beside for one in runs),
+            statistics.median(one.seconds_after for one in runs),
+        )
+        table.add_row(name, f"{medians[0]:.2f}", f"{medians[1]:.1f}")
     console.print(table)
 
 
@@ -211,7 +246,7 @@ def by_backend(folder: Path, file: Path, backend: str, steps: int) -> float:
 
 def main() -> None:
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_argument("what", choices=["tracking", "saving", "determinism", "reference"])
+    cli.add_argument("what", choices=["tracking", "uploads", "saving", "determinism", "reference"])
     cli.add_argument("--rounds", type=int, default=5)
     cli.add_argument("--steps", type=int, default=100)
     cli.add_argument("--device", default="cpu", help="for determinism: cpu or cuda")
@@ -228,6 +263,12 @@ def main() -> None:
             return compare(console, saving(options.steps), folder, options.rounds)
         if options.what == "determinism":
             return compare(console, determinism(options.steps, options.device), folder, options.rounds)
+        if options.what == "uploads":
+            server = Server(folder / "a")
+            try:
+                return compare(console, uploads(server, options.steps), folder, options.rounds, patience=300)
+            finally:
+                server.signal(signal.SIGKILL)
         servers = [Server(folder / "a"), Server(folder / "b")]
         try:
             compare(console, tracking(*servers, options.steps), folder, options.rounds)

@@ -48,7 +48,7 @@ def write_rows(path: Path, rows: int) -> None:
 def plain(train: Path, validation: Path) -> Callable[[], None]:
     """The script: its imports now, its work when called."""
     from datasets import load_dataset
-    from ftrun_plugins.models.references import package_folder
+    from ftrun.references import package_folder
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(package_folder(TOKENIZER))

@@ -1,12 +1,15 @@
 """Kills runs with `kill -9` at random moments, resumes them, and compares them with runs that were never disturbed.
 
     make crash-test                          30 kills a backend, on a tiny model and the embedded sample
+    python tests/crash.py --kills 30 --seed 7 --checkpoints best
     python tests/crash.py --kills 30 --seed 7 --file experiments/mrpc.toml --set training.max_steps=60
 
-Every kill is aimed at a phase (start-up, the opening records, a step, an evaluation, the writing of a checkpoint, a flush to MLflow, the end,
-the last delivery) and falls at a random moment of it; half of them kill the process that feeds MLflow, too. A run may be
-killed several times, and goes on on another backend every third time. In the end it must have the weights, the history,
-the predictions and the metrics of the undisturbed run, and MLflow every point of it once, under one run.
+Every kill is aimed at a phase (start-up, the opening records, a step, an evaluation, the writing of a checkpoint, the
+upload of a model or of a checkpoint, a flush to MLflow, the end, the last delivery) and falls at a random moment of it;
+half of them, and all in an upload, kill the process that feeds MLflow, too. A run may be killed several times, and goes on
+on another backend every third time. In the end it must have the weights, the history, the predictions, the metrics and the
+table of checkpoints of the undisturbed run, and MLflow every point of it once, under one run, with the same LoggedModels,
+each once, READY, and of the same files and numbers.
 """
 
 from __future__ import annotations
@@ -35,14 +38,17 @@ from ftrun.runs.journal import read_journal
 from ftrun.runs.records import DifferingRecord, EndRecord, MetricsRecord, Record, UnknownRecord
 from ftrun.tracking.state import delivery
 from helpers import BACKENDS, TINY, curves
+from logged_models import HeldModel, differences, models_held
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PHASES = ("start-up", "opening", "step", "evaluation", "checkpoint", "flush", "end", "delivery")
+PHASES = ("start-up", "opening", "step", "evaluation", "checkpoint", "upload", "flush", "end", "delivery")
+LONGEST = {"flush": 1.0, "end": 1.0, "delivery": 1.0, "upload": 0.2}
+"""Seconds after its beginning that a kill may fall in a phase; else it is a moment."""
 PROFILE = """
 [profile.crash]
-tracking = { enabled = true }
+tracking = { enabled = true, checkpoints = "CHECKPOINTS" }
 
 [profile.crash.training]
 num_train_epochs = 4
@@ -78,6 +84,8 @@ class Undisturbed:
     weights: str
     predictions: dict[str, str]
     metrics: dict[str, float]
+    checkpoints: str
+    models: dict[str, HeldModel]
     last_step: int
     start_up: float
 
@@ -89,7 +97,7 @@ class Harness:
         self.random = random.Random(options.seed)
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="ftrun-crash-"))
-        (self.folder / "tiny.toml").write_text(TINY + PROFILE)
+        (self.folder / "tiny.toml").write_text(TINY + PROFILE.replace("CHECKPOINTS", options.checkpoints))
         self.store = ""
         self.file = str(Path(options.file).resolve()) if options.file else "tiny.toml"
         profile = options.profile or (None if options.file else "crash")
@@ -136,6 +144,8 @@ class Harness:
             digest(folder / "model" / "model.safetensors"),
             predictions_of(folder),
             json.loads(out)["metrics"],
+            (folder / "checkpoints.json").read_text(),
+            models_held(*self.in_mlflow(folder)),
             max(step for _, step in history),
             first / 1000 - began,
         )
@@ -191,15 +201,11 @@ class Harness:
     ) -> bool:
         """Kill it in a phase; False if it had ended before."""
         self.await_phase(process, before, phase, reference)
-        time.sleep(
-            self.random.uniform(
-                0, {"start-up": reference.start_up, "flush": 1.0, "end": 1.0, "delivery": 1.0}.get(phase, 0.05)
-            )
-        )
+        time.sleep(self.random.uniform(0, {**LONGEST, "start-up": reference.start_up}.get(phase, 0.05)))
         victims = [psutil.Process(process.pid)] if process.poll() is None else []
         if not victims:
             return False
-        if self.random.random() < 0.5:
+        if phase == "upload" or self.random.random() < 0.5:
             victims += victims[0].children(recursive=True)
         for victim in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -224,6 +230,7 @@ class Harness:
         """What tells that a phase has come."""
         seen = max((getattr(record, "step", 0) for record in self.records(before)), default=0)
         ends = sum(isinstance(record, EndRecord) for record in self.records(before))
+        seen_uploads: set[str] = set()
         evaluations = sorted({step for key, step in reference.history if key.startswith("eval/") and step > seen})
         match phase:
             case "opening":
@@ -241,10 +248,21 @@ class Harness:
             case "flush":
                 states = [path.stat().st_mtime_ns for path in self.new("mlflow.json", before)]
                 return lambda: [path.stat().st_mtime_ns for path in self.new("mlflow.json", before)] != states
+            case "upload":
+                skipped = self.random.randint(0, 3)
+                return lambda: len(self.uploading(before, seen_uploads)) > skipped
             case "end":
                 return lambda: self.reached(before, reference.last_step)
             case _:
                 return lambda: sum(isinstance(record, EndRecord) for record in self.records(before)) > ends
+
+    def uploading(self, before: set[Path], seen: set[str]) -> set[str]:
+        """The models, and checkpoints, of which an upload was seen; all that is known by now is added."""
+        for path in self.new("mlflow.json", before):
+            doing = json.loads(path.read_text())["doing"] or ""
+            if doing.split("/")[0] in ("uploads", "model"):
+                seen.add(doing)
+        return seen
 
     def new(self, pattern: str, before: set[Path]) -> list[Path]:
         return [path for folder in self.folders() - before for path in folder.glob(pattern)]
@@ -268,21 +286,35 @@ class Harness:
             damage = damage_of(checkpoint) if not checkpoint.name.startswith(".") else "it was left behind"
             if damage:
                 yield f"{checkpoint.name}: {damage}"
-        yield from self.compare_mlflow(folder)
+        if (folder / "checkpoints.json").read_text() != reference.checkpoints:
+            yield f"its table of checkpoints is {(folder / 'checkpoints.json').read_text()} of {reference.checkpoints}"
+        yield from self.compare_mlflow(folder, reference)
+        left = [path.name for path in (folder / "uploads").glob("*")]
+        if left:
+            yield f"in uploads there is {left}"
 
-    def compare_mlflow(self, folder: Path) -> Iterator[str]:
+    def in_mlflow(self, folder: Path) -> tuple[Any, Any]:
+        """A client, and the run as it is there.
+
+        Raises:
+            ValueError: If there is none, or more than one.
+        """
         import mlflow
 
+        client = mlflow.MlflowClient(self.store)
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        (run,) = client.search_runs(experiments, f"tags.`ftrun.run` = '{folder.name}'")
+        return client, run
+
+    def compare_mlflow(self, folder: Path, reference: Undisturbed) -> Iterator[str]:
         self.command("sync", folder.name).communicate()
         if delivery(RunFolder(folder)).pending:
             yield "not all of it is in MLflow"
-        client = mlflow.MlflowClient(self.store)
-        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-        runs = client.search_runs(experiments, f"tags.`ftrun.run` = '{folder.name}'")
-        if len(runs) != 1:
-            yield f"MLflow has {len(runs)} runs of it"
+        try:
+            client, run = self.in_mlflow(folder)
+        except ValueError as error:
+            yield f"MLflow has it not once: {error}"
             return
-        run = runs[0]
         if run.info.status != "FINISHED":
             yield f"MLflow has it as {run.info.status}"
         points = [
@@ -295,8 +327,9 @@ class Harness:
         if len(run.inputs.dataset_inputs) != 2:
             yield f"MLflow has {len(run.inputs.dataset_inputs)} data sets of it"
         artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-        if not {"experiment.toml", "model", "predictions"} <= artifacts:
+        if not {"experiment.toml", "predictions", "checkpoints.json"} <= artifacts:
             yield f"MLflow has the artifacts {artifacts}"
+        yield from differences(models_held(client, run), reference.models)
 
 
 def records_of(folder: Path) -> list[Record | UnknownRecord]:
@@ -341,6 +374,7 @@ def main() -> int:
     cli = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_argument("--kills", type=int, default=30, help="kills a backend")
     cli.add_argument("--seed", type=int, default=1)
+    cli.add_argument("--checkpoints", default="all", choices=["none", "best", "last", "all"])
     cli.add_argument("--backend", action="append", choices=BACKENDS)
     cli.add_argument("--file", help="an experiment with evaluations and checkpoints; a tiny one if absent")
     cli.add_argument("--profile")

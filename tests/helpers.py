@@ -245,7 +245,7 @@ def make_glue(folder: Path) -> None:
 def make_bert(folder: Path) -> None:
     """Make a BERT of two narrow layers, its weights drawn from a fixed seed, with bert-base-uncased's vocabulary."""
     import torch
-    from ftrun_plugins.models.references import package_folder
+    from ftrun.references import package_folder
     from transformers import BertConfig, BertModel
 
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}

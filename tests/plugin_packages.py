@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftrun.planning.catalogue import Plugin, load_catalogue
@@ -53,12 +55,21 @@ class Site:
         self.modules: list[str] = []
         self.env = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
 
-    def add(self, source: str, distribution: str = "their-package", version: str = "1.0", points: str = "") -> None:
+    def add(
+        self,
+        source: str,
+        distribution: str = "their-package",
+        version: str = "1.0",
+        points: str = "",
+        requires: Sequence[str] = (),
+    ) -> None:
         """Install a distribution of one module, with one entry point, `main`, or others."""
-        module = distribution.replace("-", "_")
+        module = distribution.replace("-", "_").lower()
         info = self.folder / f"{module}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        metadata = [f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}"]
+        metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (info / "METADATA").write_text("\n".join(metadata) + "\n")
         (info / "entry_points.txt").write_text(f"[ftrun]\n{points or f'main = {module}'}\n")
         self.write(module, source)
 
@@ -72,6 +83,23 @@ class Site:
         """What became of a distribution's plugin."""
         (plugin,) = [found for found in load_catalogue().plugins if found.distribution == distribution]
         return plugin
+
+
+def install(package: Path, site: Path) -> None:
+    """Install a package into a folder, as pip does, with what is here already left as it is."""
+    tool(package, "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", site, ".")
+
+
+def tool(folder: Path, *command: Any, site: Path | None = None) -> None:
+    """Run a Python tool in a folder; it must be content.
+
+    Args:
+        site: A folder of installed packages that it finds, too.
+    """
+    paths = [*([str(site)] if site else []), os.environ.get("PYTHONPATH", "")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)} if site else None
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture

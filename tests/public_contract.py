@@ -20,6 +20,7 @@ MODULES = (
     "ftrun.contracts",
     "ftrun.errors",
     "ftrun.hookspecs",
+    "ftrun.references",
     "ftrun.settings",
     "ftrun.testing",
     "ftrun.training",

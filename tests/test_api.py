@@ -1,7 +1,8 @@
-"""`ftrun.run` and `ftrun.resume`, as a program calls them."""
+"""`ftrun.run`, `ftrun.resume`, `ftrun.predict` and `ftrun.evaluate`, as a program calls them."""
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.screen.watchers import PlainWatcher
 from helpers import TINY, Begin, begun, journal_of, plan_of, rows_of, slow, splits_of
+from helpers import run as finish
 
 
 def test_a_wrong_file_raises_before_anything_is_made(tiny: Path) -> None:
@@ -125,3 +127,76 @@ def test_a_signal_that_ended_a_run_goes_on_to_the_program(tiny: Path, monkeypatc
             ftrun.run(tiny)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> ftrun.RunResult:
+    """A run on pairs."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (folder / "tiny.toml").write_text(TINY)
+        return finish(folder / "tiny.toml", {"training.max_steps": 2})
+
+
+ROWS = [{"sentence1": "one", "sentence2": "two", "id": 7}, {"sentence1": "three", "sentence2": "four"}]
+
+
+def test_rows_at_hand_are_predicted_and_nothing_else_is_changed(
+    workdir: Path, trained: ftrun.RunResult, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = dict(os.environ), signal.getsignal(signal.SIGINT)
+    told = ftrun.predict(trained.run_folder, [("one", "two"), ("three", "four")], progress=False)
+    assert isinstance(told, ftrun.PredictionResult) and told.run == trained.run and len(told) == 2
+    assert set(told.labels) <= {"equivalent", "not_equivalent"} and told.probabilities
+    for label, shares, row in zip(told.labels, told.probabilities, told.rows, strict=True):
+        assert max(shares, key=lambda name: shares[name]) == label == row["prediction"]
+        assert row["probability_equivalent"] == shares["equivalent"] and set(row) >= {"sentence1", "sentence2"}
+    by_name = ftrun.predict(trained.run_folder, ROWS, device="cpu", progress=False)
+    assert (by_name.labels, by_name.probabilities) == (told.labels, told.probabilities)
+    assert by_name.rows[0]["id"] == 7 and "id" not in by_name.rows[1]
+    assert (dict(os.environ), signal.getsignal(signal.SIGINT)) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_is_predicted_as_the_command_does(workdir: Path, trained: ftrun.RunResult) -> None:
+    Path("rows.csv").write_text("id;a;b\n001;one;two\n")
+    run, columns = trained.run, ("a", "b")
+    told = ftrun.predict(
+        run,
+        Path("rows.csv"),
+        text_columns=columns,
+        delimiter=";",
+        runs_folder=trained.run_folder.parent,
+        progress=False,
+    )
+    assert told.rows[0]["id"] == "001" and told.rows[0]["prediction"] == told.labels[0]
+
+
+def test_rows_at_hand_are_measured_and_go_on_the_record_by_a_name_alone(
+    workdir: Path, trained: ftrun.RunResult
+) -> None:
+    rows = [{**row, "label": label} for row, label in zip(ROWS, ("equivalent", "not_equivalent"), strict=True)]
+    before = journal_of(trained.run_folder)
+    numbers = ftrun.evaluate(trained.run_folder, rows, device="cpu", progress=False)
+    assert set(numbers) == {"loss", "accuracy", "f1"} and journal_of(trained.run_folder) == before
+    assert ftrun.evaluate(trained.run_folder, rows, name="mine", device="cpu", progress=False) == numbers
+    assert journal_of(trained.run_folder)[-1]["values"] == {f"eval/mine/{key}": value for key, value in numbers.items()}
+
+
+def test_what_is_wrong_is_told_in_the_words_of_the_arguments(workdir: Path, trained: ftrun.RunResult) -> None:
+    for call, told in (
+        (lambda: ftrun.predict("no-such-run", ["a"]), 'there is no run "no-such-run" here'),
+        (
+            lambda: ftrun.predict(trained.run_folder, ["one"]),
+            r"^data: there is 1 text for a model of 2(.|\n)*\(\"...\"",
+        ),
+        (
+            lambda: ftrun.predict(trained.run_folder, [{"a": "one"}]),
+            r"^data: the list has no column .*(.|\n)*text_columns",
+        ),
+        (lambda: ftrun.evaluate(trained.run_folder, ROWS), '^data: the list has no column "label"'),
+        (lambda: ftrun.evaluate(trained.run_folder, ROWS, name="a/b"), "^name: "),
+    ):
+        with pytest.raises(ftrun.ExperimentError, match=told):
+            call()

@@ -28,7 +28,19 @@ FACES = {
     "cli/push": "reads options and calls; execution/test_push.py has it",
     **{
         f"cli/{name}": "reads options and calls; test_cli.py has them all"
-        for name in ("check", "common", "evaluate", "plugins", "resume", "run", "show", "sync")
+        for name in (
+            "check",
+            "common",
+            "completion",
+            "describe",
+            "evaluate",
+            "plugins",
+            "resume",
+            "run",
+            "schema",
+            "show",
+            "sync",
+        )
     },
 }
 """Modules without a test file of their own, each with the reason."""

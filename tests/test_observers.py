@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import ftrun
-from helpers import died_after
+from helpers import died_after, journal_of
 from plugin_packages import HEAD, Site
 
 LOOKING_ON = f"""{HEAD}
@@ -43,6 +43,8 @@ def test_a_resumed_run_begins_and_ends_once_more_and_repeats_what_came_after_its
 ) -> None:
     site.add(LOOKING_ON)
     result = ftrun.run(tiny, overrides={"training.save_strategy": "epoch"}, progress=False)
+    tags = next(record["tags"] for record in journal_of(result.run_folder) if record["type"] == "run")
+    assert tags["ftrun.plugin.their-package"].startswith("1.0: observes ")
     first = seen()
     run, folder = result.run, str(result.run_folder)
     assert [(fact[0], *fact[3:4]) for fact in first] == [

@@ -3,138 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
-import os
-import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import ftrun
-import psutil
 import pytest
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
 from ftrun.tracking.state import delivery
 from helpers import SHARED, Begin, Ftrun, curves, journal_of, points_of, slow
+from servers import Proxy, Server
 
 pytestmark = pytest.mark.xdist_group("outages")
 
 LONG = {"training.num_train_epochs": 40, "training.eval_strategy": "steps", "training.eval_steps": 60}
-
-
-class Server:
-    """A real `mlflow server` on loopback, without the eight processes that would run its jobs."""
-
-    def __init__(self, folder: Path, new_store: Path) -> None:
-        self.folder = folder
-        shutil.copy(new_store, folder / "server.db")
-        self.store = f"sqlite:///{folder / 'server.db'}"
-        self.port = free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
-        self.log = (self.folder / "server.log").open("a")
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        self.process = subprocess.Popen([*command, "--workers", "1"], stdout=self.log, stderr=self.log, env=environment)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-                return
-            time.sleep(0.2)
-        raise AssertionError((self.folder / "server.log").read_text())
-
-    def processes(self) -> list[psutil.Process]:
-        parent = psutil.Process(self.process.pid)
-        return [parent, *parent.children(recursive=True)]
-
-    def signal(self, number: signal.Signals) -> None:
-        for process in self.processes():
-            process.send_signal(number)
-
-    def stop(self) -> None:
-        if self.process.returncode is None:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            self.log.close()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-class Proxy:
-    """Stands before a server and misbehaves: `answer` says, for a path, whether to forward and what to answer."""
-
-    def __init__(self, uri: str) -> None:
-        self.answer: Callable[[str], str] = lambda path: "forward"
-        self.asked: list[str] = []
-        proxy = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def handle_one(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                how = proxy.answer(self.path)
-                proxy.asked.append(f"{how} {self.command} {self.path}")
-                if how == "fail":
-                    return self.reply(500, b"{}")
-                if how == "late":  # it is done, but long after the client was told that it had failed
-                    threading.Timer(4.0, self.forward, [body]).start()
-                    return self.reply(500, b"{}")
-                status, content = self.forward(body)
-                return self.reply(500, b"{}") if how == "deaf" else self.reply(status, content)
-
-            def forward(self, body: bytes) -> tuple[int, bytes]:
-                headers = {
-                    key: value for key, value in self.headers.items() if key.lower() not in ("host", "accept-encoding")
-                }
-                request = urllib.request.Request(f"{uri}{self.path}", body or None, headers, method=self.command)
-                try:
-                    with urllib.request.urlopen(request, timeout=30) as response:
-                        return response.status, response.read()
-                except urllib.error.HTTPError as error:
-                    return error.code, error.read()
-                except urllib.error.URLError:
-                    return 502, b"{}"
-
-            def reply(self, status: int, content: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-            setattr(Handler, f"do_{method}", Handler.handle_one)
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.uri = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = threading.Thread(target=self.http.serve_forever)
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
 
 MRPC = f"""
 use = "files"
@@ -232,6 +120,7 @@ def assert_delivered_once(result: ftrun.RunResult, store: str) -> None:
     assert len(run.inputs.dataset_inputs) == 2
     assert {artifact.path for artifact in client.list_artifacts(run.info.run_id)} == {
         "experiment.toml",
+        "task.json",
         "predictions",
     }
     (model,) = client.search_logged_models([experiment.experiment_id])

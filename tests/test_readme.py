@@ -23,7 +23,7 @@ PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 
 
 def test_the_readme_has_what_these_tests_run() -> None:
-    assert len(EXPERIMENTS) == 2 and len(PROGRAMS) == 3
+    assert len(EXPERIMENTS) == 2 and len(PROGRAMS) == 4
 
 
 @pytest.mark.parametrize("text", EXPERIMENTS, ids=lambda text: text.split('"')[1])
@@ -38,11 +38,15 @@ def test_its_experiments_are_sound(text: str, workdir: Path, ftrun_command: Ftru
 
 
 @pytest.mark.slow
-def test_its_program_runs(workdir: Path) -> None:
+def test_its_programs_run_one_after_the_other(workdir: Path) -> None:
     (workdir / "experiments").symlink_to(PROJECT / "experiments")
-    done = subprocess.run([sys.executable, "-c", PROGRAMS[0]], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", "\n".join(PROGRAMS[:2])], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "FINISHED 0." in done.stdout
+    assert re.search(
+        r"^\['(not_)?equivalent', '(not_)?equivalent'\] \{'not_equivalent': 0\.", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^\{'loss': 0\.\d+, 'accuracy': 0\.\d+, 'f1': ", done.stdout, re.MULTILINE)
 
 
 def test_its_plugin_is_one() -> None:
@@ -50,7 +54,7 @@ def test_its_plugin_is_one() -> None:
     from ftrun.contracts import Metric, Predictions, Task
 
     module = types.ModuleType("my_package")
-    exec(PROGRAMS[1], module.__dict__)
+    exec(PROGRAMS[2], module.__dict__)
     (metric,) = module.ftrun_metrics()
     assert isinstance(metric, Metric)
     predictions = Predictions(np.eye(2)[[0, 1, 1]], np.array([0, 1, 1]), 0.0)
@@ -59,8 +63,8 @@ def test_its_plugin_is_one() -> None:
 
 @pytest.mark.slow
 def test_its_plugin_passes_the_suite_that_is_shown(site: Site, workdir: Path) -> None:
-    site.add(PROGRAMS[1], "my-package", points="kappa = my_package")
-    (workdir / "test_kappa.py").write_text(PROGRAMS[2])
+    site.add(PROGRAMS[-2], "my-package", points="kappa = my_package")
+    (workdir / "test_kappa.py").write_text(PROGRAMS[-1])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kappa.py"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **site.env})
     assert done.returncode == 0 and "19 passed" in done.stdout, done.stdout

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from ftrun.planning.experiment import TrackingSettings
 from ftrun.settings import OTHER_SPELLINGS, TrainingSettings, validate
 from ftrun.training_arguments import NOT_TAKEN, OTHER_SCHEDULES
 
@@ -42,7 +43,16 @@ def test_a_key_that_is_not_taken_says_why_and_what_to_do(key: str) -> None:
 def test_what_to_do_instead_names_keys_that_are_there() -> None:
     import re
 
-    elsewhere = {"eval_strategy", "enabled", "name", "seed", "label_column", "device", "experiment_name", "use"}
+    elsewhere = {
+        "eval_strategy",
+        "enabled",
+        "name",
+        "seed",
+        "label_column",
+        "device",
+        "use",
+        *TrackingSettings.model_fields,
+    }
     for key, refusal in NOT_TAKEN.items():
         named = set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", f"{refusal.reason} {refusal.instead}"))
         assert named - {"adamw_torch"} <= set(FIELDS) | elsewhere | set(NOT_TAKEN), key

@@ -35,11 +35,14 @@ def test_files_are_one_commit_and_the_same_files_none(pushing: OwnHub, tmp_path:
     assert (pushing.pushed / "me/mine/deep/README.md").is_file()
 
 
-def test_a_public_repository_is_asked_for_and_told(pushing: OwnHub) -> None:
+def test_a_model_is_public_only_where_that_is_said(pushing: OwnHub) -> None:
     assert upload("me/mine", {"a": b"1"}, "a", private=False).is_public
     assert pushing.private == set()
     assert not upload("me/other", {"a": b"1"}, "a").is_public and pushing.private == {"me/other"}
-    assert upload("me/mine", {"a": b"2"}, "b", private=True).is_public, "it is there, and stays as it is"
+    with pytest.raises(RunError, match=r"me/mine is there already and public(.|\n)*private = false .* --public"):
+        upload("me/mine", {"a": b"2"}, "b", private=True)
+    assert (pushing.pushed / "me/mine/a").read_bytes() == b"1" and len(pushing.commits) == 2
+    assert not upload("me/other", {"a": b"2"}, "c", private=False).is_public, "it is there, and stays as it is"
 
 
 @pytest.mark.parametrize(

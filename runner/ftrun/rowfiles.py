@@ -168,7 +168,7 @@ class RowFile:
         with self.file.open("rb") as stream:
             head = stream.read(4096)
             if known := next((what for magic, what in MAGIC.items() if head.startswith(magic)), None):
-                return self.wrong(f"is no text: it looks like {known}")
+                return self.wrong(f"is no text: it looks like {known}", "Unpack or export it, and name that.")
             line = None
             if self.encoding == "utf-8-sig":
                 stream.seek(0)

@@ -1,4 +1,9 @@
-"""The strict base of all settings, and the [training] settings that all backends share."""
+"""The strict base of all settings, and the [training] settings that all backends share.
+
+Types for keys, beside Python's own: `PositiveInt`, `NonNegativeInt`, `PositiveFloat` and `NonNegativeFloat`; `Steps`, a
+number of steps, or below 1 a fraction of all; `LocalPath`, a file or folder, which the settings hold absolute; and
+`HubIdOrFolder`, which is such a folder where there is one, and else stays as it is: see `ftrun.references`.
+"""
 
 from __future__ import annotations
 

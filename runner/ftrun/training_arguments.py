@@ -31,7 +31,7 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "output_dir overwrite_output_dir",
             "every run makes a folder of its own in runs/, and none is written twice",
         ),
-        *_each("run_name", "a run is named after its experiment", "Write name at the top level of the file."),
+        *_each("run_name", "what MLflow calls a run is a setting of [tracking]", "Write [tracking] run_name."),
         *_each(
             "project trackio_space_id trackio_bucket_id trackio_static_space_id",
             "runs go to MLflow, and not to Trackio",
@@ -53,7 +53,11 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "every run trains, and evaluates at its end",
             "Leave it out; eval_strategy says when to evaluate besides.",
         ),
-        *_each("do_predict", "predicting is not there yet; the validation split's predictions are always recorded"),
+        *_each(
+            "do_predict",
+            "a data set that names a test split has it measured, or predicted, at the end of the run",
+            "Write [dataset] test, or say ftrun predict RUN afterwards.",
+        ),
         *_each("label_names", "the data set says which column is the label", "Write [dataset] label_column."),
         # what is always so
         *_each(
@@ -62,8 +66,12 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
         ),
         *_each("log_level log_level_replica log_on_each_node", "what libraries log goes to the run's log.txt"),
         *_each("disable_tqdm", "the progress that is shown is ftrun's own, and plain where nobody looks"),
-        *_each("include_num_input_tokens_seen", "rows are counted, and not tokens"),
-        *_each("skip_memory_metrics", "memory is not measured yet"),
+        *_each("include_num_input_tokens_seen", "tokens are always counted"),
+        *_each(
+            "skip_memory_metrics",
+            "memory is measured every ten seconds",
+            "[tracking] system_metrics = false does without.",
+        ),
         *_each("remove_unused_columns", "a model gets the columns that its tokenizer made, and the labels"),
         *_each(
             "prediction_loss_only batch_eval_metrics include_for_metrics eval_do_concat_batches "
@@ -121,8 +129,8 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
         ),
         *_each(
             "push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision",
-            "putting models on the Hub is not there yet",
-            "Push the run's model/ folder, such as with hf upload.",
+            "a model goes to the Hub by a table of its own",
+            'Write [push] repo = "user/name", or say ftrun push RUN afterwards.',
         ),
         *_each(
             "ddp_find_unused_parameters ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph ddp_backend "
@@ -172,11 +180,11 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
         *_each("ray_scope", "sweeps are not there yet"),
         *_each("past_index", "models that hand a state from batch to batch are not there"),
         *_each("include_inputs_for_metrics", "metrics are computed over predictions and labels"),
-        *_each("include_tokens_per_second", "rows a second are told, and not tokens"),
+        *_each("include_tokens_per_second", "tokens a second are always recorded"),
         *_each(
             "push_to_hub_model_id push_to_hub_organization push_to_hub_token",
-            "putting models on the Hub is not there yet",
-            "Push the run's model/ folder, such as with hf upload.",
+            "a model goes to the Hub by a table of its own",
+            'Write [push] repo = "user/name", or say ftrun push RUN afterwards.',
         ),
         # what transformers has for models that write text
         *_each(

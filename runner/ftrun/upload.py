@@ -22,7 +22,7 @@ class Uploaded:
     """What the Hub has now.
 
     Attributes:
-        url: Where to see it; commit: what it is at.
+        repo_id: Such as "user/name"; url: where to see it; commit: what it is at.
         is_new: Whether there was anything to commit.
         is_public: Whether anybody can see it.
     """
@@ -31,6 +31,7 @@ class Uploaded:
     commit: str
     is_new: bool
     is_public: bool
+    repo_id: str = ""
 
 
 def obstacle() -> Problem | None:
@@ -49,10 +50,10 @@ def upload(repo_id: str, files: Mapping[str, Path | bytes], message: str, privat
         repo_id: Such as "user/name".
         files: A file of this disk, or its content, by its path in the repository; others there stay as they are.
         message: The commit's.
-        private: Whether a repository that is made is private; one that is there stays as it is.
+        private: Whether a repository that is made is private; one that is there must not be public then.
 
     Raises:
-        RunError: If the Hub does not take them, or is out of reach.
+        RunError: If the Hub does not take them, is out of reach, or has a public repository where none is meant.
     """
     from huggingface_hub import HfApi
 
@@ -60,6 +61,8 @@ def upload(repo_id: str, files: Mapping[str, Path | bytes], message: str, privat
         raise RunError(missing)
     try:
         return _upload(HfApi(), repo_id, files, message, private)
+    except FtrunError:
+        raise
     except Exception as error:  # no network, no name, no right, a broken answer, at any moment
         raise _told(error, repo_id) from error
 
@@ -68,6 +71,10 @@ def _upload(api: HfApi, repo_id: str, files: Mapping[str, Path | bytes], message
     from huggingface_hub import CommitOperationAdd
 
     before = _info(api, repo_id)
+    if private and before is not None and not before.private:
+        message = f"{repo_id} is there already and public: anybody would see the model"
+        hint = "If that is meant: private = false in [push], or ftrun push RUN --public. Else name another repository."
+        raise RunError(Problem(message, PLACE, hint))
     if before is None:
         api.create_repo(repo_id, private=private, exist_ok=True)
     additions = [CommitOperationAdd(name, content) for name, content in sorted(files.items())]
@@ -77,6 +84,7 @@ def _upload(api: HfApi, repo_id: str, files: Mapping[str, Path | bytes], message
         commit=commit.oid,
         is_new=before is None or before.sha != commit.oid,
         is_public=not private if before is None else not before.private,
+        repo_id=repo_id,
     )
 
 

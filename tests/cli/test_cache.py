@@ -12,6 +12,7 @@ from benches import A, B, Bench
 from ftrun.cli.cache import SHOWN
 from ftrun.cli.cache import command as cache_command
 from ftrun.execution.encoded_cache import EncodedCache, encoded_cache_folder
+from ftrun.tracking.fetching import fetched_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,17 @@ def test_the_command_shows_what_is_there_and_clears_it(own_cache: Bench) -> None
     assert list(own_cache.folder.iterdir()) == []
 
 
+def test_models_from_mlflow_are_shown_and_cleared_too(own_cache: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(own_cache.folder.with_name("hf")))
+    fetched = fetched_folder() / "m-1" / "tiny-1" / "model"
+    fetched.mkdir(parents=True)
+    (fetched / "config.json").write_text("x" * 2048)
+    assert f"{fetched_folder()}: 1 model from MLflow, 2 KiB" in cache().output
+    assert json.loads(cache("--json").output)["models"]["runs"] == ["tiny-1"]
+    assert "1 model from MLflow removed, 2 KiB freed" in cache("clear").output and not fetched.exists()
+    assert "MLflow" not in cache().output
+
+
 def test_clearing_keeps_what_a_run_is_using(own_cache: Bench) -> None:
     own_cache(A)
     with EncodedCache() as used:
@@ -62,6 +74,8 @@ def test_clearing_keeps_what_a_run_is_using(own_cache: Bench) -> None:
         "freed": 0,
         "removed": 1,
         "kept": 0,
+        "models": 0,
+        "models_freed": 0,
     }
 
 

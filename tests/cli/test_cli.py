@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import tomllib
 from pathlib import Path
 
+import click.testing
 import pytest
-from helpers import Ftrun
+from ftrun.cli import group
+from helpers import TINY, Ftrun
+from plugin_packages import Site
 
 
 def test_a_run_prints_one_json_object_and_all_else_on_standard_error(tiny: Path, ftrun_command: Ftrun) -> None:
@@ -60,6 +66,18 @@ def test_check_tells_and_says_so_by_its_status(tiny: Path, ftrun_command: Ftrun)
     assert bad.returncode == 2 and "Did you mean learning_rate?" in bad.stderr
 
 
+def test_what_an_encoding_has_no_place_for_is_shown_as_toml_writes_it(workdir: Path, ftrun_command: Ftrun) -> None:
+    for name in ("train.csv", "validation.csv"):
+        Path(name).write_text("text,label\na,x\nb,y\n")
+    names = 'class_names = ["h\u00e9", "\u4e2d\U0001f600"]'
+    data = f'[dataset]\nuse = "files"\ntrain = "train.csv"\nvalidation = "validation.csv"\ntext_columns = ["text"]\n{names}\n'
+    tiny = f"{TINY.partition('[dataset]')[0]}{data}[model]{TINY.partition('[model]')[2]}"
+    Path("tiny.toml").write_text(tiny.replace('use = "glue"', 'use = "accuracy"'), encoding="utf-8")
+    shown = ftrun_command("show", "tiny.toml", env={"PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+    assert tomllib.loads(shown.stdout)["dataset"]["class_names"] == ["h\u00e9", "\u4e2d\U0001f600"]
+
+
 def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftrun) -> None:
     shown = ftrun_command("show", tiny, "--set", "training.max_steps=3")
     assert shown.returncode == 0 and shown.stdout.count("# from ftrun") == 5
@@ -78,6 +96,9 @@ def test_show_prints_toml_that_runs_as_it_stands(tiny: Path, ftrun_command: Ftru
         (["tiny.toml", "--backend", "lop"], 'Did you mean "loop"?'),
         (["tiny.toml", "--sets", "a=1"], "--set"),
         (["check"], "FILE"),
+        (["describe", "metrik"], "Did you mean metric?"),
+        (["schema", "--out", "tiny.toml"], "tiny.toml is there, and is no schema"),
+        (["plugins", "--no-plugin", "nope"], 'there is no plugin of a distribution "nope"'),
         (["sync", "no-such-run"], 'there is no run "no-such-run"'),
         (["resume", "no-such-run", "--set", "nonsense"], "KEY=VALUE"),
         (["resume", "no-such-run"], 'there is no run "no-such-run"'),
@@ -111,3 +132,67 @@ def test_several_backends_are_run_in_turn_and_compared(tiny: Path, ftrun_command
     table = done.stdout[done.stdout.index("the runs side by side") :]
     assert table.count(" yes ") == 2 and "the first" in table
     assert "mlflow ui" in table
+
+
+def test_describe_lists_and_describes(ftrun_command: Ftrun) -> None:
+    assert re.search(r"^metric +f1 +ftrun ", ftrun_command("describe").stdout, re.MULTILINE)
+    told = ftrun_command("describe", "metric", "f1")
+    assert told.returncode == 0 and "from ftrun" in told.stdout and '[[metrics]]\nuse = "f1"' in told.stdout
+    described = json.loads(ftrun_command("describe", "training", "--json").stdout)
+    assert described["kind"] == "training" and len(described["keys"]) > 30
+
+
+def test_a_schema_is_written_over_an_earlier_one_alone(workdir: Path, ftrun_command: Ftrun) -> None:
+    for _ in range(2):
+        done = ftrun_command("schema", "--out", "schema.json")
+        assert done.returncode == 0 and done.stdout == "" and "#:schema schema.json" in done.stderr
+    assert (workdir / "schema.json").read_text() == ftrun_command("schema").stdout
+
+
+PLUGIN = """
+import sys
+print("printed")
+sys.path.append("/nowhere")
+from ftrun import hookimpl
+from ftrun.contracts import Metric
+
+@hookimpl
+def ftrun_metrics():
+    return [Metric(name="half", summary="", yields=lambda s, t: {"half": "max"}, build=lambda s, t: None)]
+"""
+
+
+def test_a_plugin_that_misbehaves_as_it_is_loaded_is_told_by_name_and_breaks_no_output(
+    tiny: Path, site: Site, ftrun_command: Ftrun
+) -> None:
+    site.add(PLUGIN)
+    listed = ftrun_command("plugins", "--json", env=site.env)
+    theirs = json.loads(listed.stdout)[-1]
+    assert theirs["distribution"] == "their-package" and len(theirs["notices"]) == 2
+    assert listed.stderr.count("note: the plugin main of their-package 1.0 ") == 2
+    for sentence in ('wrote to standard output as it was loaded: "printed"', "changed sys.path as it was loaded"):
+        assert sentence in listed.stderr
+
+
+def test_a_plugin_that_is_left_out_is_named_where_it_is_needed(tiny: Path, site: Site, ftrun_command: Ftrun) -> None:
+    site.add(PLUGIN)
+    with_it = ("check", tiny, "--set", "metrics.0.use=half")
+    assert ftrun_command(*with_it, env=site.env).returncode == 0
+    told = ftrun_command(*with_it, "--no-plugin", "Their.Package", env=site.env)
+    assert told.returncode == 2 and "may be offered by their-package, left out by --no-plugin" in told.stderr
+    assert "printed" not in told.stderr, "it was not loaded"
+    told = ftrun_command(
+        "check", tiny, "--set", "metrics.0.use=their_package:half", env={**site.env, "FTRUN_PLUGINS": ""}
+    )
+    assert "It is offered by their-package, which was left out by FTRUN_PLUGINS" in told.stderr
+    told = ftrun_command("check", tiny, env={**site.env, "FTRUN_PLUGINS": "their-pakage"})
+    assert told.returncode == 0 and "did you mean their-package?" in told.stderr
+
+
+def test_what_is_left_out_is_left_out_in_the_processes_that_a_command_begins(tiny: Path, site: Site) -> None:
+    for name in ("their-package", "another", "third"):
+        site.add("", name)
+    os.environ["FTRUN_PLUGINS"] = "another,their-package"
+    done = click.testing.CliRunner().invoke(group, ["check", str(tiny), "--no-plugin", "Another"])
+    assert done.exit_code == 0, done.output
+    assert os.environ["FTRUN_PLUGINS"] == "their-package"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from ftrun.cli import group
-from helpers import run
+from helpers import Ftrun, run
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,8 @@ def test_a_file_comes_back_with_what_is_predicted(workdir: Path, trained: Path) 
     header, first, second = Path("out.csv").read_text().splitlines()
     assert header == "id,sentence1,sentence2,prediction,probability_not_equivalent,probability_equivalent"
     assert first.startswith("001,one,two,") and second.startswith("002,,three,")
+    again = predict(trained, "--data", "in.csv", "--out", "out.csv", "--overwrite")
+    assert again.return_value == 0 and "2 rows predicted: out.csv" in again.stderr, again.output
     in_pipe = predict(trained, "--data", "in.csv")
     assert in_pipe.stdout == Path("out.csv").read_text()
 
@@ -47,6 +50,33 @@ def test_texts_of_ones_own_come_back_as_json_in_a_pipe(workdir: Path, trained: P
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(row["sentence1"], row["sentence2"]) for row in rows] == [("one", "two"), ("three", "four")]
     assert all(row["prediction"] in ("equivalent", "not_equivalent") for row in rows)
+
+
+def test_a_second_text_may_begin_like_an_option(workdir: Path, trained: Path) -> None:
+    done = predict(trained, "--text", "-one", "-b", "--text", "three", "--- four", "--device", "cpu")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["sentence1"], row["sentence2"]) for row in rows] == [("-one", "-b"), ("three", "--- four")], (
+        done.output
+    )
+    assert isinstance(predict(trained, "--text", "one", "--dvice", "cpu").exception, click.NoSuchOption)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_pipe_of_few_characters_gets_json_all_the_same_and_no_csv(
+    workdir: Path, trained: Path, ftrun_command: Ftrun, encoding: str
+) -> None:
+    Path("in.csv").write_text("sentence1,sentence2\nh\u00e9,\u4e2d\n", encoding="utf-8")
+    env = {"PYTHONIOENCODING": encoding}
+    done = ftrun_command("predict", trained, "--text", "h\u00e9 \u4e2d \U0001f600", "b", env=env)
+    assert json.loads(done.stdout)["sentence1"] == "h\u00e9 \u4e2d \U0001f600", done.stderr
+    refused = ftrun_command("predict", trained, "--data", "in.csv", env=env)
+    assert refused.returncode == 2 and "has no place for '\\" in refused.stderr and not refused.stdout, refused.stderr
+
+
+def test_a_device_that_is_not_there_is_told_by_the_option(workdir: Path, trained: Path) -> None:
+    done = predict(trained, "--text", "a", "b", "--device", "mps")
+    assert done.return_value == 2 and "--device: there is no" in done.stderr, done.output
 
 
 def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> None:
@@ -68,6 +98,8 @@ def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> Non
         (["--data", "nothing.csv"], "there is no file"),
         (["--data", "."], "is a folder"),
         (["--data", "in.csv", "--out", "in.csv"], "is the file that is read"),
+        (["--data", "in.csv", "--out", "ragged.csv"], "ragged.csv is there already"),
+        (["--data", "in.csv.gz"], "must end in one of"),
         (["--data", "ragged.csv"], "one cell in line 3"),
         (["--data", "in.csv", "--delimiter", ";"], "--delimiter"),
         (["--data", "in.csv", "--delimiter", "xx"], "must be one character"),
@@ -78,6 +110,7 @@ def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> Non
 )
 def test_what_is_wrong_is_a_sentence(workdir: Path, trained: Path, arguments: list[str], told: str) -> None:
     Path("in.csv").write_text(PAIRS)
+    Path("in.csv.gz").write_bytes(b"")
     Path("ragged.csv").write_text("sentence1,sentence2\none,two\nthree\n")
     done = predict(trained, *arguments)
     assert done.return_value == 2 and told in done.stderr and "Traceback" not in done.output, done.output

@@ -39,6 +39,7 @@ from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
+from ftrun.planning.installed import Installed
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
 from ftrun.settings import Settings
@@ -190,8 +191,7 @@ def run(parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
         setattr(module, hook, hookimpl(specname=hook)(lambda component=component: [component]))
     monkeypatch.setitem(sys.modules, "their_package", module)
     point = EntryPoint("main", "their_package", "ftrun")
-    distribution = types.SimpleNamespace(name="their-package", version="3")
-    catalogue = load_catalogue([point._for(distribution)])  # type: ignore[attr-defined]
+    catalogue = load_catalogue(there=[Installed("their-package", "3", [point])])
     (folder / "numbers.toml").write_text(FILE)
     plan = make_plan(load_experiment(folder / "numbers.toml"), catalogue)
     return execute(plan, catalogue, Watcher(), FreshStart(plan))
@@ -298,6 +298,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "a shorter column": (
         {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": [1.0]})},
         "encode gives 1 rows of number for 10 rows of train",
+    ),
+    "no batch at all": (
+        {"collator": lambda s, t: lambda rows: rows[0]["no such column"]},
+        f"the collator \"lists\" {THEIR} makes no batch of rows with number, labels: KeyError: 'no such column'",
     ),
     "a batch that is a list": (
         {"collator": lambda s, t: list},

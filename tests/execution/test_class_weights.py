@@ -52,6 +52,7 @@ def test_labels_of_places_are_balanced_too() -> None:
 @pytest.mark.parametrize(
     ("task", "training", "told"),
     [
+        (Task("spans", ("text",)), {"class_weights": [1, 2]}, "class_weights: the task has no classes to weigh"),
         (TASK, {"class_weights": [1, 2]}, r"class_weights: there are 2 weights for 3 classes\n  .*: no, maybe, yes"),
         (
             TASK,

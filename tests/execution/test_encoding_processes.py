@@ -198,7 +198,7 @@ def test_what_cannot_be_sent_is_told_by_a_sentence(bench: Bench, rows: Any, spaw
 
 @pytest.mark.slow
 def test_spawned_processes_give_the_same(bench: Bench, tmp_path: Path, rows: Any, spawning: None, capfd: Any) -> None:
-    from ftrun_plugins.models.references import package_folder
+    from ftrun.references import package_folder
     from ftrun_plugins.models.tokenizers import Encoder
     from transformers import AutoTokenizer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from ftrun.cli import group
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
+from ftrun.execution.class_weights import WEIGHTS_TAG
 from ftrun.execution.evaluation import check_name, labels_of
 from ftrun.execution.row_tables import RowTable
 from ftrun.runs.folder import RunFolder
@@ -65,13 +67,22 @@ def test_mlflow_has_the_points_at_the_models_step(tiny: Path, store: Path, ftrun
 
 
 @pytest.mark.parametrize("weights", [[1.0, 3.0], "balanced"])
-def test_weights_of_classes_count_in_the_loss_or_there_is_none(tiny: Path, weights: Any) -> None:
-    result = run(tiny, {**AT, "training.class_weights": weights})
-    numbers = json.loads(evaluate(result.run, "--data", "validation", "--device", "cpu", "--json").stdout)
-    expected = {key.removeprefix("eval/"): value for key, value in result.metrics.items()}
-    if weights == "balanced":
-        del expected["loss"]
-    assert numbers == expected
+def test_the_loss_is_weighed_as_it_was_in_training_though_its_rows_are_gone(tiny: Path, weights: Any) -> None:
+    Path("rows.csv").write_text("text,label\na,x\nb,y\nc,y\nd,y\n")
+    data = {"use": "files", "train": "rows.csv", "validation": "rows.csv", "text_columns": ["text"]}
+    result = run(tiny, {**AT, "dataset": data, "metrics": [], "training.class_weights": weights})
+    Path("rows.csv").rename("new.csv")
+    done = evaluate(result.run, "--data", "new.csv", "--device", "cpu", "--json")
+    assert json.loads(done.stdout) == {"loss": result.metrics["eval/loss"]}, done.output
+
+
+def test_a_run_that_has_not_recorded_its_weights_says_why_there_is_no_loss(tiny: Path) -> None:
+    result = run(tiny, {**AT, "training.class_weights": "balanced"})
+    journal = result.run_folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(WEIGHTS_TAG, "ftrun.of_before"))
+    done = evaluate(result.run, "--data", "validation", "--device", "cpu", "--json")
+    assert set(json.loads(done.stdout)) == {"accuracy", "f1"}
+    assert "note: the loss is left out: the run has not recorded the weights" in done.stderr
 
 
 def test_a_regression_is_measured_by_its_numbers(tiny: Path) -> None:
@@ -103,6 +114,16 @@ def test_labels_are_taken_as_training_takes_them(tiny: Path) -> None:
     assert labels_of(RowTable("rows", {"label": ["yes", 1, "no"]}), TASK, plan) == [1, 2, 0]
     with pytest.raises(ExperimentError, match="no finite number"):
         labels_of(RowTable("rows", {"label": ["1.5", "nan"]}), Task("regression", ("text",)), plan)
+
+
+def test_labels_of_every_place_are_taken_by_name(tiny: Path) -> None:
+    plan, task = plan_of(tiny), replace(TASK, kind="of_places")
+    assert labels_of(RowTable("rows", {"label": [["yes", "no"], [], ["1"]]}), task, plan) == [[1, 0], [], [2]]
+    assert labels_of(RowTable("rows", {"label": ["yes"]}), task, plan) == [1]
+    with pytest.raises(ExperimentError, match='has "maybe" in column "label", row 2, which is none of the classes'):
+        labels_of(RowTable("rows", {"label": [["yes"], ["maybe"]]}), task, plan)
+    with pytest.raises(ExperimentError, match="cannot be read with labels for multi_label"):
+        labels_of(RowTable("rows", {"label": [["yes"]]}), replace(TASK, kind="multi_label"), plan)
 
 
 def test_a_name_is_one_that_mlflow_takes() -> None:

@@ -20,7 +20,7 @@ from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import find_trained
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
-from helpers import BACKENDS, run
+from helpers import BACKENDS, rows_of, run, splits_of
 from makers import WORDS, make_checkpoint, make_word_teller, named
 from test_own_backend import bag as bag
 
@@ -45,6 +45,14 @@ def recorded(result: ftrun.RunResult) -> dict[str, list[Any]]:
     """The table of a run's predictions, by column."""
     table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
     return {name: [row[place] for row in table["data"]] for place, name in enumerate(table["columns"])}
+
+
+@pytest.mark.parametrize("kind", ["classification", "of_places"])
+def test_the_labels_of_a_split_are_shown_by_name(kind: str) -> None:
+    labels = {"classification": [1, 0, -1], "of_places": [[1, 0], [], [0, -100]]}[kind]
+    splits = splits_of(rows_of(text=["a", "b", "c"], label=labels), kind)
+    shown = {"classification": ["yes", "no", None], "of_places": [["yes", "no"], [], ["no", None]]}[kind]
+    assert table_of_split(splits, "validation").columns["label"] == shown
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -42,7 +42,8 @@ def test_a_finished_run_puts_its_model_there(tiny: Path, pushing: OwnHub, capfd:
 
     again = push(RunFolder(result.run_folder), push_settings(RunFolder(result.run_folder)))
     assert not again.is_new and len(pushing.commits) == 1
-    assert journal_of(result.run_folder)[-1]["type"] == "end"
+    told = [record["tags"] for record in journal_of(result.run_folder)[-2:] if record["type"] == "tags"]
+    assert told == [{"ftrun.pushed": f"me/mine@{again.commit}"}], "on the record, once, behind the end"
     assert '[push]\nrepo = "me/mine"\nprivate = true' in (result.run_folder / "experiment.toml").read_text()
 
 
@@ -63,6 +64,8 @@ def test_a_push_that_fails_is_told_and_done_later(
     assert done.returncode == 0 and f"{result.run}: the model is at {pushing.address}/me/mine" in done.stdout
     elsewhere = ftrun_command("push", result.run, "--repo", "us/ours", env=env)
     assert elsewhere.returncode == 0 and (pushing.pushed / "us/ours/model.safetensors").is_file()
+    (listed,) = json.loads(ftrun_command("runs", "--json").stdout)
+    assert listed["pushed"].startswith("us/ours@") and listed["state"] == "finished"
 
 
 def test_nothing_goes_anywhere_by_default(tiny: Path, pushing: OwnHub) -> None:
@@ -73,6 +76,7 @@ def test_nothing_goes_anywhere_by_default(tiny: Path, pushing: OwnHub) -> None:
     with pytest.raises(ExperimentError, match='must be a repository of the Hub, such as "user/name", not "mine"'):
         push_settings(folder, "mine")
     assert push_settings(folder, "me/mine") == PushSettings(repo="me/mine", private=True)
+    assert push_settings(folder, "me/mine", public=True) == PushSettings(repo="me/mine", private=False)
 
 
 def test_a_run_without_a_model_has_nothing_to_push(tiny: Path) -> None:
@@ -125,5 +129,7 @@ def test_the_other_stand_in_takes_it_too(tiny: Path, hub: Hub, ftrun_command: Ft
     env = {**hub.env, "HF_TOKEN": TOKEN}
     done = ftrun_command("push", result.run, "--repo", "tester/mine", env=env)
     assert done.returncode == 0 and f"the model is at {hub.address}/tester/mine" in done.stdout, done.stderr
-    again = ftrun_command("push", result.run, "--repo", "tester/mine", env=env)
+    refused = ftrun_command("push", result.run, "--repo", "tester/mine", env=env)  # it tells of public ones alone
+    assert refused.returncode == 1 and "is there already and public" in refused.stderr, refused.stderr
+    again = ftrun_command("push", result.run, "--repo", "tester/mine", "--public", env=env)
     assert "nothing has changed" in again.stdout, again.stdout + again.stderr

@@ -17,15 +17,18 @@ from ftrun.execution.recording import (
     display_name,
     group_of,
     model_tags,
+    plugin_tags,
     record_data,
     record_predictions,
     record_task,
     recorded_task,
     run_tags,
 )
+from ftrun.planning.catalogue import load_catalogue
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
 from helpers import journal_of, plan_of, rows_of, splits_of
+from plugin_packages import HEAD, Site, offering
 
 
 def test_predictions_are_a_table_of_the_validation_rows(tiny: Path) -> None:
@@ -154,6 +157,20 @@ def test_tags_say_what_the_numbers_depend_on_and_where_the_run_comes_from(tiny: 
     assert all(isinstance(value, str) for value in tags.values())
 
 
+def test_the_plugins_that_provide_a_part_or_look_on_are_told_by_name_and_version(tiny: Path, site: Site) -> None:
+    observing = "@hookimpl\ndef ftrun_run_finished(run): pass"
+    site.add(offering("metric", "metric()", before=observing), version="2.0")
+    site.add(f"{HEAD}\n{observing}", "looking-on")
+    site.add(offering("metric", "metric(name='other')"), "not-used")
+    plan, catalogue = plan_of(tiny, {"metrics.1.use": "half"}), load_catalogue()
+    told = plugin_tags(plan, catalogue)
+    assert told.pop("ftrun.plugin.ftrun").endswith("backend loop; metrics[0] glue")
+    assert told == {
+        "ftrun.plugin.their-package": "2.0: metrics[1] half; observes ftrun_run_finished",
+        "ftrun.plugin.looking-on": "1.0: observes ftrun_run_finished",
+    }
+
+
 def test_a_run_is_called_by_what_differs_or_as_the_file_says(tiny: Path) -> None:
     folder = RunFolder(tiny.parent / "runs" / "tiny-20260101T000000Z-a1e151")
     assert display_name(plan_of(tiny, {"backend.use": "trainer", "seed": 7}), folder) == "trainer s7 a1e151"
@@ -198,7 +215,10 @@ def test_the_task_is_there_for_who_predicts(tiny: Path) -> None:
     assert task and (task.kind, task.text_columns) == ("classification", ("sentence1", "sentence2"))
     assert task.class_names == ("not_equivalent", "equivalent")
     regression = Task("regression", ("text",), "score")
-    record_task(folder, regression)
+    journal = Journal(folder.journal)
+    record_task(journal, folder, regression)
+    journal.close()
+    assert journal_of(folder.path)[-1]["path"] == "task.json"
     assert recorded_task(folder) == regression
     folder.task.write_text('{"kind": 1}')
     assert recorded_task(folder) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def test_a_split_of_which_one_class_is_said_is_named_with_the_class(tiny: Path) 
     fit = FitResult(3, 1.0, True, {}, {"validation": predicted(0, 1, 0), "hard": predicted(1, 1, 1)})
     (told,) = remarks(tiny, fit)
     assert told == 'the model predicts "yes" for every row of hard: its accuracy is that class\'s share'
+
+
+def test_a_split_without_labels_has_no_accuracy(tiny: Path) -> None:
+    bare = replace(predicted(1, 1), labels=None, loss=None)
+    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"test": bare})) == [
+        'the model predicts "yes" for every row of test'
+    ]
 
 
 def test_of_a_training_that_went_well_nothing_is_said(tiny: Path) -> None:

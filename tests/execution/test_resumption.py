@@ -281,6 +281,13 @@ def test_that_a_run_goes_on_is_on_record_and_nothing_else_where_nothing_has_chan
     assert first["step"] == 0 and first["best_counts"]
 
 
+def test_plugins_that_look_on_from_here_are_on_record_and_are_no_change(died: RunFolder) -> None:
+    plan, resumption = taken(died)
+    first, *_ = record(died, plan, resumption, {**TAGS, **MODEL, "ftrun.plugin.looking-on": "1.0: observes x"})
+    assert first["tags"]["ftrun.plugin.looking-on"] == "1.0: observes x"
+    assert not [name for name in first["tags"] if name.startswith("ftrun.changed")]
+
+
 def test_what_has_changed_is_on_record_beside_what_was_begun(died: RunFolder) -> None:
     plan, resumption = taken(died, allow_changes=True, seed=2)
     first, *_ = record(died, plan, resumption, {**TAGS, **MODEL, "ftrun.seed": "2"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from ftrun.errors import ExperimentError
-from ftrun.execution.row_tables import RowTable, check_writable, read_rows, rows_of_split, rows_of_texts, write_rows
+from ftrun.execution.row_tables import (
+    RowTable,
+    check_shown,
+    check_writable,
+    read_rows,
+    rows_of_split,
+    rows_of_texts,
+    write_rows,
+    write_text,
+)
 from ftrun.rowfiles import Dialect
 from helpers import rows_of
 from pyarrow import parquet
@@ -34,6 +44,15 @@ def test_cells_of_csv_stay_as_they_are_written(workdir: Path) -> None:
     )
     write_rows(table, ADDED, Path("out.tsv"))
     assert Path("out.tsv").read_text().startswith("id\ttext\tnote\tprediction\tprobability_x\n001\ta b\tNone\tx\t")
+
+
+def test_cells_that_are_no_text_are_had_as_they_are_where_text_is_not_asked_for(workdir: Path) -> None:
+    table = read("in.json", '{"words": ["a", "b"]}\n{"words": "a b"}\n')
+    assert table.cells("words") == [["a", "b"], "a b"]
+    with pytest.raises(ExperimentError, match='has a list in column "words", row 1'):
+        table.texts("words")
+    with pytest.raises(ExperimentError, match='has no text in column "words": row 2'):
+        read("in.json", '{"words": ["a"]}\n{}\n').cells("words")
 
 
 def test_a_delimiter_is_kept_where_the_form_is(workdir: Path) -> None:
@@ -120,8 +139,26 @@ def test_what_cannot_be_written_is_told_before(workdir: Path) -> None:
         with pytest.raises(ExperimentError, match=told):
             check_writable(Path(out), data)
     Path("out.csv").write_text("old")
-    check_writable(Path("out.csv"), data)
+    with pytest.raises(ExperimentError, match=r"out\.csv is there already\n.*--overwrite"):
+        check_writable(Path("out.csv"), data)
+    check_writable(Path("out.csv"), data, overwrite=True)
     assert Path("out.csv").read_text() == "old" and sorted(path.name for path in workdir.iterdir()) == [
         "in.csv",
         "out.csv",
     ]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_stream_of_few_characters_gets_json_that_says_the_same_and_no_csv(encoding: str) -> None:
+    table = RowTable("rows", {"text": ["h\u00e9 \u4e2d \U0001f600"]})
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    write_text(table, {"prediction": ["\u8d1f"]}, stream, ".jsonl")
+    stream.seek(0)
+    assert json.loads(stream.read()) == {"text": "h\u00e9 \u4e2d \U0001f600", "prediction": "\u8d1f"}
+    with pytest.raises(
+        ExperimentError, match=f"standard output is in {encoding}, which has no place for (.|\n)*PYTHONIOENCODING"
+    ):
+        check_shown(table, (), stream)
+    with pytest.raises(ExperimentError, match=r"has no place for '\\u8d1f'"):
+        check_shown(RowTable("rows", {"text": ["a"]}), ["\u8d1f"], stream)
+    check_shown(table, ["\u8d1f"], io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))

@@ -38,6 +38,16 @@ def test_the_recorded_experiment_runs_again_to_the_same_numbers(tiny: Path) -> N
     assert points_of(first.run_folder) == points_of(again.run_folder)
 
 
+def test_a_run_says_how_to_go_on_with_it_while_it_is_under_way(tiny: Path) -> None:
+    folder = ftrun.run(tiny, overrides={"training.max_steps": 3}, progress=False).run_folder
+    records = journal_of(folder)
+    described = [at for at, record in enumerate(records) if "mlflow.note.content" in record.get("tags", {})]
+    first_step = next(at for at, record in enumerate(records) if record["type"] == "metrics")
+    assert described[0] < first_step < described[-1]
+    told = records[described[0]]["tags"]["mlflow.note.content"]
+    assert told == f"Under way from step 1.\n\nShould it stop, to go on:\n\n    ftrun resume {folder}"
+
+
 def test_metrics_are_those_of_the_last_step_even_if_no_evaluation_was_asked(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={"training.eval_strategy": "no"}, progress=False)
     assert {step for (key, step) in points_of(result.run_folder) if key == "eval/f1"} == {12}

@@ -47,13 +47,6 @@ def test_neither_its_data_nor_what_it_was_trained_from_need_be_there(tiny: Path)
     assert find(folder.name).task is None
 
 
-def test_a_run_that_has_no_model_says_what_it_has(tiny: Path) -> None:
-    folder = run(tiny, SHORT).run_folder
-    shutil.rmtree(folder / "model")
-    with pytest.raises(ExperimentError, match=r"has no model.*\n.*ftrun resume .*checkpoint-2"):
-        find(folder.name)
-
-
 def test_a_model_of_another_making_is_taken_by_its_folder(workdir: Path) -> None:
     make_checkpoint(workdir / "own", head=True)
     config = json.loads((workdir / "own" / "config.json").read_text())

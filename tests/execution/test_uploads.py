@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import ftrun
 import pytest
+from ftrun.contracts import BestBy
 from ftrun.errors import ExperimentError
-from helpers import TRACKED, journal_of, mlflow_client, plan_of, run, slow
+from ftrun.execution.uploads import Choice, Policy
+from ftrun.runs.folder import RunFolder
+from helpers import TRACKED, died_after, journal_of, mlflow_client, plan_of, run, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
 
@@ -41,7 +45,7 @@ def test_a_table_that_cannot_be_written_leaves_a_run_its_end(tiny: Path, monkeyp
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ftrun.execution.uploads.write_whole", full_disk)
+    monkeypatch.setattr("ftrun.runs.checkpoint_table.write_whole", full_disk)
     result = run(tiny, {**SAVING, "tracking.enabled": False})
     assert result.status == "FINISHED" and journal_of(result.run_folder)[-1]["status"] == "FINISHED"
 
@@ -94,15 +98,17 @@ def test_the_best_one_is_in_mlflow_where_something_is_the_best(tiny: Path) -> No
 
 
 def test_checkpoints_wait_for_an_mlflow_that_is_away(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one does not: its weights are the model's."""
     monkeypatch.setattr("ftrun.execution.story.DELIVERY_PATIENCE", 0.0)
-    result = run(tiny, {**SAVING, "tracking.uri": "http://127.0.0.1:9"})
-    (kept,) = (result.run_folder / "uploads").iterdir()
-    assert kept.name == "checkpoint-12"
+    away = {"tracking.uri": "http://127.0.0.1:9", "tracking.checkpoints": "all", "training.save_total_limit": 2}
+    result = run(tiny, {**SAVING, **away})
+    kept = result.run_folder / "uploads" / "checkpoint-8"
+    assert {path.name for path in kept.parent.iterdir()} == {"checkpoint-4", kept.name}
     assert {file.name for file in kept.iterdir()} == {file.name for file in (result.run_folder / "model").iterdir()}
-    weights = result.run_folder / "checkpoints" / "checkpoint-12" / "model.safetensors"
+    weights = result.run_folder / "checkpoints" / "checkpoint-8" / "model.safetensors"
     assert weights.samefile(kept / "model.safetensors")
     told = [record["name"] for record in journal_of(result.run_folder) if record["type"] == "model"]
-    assert told == ["checkpoint-4", "checkpoint-8", "checkpoint-12", "model"]
+    assert told == ["checkpoint-4", "checkpoint-8", "model", "checkpoint-12"]
 
 
 def test_the_best_can_be_asked_for_only_where_something_is_the_best(tiny: Path) -> None:
@@ -115,3 +121,62 @@ def test_a_run_without_mlflow_keeps_nothing_for_it(tiny: Path) -> None:
     result = run(tiny, {"training.save_strategy": "epoch"})
     assert not (result.run_folder / "uploads").exists()
     assert [(row["step"], row["model"]) for row in table_of(result)] == [(6, None), (12, "model")]
+
+
+def evaluated(choice: Choice, **values: float) -> None:
+    for step, value in values.items():
+        choice.evaluated(int(step.removeprefix("at_")), {"eval/f1": value, "eval/loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("greater_is_better", "taken"), [(True, [2, 4, 6, 10]), (False, [2, 4, 6])], ids=["greater", "smaller"]
+)
+def test_the_best_is_the_best_evaluated_of_the_checkpoints(greater_is_better: bool, taken: list[int]) -> None:
+    """Not that of an evaluation between two checkpoints; as long as no checkpoint is evaluated, the newest."""
+    choice = Choice("best", BestBy("eval/f1", greater_is_better))
+    evaluated(choice, at_3=0.9 if greater_is_better else 0.1, at_6=0.5, at_10=0.6, at_12=0.6, at_14=float("nan"))
+    assert [step for step in (2, 4, 6, 8, 10, 12, 14) if choice.takes(step)] == taken
+
+
+@pytest.mark.parametrize(("policy", "taken"), [("all", True), ("last", True), ("none", False)])
+def test_the_other_choices_take_any_or_none(policy: Policy, taken: bool) -> None:
+    assert [Choice(policy, None).takes(step) for step in (2, 4)] == [taken, taken]
+
+
+def test_a_run_that_goes_on_knows_which_of_its_checkpoints_is_the_best(tiny: Path) -> None:
+    folder = RunFolder(tiny.parent)
+    told: list[dict[str, Any]] = [
+        {"type": "metrics", "step": 2, "values": {"eval/f1": 0.5}},
+        {"type": "checkpoint", "step": 2, "folder": "checkpoint-2"},
+        {"type": "metrics", "step": 3, "values": {"eval/f1": 0.9}},
+        {"type": "metrics", "step": 4, "values": {"eval/f1": 0.4}},
+        {"type": "checkpoint", "step": 4, "folder": "checkpoint-4"},
+    ]
+    folder.journal.write_text("".join(json.dumps({"time": 1, **record}) + "\n" for record in told))
+    for best, takes in ((True, False), (False, True)):
+        choice = Choice("best", BestBy("eval/f1", best))
+        choice.recall(folder, 4)
+        assert choice.takes(4) is takes
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("step", "lost"), [(8, "checkpoint"), (12, "model")])
+def test_a_checkpoint_that_nobody_came_to_tell_of_is_told_of_later(tiny: Path, step: int, lost: str) -> None:
+    """The process died right after it had published it."""
+    whole = run(tiny, {**SAVING, "training.save_total_limit": 3, "tracking.checkpoints": "all"})
+    died = RunFolder(died_after(whole.run_folder, step, "died"))
+    told = died.journal.read_text().replace(whole.run, "died").splitlines(keepends=True)
+    if lost == "checkpoint":
+        assert json.loads(told.pop())["type"] == "checkpoint"
+    died.journal.write_text("".join(told))
+    (died.uploads / "checkpoint-12").mkdir(parents=True)  # begun, and no more
+    for earlier in (4, 8):
+        if earlier < step:
+            name = f"checkpoint-{earlier}"
+            shutil.copytree(died.checkpoints / name, died.uploads / name)
+    gone = ftrun.resume("died", progress=False)
+    assert gone.status == "FINISHED", gone.error
+    assert set(models_of(gone)) == {"checkpoint-4", "checkpoint-8", "model"}
+    assert table_of(gone) == table_of(whole)
+    assert not died.uploads.exists()

@@ -6,7 +6,9 @@ from ftrun.pictures.subject import Drawn, Subject, as_line, drawn_from, subject_
 
 
 def test_both_come_through_a_line_whatever_the_names_are() -> None:
-    subject = Subject("classification", ["no\n", "负", "\udcff"], ["text"], ["validation"], {"loss": "min"}, 3)
+    subject = Subject(
+        "classification", ["no\n", "负", "\udcff"], ["text"], ["validation"], {"loss": "min"}, 3, ["test"]
+    )
     assert as_line(subject).count(b"\n") == 1 and subject_from(as_line(subject)) == subject
     drawn = Drawn(["pictures/validation/wrong.json"], ["loss.png"], True)
     assert drawn_from(as_line(drawn)) == drawn

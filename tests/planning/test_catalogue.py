@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ftrun import ExperimentError
+from ftrun.planning import catalogue
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.choice import Choice
 from helpers import TINY, Ftrun
+from plugin_packages import HEAD, Site, offering
 
 HALF = """
 from ftrun import hookimpl
@@ -218,3 +224,108 @@ def test_a_failing_observer_harms_nothing(workdir: Path, ftrun_command: Ftrun) -
     assert done.returncode == 0
     log = Path(json.loads(done.stdout)["run_folder"], "log.txt").read_text()
     assert "observer:main failed in ftrun_run_finished" in log and "observer is ill" in log
+
+
+HOSTILE = {
+    "raises": ("raise OSError('no disk')", "OSError: no disk"),
+    "leaves": ("import sys\nsys.exit(3)", "SystemExit: 3"),
+    "base": ("class Own(BaseException): pass\nraise Own('mine')", "Own: mine"),
+    "endless": ("def go(): return go()\ngo()", "RecursionError"),
+    "speechless": (
+        "class E(Exception):\n    def __str__(self): raise OSError\nraise E",
+        "E: it cannot say what",
+    ),
+    "hook": (f"{HEAD}\n@hookimpl\ndef ftrun_metrics(): raise GeneratorExit('x')", "raised GeneratorExit: x"),
+    "endless-hook": (f"{HEAD}\n@hookimpl\ndef ftrun_metrics(): return ftrun_metrics()", "raised RecursionError"),
+    "rubbish": (f"{HEAD}\n@hookimpl\ndef ftrun_metrics(): return object()", "must return a list of Metric"),
+    "newer": ("ftrun_contract = '99.0'", "upgrade ftrun"),
+    "lacking": ("import kappa_lib", "No module named 'kappa_lib'; to have it: pip install 'lacking[fast]'"),
+    "lacking-later": (
+        f"{HEAD}\n@hookimpl\ndef ftrun_metrics(): import kappa_lib",
+        "to have it: pip install 'lacking-later[fast]'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_a_plugin_does_it_is_its_own_failure_alone(name: str, site: Site) -> None:
+    source, told = HOSTILE[name]
+    site.add(source, name, requires=["kappa-lib>=1; extra == 'fast'"])
+    site.add(offering("metric", "metric()"), "sound")
+    plugin = site.plugin(name)
+    assert plugin.failure and told in plugin.failure and "\n" not in plugin.failure
+    assert plugin.components == [] and not plugin.notices
+    assert [component.name for component in site.plugin("sound").components] == ["half"]
+
+
+def test_an_entry_point_that_names_no_module_is_told(site: Site) -> None:
+    site.add("", points="main = not a:valid::module")
+    assert "names no module" in (site.plugin().failure or "")
+
+
+def test_ctrl_c_while_plugins_are_loaded_ends_the_command(site: Site) -> None:
+    site.add("raise KeyboardInterrupt")
+    before = list(sys.path)
+    with pytest.raises(KeyboardInterrupt):
+        load_catalogue()
+    assert sys.path == before
+
+
+def test_a_slow_plugin_is_told_with_its_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "SLOW_SECONDS", 0.05)
+    site.add(offering("metric", "metric()", before="import time\ntime.sleep(0.1)"), version="2.0")
+    (told,) = site.plugin().notices
+    assert re.fullmatch(
+        r"the plugin main of their-package 2.0 took 0\.\d s to load, which every command waits for", told
+    )
+
+
+def test_what_a_plugin_prints_and_changes_is_told_and_undone(
+    site: Site, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/here")
+    before = "import os, sys\nprint('hello')\nos.environ['HOME'] = '/there'\nsys.path.append('/nowhere')"
+    site.add(offering("metric", "metric()", before=before))
+    plugin = site.plugin()
+    assert plugin.failure is None and [component.name for component in plugin.components] == ["half"]
+    printed, changed = plugin.notices
+    assert printed.endswith('wrote to standard output as it was loaded: "hello"')
+    assert changed.endswith("changed sys.path, environment variables as it was loaded, which was undone")
+    assert os.environ["HOME"] == "/here" and "/nowhere" not in sys.path and capfd.readouterr().out == ""
+
+
+def test_a_name_that_two_offer_is_told(site: Site) -> None:
+    site.add(offering("metric", "metric(name='f1')"))
+    (told,) = load_catalogue().collisions()
+    assert told.startswith('the metric "f1" is offered by ftrun ') and 'use = "their-package:f1"' in told
+
+
+def test_a_distribution_may_be_spelt_as_pypi_takes_it(site: Site) -> None:
+    site.add(offering("metric", "metric()"), "Their_Package")
+    assert load_catalogue().find("metric", "their-package:half", "").distribution == "Their_Package"
+
+
+def test_what_is_left_out_is_not_imported_and_is_named_where_it_is_needed(site: Site) -> None:
+    site.add("raise AssertionError('it was imported')")
+    without = load_catalogue(Choice(without=frozenset({"their-package"})))
+    (plugin,) = [plugin for plugin in without.plugins if plugin.distribution == "their-package"]
+    assert (plugin.left_out, plugin.failure) == ("--no-plugin", None)
+    with pytest.raises(ExperimentError, match="may be offered by their-package, left out by --no-plugin"):
+        without.find("metric", "half", "metrics[0].use")
+    with pytest.raises(ExperimentError, match="It is offered by their-package, which was left out by --no-plugin"):
+        without.find("metric", "Their.Package:half", "metrics[0].use")
+
+
+def test_the_environment_says_which_may_load(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.add(offering("metric", "metric()"), "one")
+    site.add(offering("metric", "metric()"), "two")
+    monkeypatch.setenv("FTRUN_PLUGINS", "Two,three")
+    loaded = load_catalogue()
+    assert loaded.find("metric", "half", "").distribution == "two" and "f1" in loaded.offers("metric")
+    assert loaded.notices == ["FTRUN_PLUGINS names three, which is no installed plugin"]
+
+
+def test_no_observer_ends_a_run(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.add(f"{HEAD}\nimport sys\n@hookimpl\ndef ftrun_run_finished(run): sys.exit(9)")
+    load_catalogue().observe("ftrun_run_finished", run="r", run_folder=Path(), status="FINISHED", metrics={})
+    assert "their-package:main failed in ftrun_run_finished" in caplog.text

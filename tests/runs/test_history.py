@@ -1,4 +1,4 @@
-"""What the journal tells of a run, and how a run ended whose process is gone."""
+"""What the journal tells of a run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import History, mark_if_killed, read_evaluations, read_history
-from ftrun.runs.journal import Journal, read_journal
-from ftrun.runs.records import RunRecord, TagsRecord
+from ftrun.runs.history import History, read_evaluations, read_history
+from ftrun.runs.journal import Journal
 
 RUN = {
     "type": "run",
@@ -102,62 +101,6 @@ def test_from_which_checkpoint_on_the_best_one_counts(
 def test_what_is_measured_by_the_clock_is_no_step(folder: RunFolder) -> None:
     measured = {"type": "measured", "time": 1, "step": 1000, "values": {"system/cpu_utilization_percentage": 5.0}}
     assert journal(folder, RUN, metrics(1), measured).last_step == 1
-
-
-def test_a_run_whose_process_is_gone_was_killed_after_its_last_step(folder: RunFolder) -> None:
-    journal(folder, RUN, metrics(1), metrics(2))
-    assert mark_if_killed(folder)
-    assert read_history(folder).status == "KILLED"
-    (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
-    note = told.pop("mlflow.note.content")
-    assert note.startswith("Killed outright, after step 2;") and f"    ftrun resume {folder.path}" in note
-    assert told == {"ftrun.error": "killed outright, after step 2"}
-    assert not mark_if_killed(folder), "it is marked once"
-
-
-def test_a_description_of_somebodys_own_stays(folder: RunFolder) -> None:
-    journal(folder, {**RUN, "tags": {"mlflow.note.content": "mine", "mlflow.runName": "loop s1 abc"}}, metrics(1))
-    assert mark_if_killed(folder) and read_history(folder).display_name == "loop s1 abc"
-    (told,) = [entry.record.tags for entry, _ in read_journal(folder.journal) if isinstance(entry.record, TagsRecord)]
-    assert set(told) == {"ftrun.error"}
-
-
-def test_a_run_that_is_going_on_is_not_killed(folder: RunFolder) -> None:
-    journal(folder, RUN, metrics(1))
-    with folder.locked():
-        assert not mark_if_killed(folder)
-    assert read_history(folder).status is None
-
-
-@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-def test_a_run_that_has_ended_stays_as_it_ended(folder: RunFolder, status: str) -> None:
-    journal(folder, RUN, end(status))
-    before = folder.journal.read_bytes()
-    assert not mark_if_killed(folder) and folder.journal.read_bytes() == before
-
-
-def test_a_run_that_never_began_is_none_that_was_killed(folder: RunFolder) -> None:
-    for records in ([], [metrics(1)]):
-        journal(folder, *records)
-        assert not mark_if_killed(folder)
-
-
-def test_a_journal_that_is_gone_or_damaged_is_let_alone(folder: RunFolder) -> None:
-    assert not mark_if_killed(folder)
-    damaged = json.dumps(RUN) + "\n{torn\n" + json.dumps(metrics(1)) + "\n"
-    folder.journal.write_text(damaged)
-    assert not mark_if_killed(folder) and folder.journal.read_text() == damaged
-
-
-def test_an_end_that_was_cut_short_is_no_end(workdir: Path) -> None:
-    journal = Journal(workdir / "journal.jsonl")
-    journal.append(RunRecord("x", {}, {"ftrun.run": "x"}))
-    journal.close()
-    with journal.path.open("a") as file:
-        file.write('{"type": "end", "ti')
-    assert mark_if_killed(RunFolder(workdir))
-    assert read_history(RunFolder(workdir)).status == "KILLED"
-    assert not mark_if_killed(RunFolder(workdir))
 
 
 def test_evaluations_are_told_by_their_steps(workdir: Path) -> None:

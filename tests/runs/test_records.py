@@ -11,8 +11,9 @@ import ftrun
 import pytest
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import mark_if_killed, read_history
+from ftrun.runs.history import read_history
 from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.killed import mark_if_killed
 from ftrun.runs.records import (
     FORMAT,
     ArtifactRecord,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def shown(renderable: Any) -> str:
 def split(labels: Mapping[str, int] | Numbers, name: str = "train", **facts: Any) -> SplitFacts:
     rows = 4 if isinstance(labels, Numbers) else sum(labels.values())
     return SplitFacts(
-        **{"name": name, "context": "training", "rows": rows, "lengths": None, "loss": 0.7, **facts}, labels=labels
+        **{"name": name, "context": "training", "rows": rows, "lengths": None, "loss": 0.7, "counted": rows, **facts},
+        labels=labels,
     )
 
 
@@ -60,6 +62,16 @@ def test_what_is_frozen_is_told() -> None:
 def test_the_labels_of_a_regression_are_a_range() -> None:
     told = look(split(Numbers(-1.0, 0.25, 5.0)), split(Numbers(0.0, 1.0, 2.0), "validation"))
     assert ["train", "-1", "0.25", "5"] in [line.split() for line in told.splitlines()]
+
+
+def test_labels_of_every_place_are_shares_of_the_places() -> None:
+    told = look(split({"O": 30, "B": 10}, rows=4, counted=40))
+    assert ["O", "30", "(75.0%)"] in [line.split() for line in told.splitlines()]
+
+
+def test_labels_that_nobody_here_knows_are_left_out() -> None:
+    unknown = replace(split({"a": 1}), labels=None)
+    assert "class" not in look(unknown) and "parameters" in look(unknown)
 
 
 def test_of_many_classes_the_largest_are_shown_and_the_rest_counted() -> None:

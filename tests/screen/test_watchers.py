@@ -125,6 +125,22 @@ def test_bars_show_names_and_errors_word_for_word(sentence: str) -> None:
         assert f"({sentence})" in seen(console)
 
 
+def test_a_bar_says_what_is_done_with_rows_and_how_much_of_a_model_is_here() -> None:
+    console = terminal()
+    with make_watcher(console) as watcher:
+        assert isinstance(watcher, LiveWatcher)
+        watcher.fetching("tiny-1", 2**20, 3 * 2**20)
+        watcher._live.refresh()
+        assert "fetching tiny-1 from MLflow" in seen(console) and "1 MiB of 3 MiB" in seen(console)
+        assert "1048576" not in seen(console)
+        watcher.predicting("new.csv", 1, 2)
+        watcher._live.refresh()
+    assert "predicting new.csv" in seen(console) and "evaluating" not in seen(console)
+    line = pipe()
+    make_watcher(line).fetching("tiny-1", 5, 5)
+    assert seen(line) == "the model of tiny-1 is from MLflow: 5 bytes\n"
+
+
 def test_a_split_without_rows_harms_no_bar() -> None:
     with make_watcher(terminal()) as watcher:
         watcher.encoding("train", 0, 0)

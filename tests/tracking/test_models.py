@@ -147,6 +147,40 @@ def test_a_call_that_fails_leaves_one_model_in_the_end(
     assert {"create_logged_model", "log_model_artifact", "log_outputs", "finalize_logged_model"} <= names
 
 
+def test_a_model_that_broke_off_goes_on_with_the_files_that_are_missing(
+    workdir: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished(workdir)
+    sent: list[str] = []
+
+    class Counting(Failing):
+        def counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+            def counted(*arguments: Any, **named: Any) -> Any:
+                if name == "log_model_artifact":
+                    path = Path(arguments[1])
+                    if path.name == "tokenizer.json" and sent.count("tokenizer.json") == 0:
+                        sent.append("tokenizer.json")
+                        raise ConnectionError("no room")
+                    sent.append(path.name)
+                return call(*arguments, **named)
+
+            return counted
+
+    monkeypatch.setattr(sender, "open_store", lambda uri, at: Counting(open_store(uri, at), 0, False))
+    assert "no room" in str(deliver(folder, f"sqlite:///{store}").error)
+    assert sent == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert_once_and_whole(store, delivered(folder, store))
+    assert sent.count("model.safetensors") == 1 and sent.count("config.json") == 1
+
+
+def test_a_model_that_is_told_twice_before_it_is_sent_is_sent_once(workdir: Path, store: Path) -> None:
+    killed = {"type": "end", "status": "KILLED"}
+    resumed = {"type": "resumed", "step": 1, "experiment": "experiment.toml", "tags": {}}
+    folder = finished(workdir, MODEL, killed, resumed, MODEL, END)
+    model = assert_once_and_whole(store, delivered(folder, store))
+    assert model.tags["ftrun.recorded"] == "7000"
+
+
 def test_a_model_that_was_made_too_late_is_deleted(workdir: Path, store: Path) -> None:
     folder = finished(workdir, MODEL)
     run_id = delivered(folder, store)
@@ -254,6 +288,19 @@ def test_the_models_of_a_step_are_one(workdir: Path, store: Path) -> None:
     assert names_of(store, delivered(soon, store)) == {"checkpoint-2"}
     tell(soon, MODEL, END)
     assert_once_and_whole(store, delivered(soon, store))
+
+
+@pytest.mark.parametrize("model_first", [False, True])
+def test_the_last_checkpoint_supersedes_though_its_weights_are_the_model_s(
+    workdir: Path, store: Path, model_first: bool
+) -> None:
+    folder = finished(workdir, checkpoint(1))
+    kept(folder, 1)
+    run_id = delivered(folder, store)
+    assert names_of(store, run_id) == {"checkpoint-1"}
+    last = [MODEL, checkpoint(2)] if model_first else [checkpoint(2), MODEL]
+    tell(folder, *last, END)
+    assert_once_and_whole(store, delivered(folder, store))
 
 
 def test_a_checkpoint_that_was_taken_away_before_it_was_uploaded_is_none(workdir: Path, store: Path) -> None:

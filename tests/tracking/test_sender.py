@@ -92,7 +92,7 @@ def test_mlflow_has_model_predictions_and_experiment(
     assert AutoModelForSequenceClassification.from_pretrained(model).num_labels == 2
     assert AutoTokenizer.from_pretrained(model).pad_token == "[PAD]"
     paths = {artifact.path for artifact in mlflow_client(tracked).list_artifacts(tracked.run_id)}
-    assert paths == {"experiment.toml", "predictions"}
+    assert paths == {"experiment.toml", "predictions", "task.json"}
     tags = mlflow_client(tracked).get_run(tracked.run_id).data.tags
     assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "predictions/validation.json", "type": "table"}]
 

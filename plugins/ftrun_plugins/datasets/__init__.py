@@ -22,7 +22,7 @@ class Limits(Settings):
 
     max_train_samples: PositiveInt | None = Field(None, description="Train on the first so many rows only.")
     max_eval_samples: PositiveInt | None = Field(
-        None, description="Evaluate on the first so many rows of a split only."
+        None, description="Evaluate on the first so many rows of a split only; a test is of all rows."
     )
     shuffle_seed: NonNegativeInt | None = Field(
         None,
@@ -35,7 +35,7 @@ class GlueSettings(Limits):
     """Settings of the data set "glue"."""
 
     task: Literal["cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb", "wnli"] = Field(
-        description="GLUE's name of the task."
+        description="GLUE's name of the task.", examples=["mrpc"]
     )
     path: HubIdOrFolder = Field(
         "nyu-mll/glue",
@@ -43,12 +43,18 @@ class GlueSettings(Limits):
         description="The repository on the Hub, or a folder that is laid out like it.",
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
+    test: bool = Field(
+        False,
+        description="Whether to measure the test splits at the end, or to predict those that have no labels.",
+    )
 
 
 class LabelledText(Limits):
     """What a table of text and labels needs to be told."""
 
-    text_columns: list[str] = Field(description="One or two columns of text.", min_length=1, max_length=2)
+    text_columns: list[str] = Field(
+        description="One or two columns of text.", min_length=1, max_length=2, examples=[["text"]]
+    )
     label_column: str = Field("label", description="The column to predict.")
     kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
     class_names: list[str] | None = Field(
@@ -80,21 +86,37 @@ class HubSettings(LabelledText):
     """Settings of the data set "hub"."""
 
     path: HubIdOrFolder = Field(
-        description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one."
+        description="The data set's id on the Hub, such as stanfordnlp/imdb, or a folder laid out like one.",
+        examples=["stanfordnlp/imdb"],
     )
     name: str | None = Field(None, description="Its configuration, where it has several.")
     revision: str | None = Field(None, description="Branch, tag or commit.")
     train_split: str = Field("train", description="The split to train on.")
     evaluation_splits: list[str] = Field(["validation"], description="The splits to evaluate on.", min_length=1)
+    test_splits: list[str] | None = Field(
+        None, description="The splits to measure at the end, or to predict where they have no labels.", min_length=1
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        tests = self.test_splits or []
+        if shared := next((name for name in tests if name in (self.train_split, *self.evaluation_splits)), None):
+            use = "train_split" if shared == self.train_split else "evaluation_splits"
+            raise ValueError(f'"{shared}" is in both test_splits and {use}')
+        if len(set(tests)) < len(tests):
+            raise ValueError("test_splits has one split twice")
+        return self
 
 
 class FilesSettings(LabelledText):
     """Settings of the data set "files"."""
 
-    train: LocalPath = Field(description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.")
-    validation: LocalPath = Field(description="File to evaluate on.")
+    train: LocalPath = Field(
+        description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.", examples=["train.csv"]
+    )
+    validation: LocalPath = Field(description="File to evaluate on.", examples=["validation.csv"])
     test: LocalPath | None = Field(
-        None, description="File for `--data test` of `ftrun predict` and `ftrun evaluate`; it needs no labels."
+        None, description="File to measure the model on at the end, or to predict where it has no labels."
     )
     delimiter: str | None = Field(
         None, description="What stands between cells of .csv and .tsv; a comma and a tab by default."
@@ -111,6 +133,8 @@ class FilesSettings(LabelledText):
 
 class SampleSettings(Limits):
     """Settings of the data set "sample"."""
+
+    test: bool = Field(False, description="Whether to measure the model on the test split at the end.")
 
 
 SAMPLE_TASK = Task("classification", ("sentence1", "sentence2"), "label", ("not_equivalent", "equivalent"))

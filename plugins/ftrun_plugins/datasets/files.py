@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from datasets import Dataset
@@ -25,33 +25,40 @@ def build(settings: FilesSettings) -> Splits:
         ExperimentError: If a file is not what it is said to be, or its labels make no sense.
     """
     files = {split: Path(getattr(settings, split)).expanduser() for split in ("train", "validation")}
-    try:
-        digest = checksum(files.values())
-    except OSError as error:
-        raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", "dataset")) from error
-    if settings.test is not None:  # no part of the digest: a run's numbers do not depend on it
+    digest = _digest(files.values())
+    digests = {}
+    if settings.test is not None:  # no part of the digest: what is trained does not depend on it
         files["test"] = Path(settings.test).expanduser()
-    rows = _read(files, settings, digest)
+        digests["test"] = _digest([files["test"]], "dataset.test")
+    rows = _read(files, settings, digest, digests)
     names = {"": shown(files["train"]), **{split: shown(file) for split, file in files.items() if split != "train"}}
-    with_labels = {split: table for split, table in rows.items() if settings.label_column in table.column_names}
-    train = with_labels.pop("train")
-    everything = labelled(train, with_labels, settings, names)
+    test = {split: rows[split] for split in digests}
+    everything = labelled(rows["train"], {"validation": rows["validation"]}, settings, names, test)
     used, notices = selected(everything, settings, "train")
-    evaluation = {split: table for split, table in used.evaluation.items() if split != "test"}
-    test = everything.evaluation.get("test", rows.get("test"))  # all of it: what limits an evaluation is not for it
     return Splits(
         task=used.task,
         train=used.train,
-        evaluation=evaluation,
+        evaluation=used.evaluation,
         name=files["train"].parent.absolute().name,
         source=str(files["train"].absolute()),
         digest=digest,
-        test={} if test is None else {"test": test},
+        test=used.test,
+        test_at_end=list(used.test),
+        digests=digests,
         notices=notices,
     )
 
 
-def _read(files: Mapping[str, Path], settings: FilesSettings, digest: str) -> Mapping[str, Dataset]:
+def _digest(files: Iterable[Path], place: str = "dataset") -> str:
+    try:
+        return checksum(files)
+    except OSError as error:
+        raise ExperimentError(Problem(f"{error.filename} cannot be read: {error.strerror}", place)) from error
+
+
+def _read(
+    files: Mapping[str, Path], settings: FilesSettings, digest: str, digests: Mapping[str, str]
+) -> Mapping[str, Dataset]:
     problems: list[Problem] = []
     rows = {}
     for split, file in files.items():
@@ -60,7 +67,7 @@ def _read(files: Mapping[str, Path], settings: FilesSettings, digest: str) -> Ma
         except ExperimentError as error:
             problems += error.problems
         else:  # a fingerprint of its own: `datasets` would hash the whole table to make one up
-            rows[split] = Dataset(table, fingerprint=f"{digest}-{split}")
+            rows[split] = Dataset(table, fingerprint=f"{digests.get(split, digest)}-{split}")
     if problems:
         raise ExperimentError(*problems)
     return rows

@@ -19,14 +19,17 @@ def build(settings: GlueSettings) -> Splits:
     facts = GLUE_TASKS[settings.task]
     task = facts.task(settings.task)
     opened = open_repository(settings.path, settings.task, settings.revision)
-    train, evaluation = splits_named(opened, "train", facts.evaluation)
-    names = {"": "train", **{split: split for split in evaluation}}
-    used, notices = selected(labelled(train, evaluation, _columns(task, train), names), settings, "train")
+    tests = facts.test if settings.test else ()
+    train, evaluation, test = splits_named(opened, "train", facts.evaluation, tests)
+    names = {"": "train", **{split: split for split in (*evaluation, *test)}}
+    used, notices = selected(labelled(train, evaluation, _columns(task, train), names, test), settings, "train")
+    others = {name: opened.splits[name] for name in facts.test if name in opened.splits}
     return Splits(
         task=replace(used.task, benchmark=task.benchmark),
         train=used.train,
         evaluation=used.evaluation,
-        test={name: opened.splits[name] for name in facts.test if name in opened.splits},
+        test={**others, **used.test},
+        test_at_end=tests,
         name=f"{settings.path}/{settings.task}",
         source=opened.source,
         digest=opened.digest,

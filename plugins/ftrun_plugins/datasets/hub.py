@@ -17,9 +17,10 @@ def build(settings: HubSettings) -> Splits:
         ExperimentError: If a split or column is not there, or the labels make no sense.
     """
     opened = open_repository(settings.path, settings.name, settings.revision)
-    train, evaluation = splits_named(opened, settings.train_split, settings.evaluation_splits)
-    names = {"": settings.train_split, **{split: split for split in evaluation}}
-    used, notices = selected(labelled(train, evaluation, settings, names), settings, settings.train_split)
+    tests = settings.test_splits or []
+    train, evaluation, test = splits_named(opened, settings.train_split, settings.evaluation_splits, tests)
+    names = {"": settings.train_split, **{split: split for split in (*evaluation, *test)}}
+    used, notices = selected(labelled(train, evaluation, settings, names, test), settings, settings.train_split)
     return Splits(
         task=used.task,
         train=used.train,
@@ -29,4 +30,6 @@ def build(settings: HubSettings) -> Splits:
         digest=opened.digest,
         notices=[*opened.notices, *notices],
         train_split=settings.train_split,
+        test=used.test,
+        test_at_end=tests,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -33,16 +33,22 @@ class Labelled:
         task: What they ask of a model.
         train: Rows to train on; evaluation: rows to evaluate on by split.
         notices: What a person should know of the labels.
+        test: Rows for a test by split; without a label column where none has a label.
     """
 
     task: Task
     train: Dataset
     evaluation: Mapping[str, Dataset]
     notices: Sequence[str] = ()
+    test: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 def labelled(
-    train: Dataset, evaluation: Mapping[str, Dataset], settings: LabelledText, names: Mapping[str, str]
+    train: Dataset,
+    evaluation: Mapping[str, Dataset],
+    settings: LabelledText,
+    names: Mapping[str, str],
+    test: Mapping[str, Dataset] | None = None,
 ) -> Labelled:
     """Decide what the classes are, and bring every split to them.
 
@@ -55,12 +61,19 @@ def labelled(
         evaluation: Rows to evaluate on by split.
         settings: The columns, and what the labels are.
         names: What to call each split in messages; the training split under "".
+        test: Rows for a test by split; each has labels in all rows, or in none: no label column, or only blanks or -1.
 
     Raises:
         ExperimentError: With everything that is wrong with columns, text and labels, and where.
     """
     splits = [_Split(names[split], rows, settings) for split, rows in {"": train, **evaluation}.items()]
-    _raise(problem for split in splits for problem in split.column_problems())
+    tests = {split: _Split(names[split], rows, settings, is_test=True) for split, rows in (test or {}).items()}
+    every = [*splits, *tests.values()]
+    _raise(problem for split in every for problem in split.column_problems())
+    known = {split: one for split, one in tests.items() if one.has_labels(splits[0])}
+    hidden = {split: one for split, one in tests.items() if split not in known}
+    _raise(problem for split in hidden.values() for problem in split.text_problems())
+    splits += known.values()
     if settings.kind == "regression":
         _raise(problem for split in splits for problem in (*split.text_problems(), *split.number_problems()))
         task = Task("regression", tuple(settings.text_columns), settings.label_column)
@@ -71,7 +84,16 @@ def labelled(
         _raise(problem for split in splits for problem in split.class_problems(classes))
         task = Task("classification", tuple(settings.text_columns), settings.label_column, tuple(classes.names))
         rows, notices = [split.with_ids(classes) for split in splits], _odd_classes(classes.names, splits[0])
-    return Labelled(task, rows[0], dict(zip(evaluation, rows[1:], strict=True)), notices)
+    notices += [f'{one.name} has no column "{one.label}"' for one in hidden.values() if not one.has_column]
+    named = dict(zip([*evaluation, *known], rows[1:], strict=True))
+    bare = {split: one.without_labels() for split, one in hidden.items()}
+    return Labelled(
+        task,
+        rows[0],
+        {split: named[split] for split in evaluation},
+        notices,
+        {split: named[split] if split in known else bare[split] for split in tests},
+    )
 
 
 def _raise(problems: Iterator[Problem]) -> None:
@@ -126,6 +148,10 @@ def _is_missing(value: Any) -> bool:
     return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
+def _is_minus_one(value: Any) -> bool:
+    return not isinstance(value, bool) and as_name(value).strip() in ("-1", "-1.0")
+
+
 class _Classes:
     """The one map from labels to class ids."""
 
@@ -172,13 +198,19 @@ def _spellings(value: Any) -> Sequence[str]:
 class _Split:
     """One split with its columns, looked at as a whole."""
 
-    def __init__(self, name: str, rows: Dataset, settings: LabelledText) -> None:
+    def __init__(self, name: str, rows: Dataset, settings: LabelledText, is_test: bool = False) -> None:
         self.name = name
+        self.is_test = is_test
         self.rows = rows
         self.settings = settings
         self.label = settings.label_column
         self.feature = rows.features.get(self.label)
         self.table: pa.Table = rows.data.table if rows._indices is None else rows.with_format("arrow")[:]
+
+    @property
+    def has_column(self) -> bool:
+        """Whether the label column is there."""
+        return self.label in self.rows.column_names
 
     @cached_property
     def column(self) -> pa.ChunkedArray:
@@ -195,6 +227,13 @@ class _Split:
         values: list[Any] = pc.unique(self.column).to_pylist()
         return values
 
+    def has_labels(self, train: _Split) -> bool:
+        """Whether any row of a test has a label: -1, where training has no such label, stands for none."""
+        if not self.has_column:
+            return False
+        told = [value for value in self.values if not _is_missing(value)]
+        return any(not _is_minus_one(value) for value in told) or any(map(_is_minus_one, train.values if told else ()))
+
     # ------------------------------------------------------------ what is wrong
 
     def column_problems(self) -> Iterator[Problem]:
@@ -203,6 +242,8 @@ class _Split:
         places = dict.fromkeys(self.settings.text_columns, "dataset.text_columns")
         for column, place in {**places, self.label: "dataset.label_column"}.items():
             if column not in self.rows.column_names:
+                if self.is_test and column == self.label:
+                    continue
                 close = nearest(column, self.rows.column_names)
                 hint = f'Did you mean "{close}"? ' if close else ""
                 hint += f"There are: {', '.join(self.rows.column_names)}."
@@ -231,6 +272,8 @@ class _Split:
             hint = "Give each row a label, or leave it out."
             if self.declared is not None:
                 hint = "-1 stands for a label that is kept secret: train and evaluate on other splits."
+            if self.is_test:
+                hint = "Give each row a label, or none at all."
             yield self._first_of(self._is_any(missing), f'has no label in column "{self.label}"', hint)
         if fractions := [value for value in self.values if isinstance(value, float) and value % 1]:
             hint = 'Numbers to be predicted as such: [dataset] kind = "regression".'
@@ -277,7 +320,8 @@ class _Split:
             missing = pc.or_(missing, pc.fill_null(pc.is_nan(column), False))
         missing = pc.fill_null(missing, True)
         if pc.any(missing).as_py():
-            yield self._first_of(missing, f'has no label in column "{self.label}"', "Give each row a number.")
+            hint = "Give each row a number" + (", or none at all." if self.is_test else ".")
+            yield self._first_of(missing, f'has no label in column "{self.label}"', hint)
             return
         if bad := next(((row, cell) for row, cell in self._unreadable_numbers()), None):
             row, cell = bad
@@ -326,8 +370,15 @@ class _Split:
         assert labels is not None
         return self._with(labels, None)
 
-    def _with(self, labels: pa.ChunkedArray, feature: ClassLabel | None) -> Dataset:
-        table = self.table.set_column(self.table.column_names.index(self.label), self.label, labels)
+    def without_labels(self) -> Dataset:
+        return self._with(None, None)
+
+    def _with(self, labels: pa.ChunkedArray | None, feature: ClassLabel | None) -> Dataset:
+        table = self.table
+        if labels is not None:
+            table = table.set_column(table.column_names.index(self.label), self.label, labels)
+        elif self.label in table.column_names:
+            table = table.drop_columns([self.label])
         for name in self.settings.text_columns:
             table = table.set_column(table.column_names.index(name), name, text_of(self.table.column(name)))
         table = table.replace_schema_metadata(None)

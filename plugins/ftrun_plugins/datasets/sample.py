@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from datasets import ClassLabel, Dataset, Features, Value
 from ftrun.contracts import Splits, Task
@@ -23,12 +24,14 @@ def build(settings: SampleSettings, task: Task) -> Splits:
         split: Dataset.from_list([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()], features)
         for split, file in files.items()
     }
-    used, notices = selected(Labelled(task, rows["train"], {"validation": rows["validation"]}), settings, "train")
+    everything = Labelled(task, rows["train"], {"validation": rows["validation"]}, test={"test": rows["test"]})
+    used, notices = selected(everything if settings.test else replace(everything, test={}), settings, "train")
     return Splits(
         task=task,
         train=used.train,
         evaluation=used.evaluation,
-        test={"test": rows["test"]},
+        test=everything.test,
+        test_at_end=list(used.test),
         name="ftrun-sample",
         source="package:ftrun_plugins/datasets/sample_data",
         digest=checksum(files.values()),

@@ -16,19 +16,22 @@ from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import Opened
 
 
-def splits_named(opened: Opened, train: str, evaluation: Sequence[str]) -> tuple[Dataset, dict[str, Dataset]]:
-    """The split to train on, and those to evaluate on.
+def splits_named(
+    opened: Opened, train: str, evaluation: Sequence[str], test: Sequence[str] = ()
+) -> tuple[Dataset, dict[str, Dataset], dict[str, Dataset]]:
+    """The split to train on, those to evaluate on, and those for a test.
 
     Raises:
         ExperimentError: If one is not there.
     """
-    known = ", ".join(opened.splits)
-    missing = dict.fromkeys(split for split in (train, *evaluation) if split not in opened.splits)
+    rows = opened.splits
+    known = ", ".join(rows)
+    missing = dict.fromkeys(split for split in (train, *evaluation, *test) if split not in rows)
     if missing:
         raise ExperimentError(
             *(Problem(f'the data set has no split "{split}"', "dataset", f"It has: {known}.") for split in missing)
         )
-    return opened.splits[train], {split: opened.splits[split] for split in evaluation}
+    return rows[train], {split: rows[split] for split in evaluation}, {split: rows[split] for split in test}
 
 
 def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, list[str]]:
@@ -49,7 +52,12 @@ def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, 
         if len(rows) < len(labelled.evaluation[split]):
             notices += _absent_classes(task, labelled.evaluation[split], rows, split, "max_eval_samples")
         notices += _shared_rows(task, used, rows, train, split)
-    return Labelled(task, used, evaluation), notices
+    for split, rows in labelled.test.items():
+        if task.label_column in rows.column_names:
+            notices += _absent_classes(task, rows, rows, split, "")
+        for other, others in {train: used, **evaluation}.items():
+            notices += _shared_rows(task, others, rows, other, split)
+    return Labelled(task, used, evaluation, test=labelled.test), notices
 
 
 def _some(rows: Dataset, limit: int | None, shuffle_seed: int | None) -> Dataset:
@@ -87,12 +95,12 @@ def _labels(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int
     return labels
 
 
-def _shared_rows(task: Task, train: Dataset, rows: Dataset, trained: str, split: str) -> list[str]:
-    """A sentence if rows stand in training and in evaluation alike."""
-    shared = pc.sum(pc.is_in(_texts(rows, task), value_set=_texts(train, task))).as_py()
+def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: str) -> list[str]:
+    """A sentence if rows stand in two splits alike."""
+    shared = pc.sum(pc.is_in(_texts(rows, task), value_set=_texts(others, task))).as_py()
     if not shared:
         return []
-    return [f"{shared:,} of the {len(rows):,} rows of {split} stand in {trained}, too: the same text"]
+    return [f"{shared:,} of the {len(rows):,} rows of {split} stand in {other}, too: the same text"]
 
 
 def _texts(rows: Dataset, task: Task) -> pa.Array:

@@ -64,10 +64,13 @@ class EvaluateSettings(Settings):
     """Settings of the metric "evaluate"."""
 
     path: Annotated[str, AfterValidator(_absolute_script)] = Field(
-        description="A metric's id on the Hub, such as evaluate-metric/accuracy, or its script's path."
+        description="A metric's id on the Hub, such as evaluate-metric/accuracy, or its script's path.",
+        examples=["evaluate-metric/accuracy"],
     )
     yields: dict[str, Literal["max", "min"]] = Field(
-        description="The numbers that it computes, and which way is better.", min_length=1
+        description="The numbers that it computes, and which way is better.",
+        min_length=1,
+        examples=[{"accuracy": "max"}],
     )
     trust_remote_code: bool = Field(False, description="Must be true: such a metric is a script that is run here.")
     options: dict[str, bool | int | float | str] = Field({}, description="Arguments of its compute.")

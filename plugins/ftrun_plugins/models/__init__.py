@@ -9,10 +9,9 @@ from typing import Annotated
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Splits, Task
 from ftrun.errors import Problem
+from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
-
-from ftrun_plugins.models.references import problem_with
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
@@ -31,7 +30,8 @@ class CheckpointSettings(TextSettings):
     """Settings of the model "sequence-classification"."""
 
     checkpoint: HubIdOrFolder = Field(
-        description="Hub id, folder, or package:NAME/PATH for a folder inside an installed Python package."
+        description="Hub id, folder, or package:NAME/PATH for a folder inside an installed Python package.",
+        examples=["google-bert/bert-base-uncased"],
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
     ignore_mismatched_sizes: bool = Field(
@@ -46,8 +46,10 @@ class CheckpointSettings(TextSettings):
 class ConfigurationSettings(TextSettings):
     """Settings of the model "sequence-classification-from-config"."""
 
-    model_type: str = Field(description="transformers' name of the architecture, such as bert.")
-    tokenizer: HubIdOrFolder = Field(description="Whose tokenizer: Hub id, folder, or package:NAME/PATH.")
+    model_type: str = Field(description="transformers' name of the architecture, such as bert.", examples=["bert"])
+    tokenizer: HubIdOrFolder = Field(
+        description="Whose tokenizer: Hub id, folder, or package:NAME/PATH.", examples=["google-bert/bert-base-uncased"]
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of the tokenizer on the Hub.")
     config: dict[str, bool | int | float | str] = Field(
         {}, description="Values of the configuration, such as hidden_size; the architecture's own by default."

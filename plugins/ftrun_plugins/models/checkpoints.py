@@ -13,9 +13,8 @@ from typing import Any
 
 from ftrun import hub
 from ftrun.errors import ExperimentError, Problem
+from ftrun.references import PACKAGE, local_folder
 from safetensors import SafetensorError, safe_open
-
-from ftrun_plugins.models.references import PACKAGE, package_folder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -182,13 +181,8 @@ def open_checkpoint(reference: str, revision: str | None, place: str) -> Checkpo
         ExperimentError: If there is no such thing.
         RunError: If it is on the Hub, and neither the Hub nor the cache gives it.
     """
-    if reference.startswith(PACKAGE):
-        folder = package_folder(reference)
-        assert folder, reference  # as checked with the settings
-        return Checkpoint(folder, reference, place)
-    if Path(reference).expanduser().is_dir():
-        folder = Path(reference).expanduser().absolute()
-        return Checkpoint(folder, str(folder), place)
+    if here := local_folder(reference):
+        return Checkpoint(here, reference if reference.startswith(PACKAGE) else str(here), place)
     found = hub.find(reference, "model", revision, place)
     folder = hub.fetch(found, [name for name in found.files if "/" not in name and _is_small(name)])
     if found.cached_only and not (folder / CONFIG).is_file():

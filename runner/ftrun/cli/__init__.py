@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import importlib
+import io
+import os
 import sys
 import traceback
 from pathlib import Path
 from types import TracebackType
 
 import click
+from click.shell_completion import CompletionItem
 
-from ftrun.errors import nearest
+from ftrun.errors import FtrunError, nearest
 from ftrun.redaction import redacted
 
+COMPLETE_VARIABLE = "_FTRUN_COMPLETE"
+"""Where click reads what a shell asks for."""
 COMMANDS = {
     "run": "Run experiments; `ftrun FILE` is short for it.",
     "check": "Say all that is wrong with experiment files, without training.",
     "show": "Print the resolved experiment, every default filled in.",
     "plugins": "List the installed plugins and their components.",
+    "describe": "Say what the keys of a component or a table are, with TOML to paste.",
+    "schema": "Print the JSON Schema of an experiment file, for editors.",
     "resume": "Go on with a run that stopped.",
     "predict": "Predict rows with a run's model.",
     "evaluate": "Measure a run's model on further rows with labels.",
     "sync": "Deliver to MLflow what it has not got of a run.",
     "push": "Put a run's model on the Hugging Face Hub.",
     "runs": "List the runs here with state, metric and size; clean up.",
+    "new": "Write a package or an experiment to start from.",
     "cache": "Show what tokenized data takes on this disk, or clear it.",
+    "completion": "Print the script by which a shell completes the command.",
 }
 
 
@@ -44,6 +55,16 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        found = [CompletionItem(name, help=help) for name, help in COMMANDS.items() if name.startswith(incomplete)]
+        if incomplete.startswith("-"):  # `ftrun --profile smoke FILE` is a run, too
+            run = self.get_command(ctx, "run")
+            assert run is not None
+            with run.make_context("run", [], parent=ctx, resilient_parsing=True) as context:
+                found += run.shell_complete(context, incomplete)
+            return found + click.Command.shell_complete(self, ctx, incomplete)
+        return found if found and incomplete else [*found, CompletionItem(incomplete, type="file")]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -52,6 +73,8 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         if first.endswith(".toml") or Path(first).exists():
             return "run", self.get_command(ctx, "run"), args
+        if ctx.resilient_parsing:  # a line that is being completed
+            return None, None, []
         close = nearest(first, COMMANDS)
         hint = f" Did you mean `ftrun {close}`?" if close else " An experiment file ends in .toml; see `ftrun --help`."
         raise click.UsageError(f'there is no command and no file "{first}".{hint}', ctx)
@@ -89,11 +112,37 @@ def _tell_fault(kind: type[BaseException], fault: BaseException, trace: Tracebac
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, fault, trace))))
 
 
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding has no place for, as JSON and TOML write it; TOML's way beyond the first 65,536 characters."""
+    assert isinstance(error, UnicodeEncodeError)
+    codes = map(ord, error.object[error.start : error.end])
+    return "".join(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}" for code in codes), error.end
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """A name in Chinese, where the locale is Latin-1, is no reason to say nothing."""
+    codecs.register_error("ftrun.escaped", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError):  # a descriptor that has become another's: it is as it was then
+                stream.reconfigure(errors="ftrun.escaped")
+
+
 def main() -> None:
     """The command's entry point; errors become exit codes here and in the commands, nowhere else."""
     sys.excepthook = _tell_fault
+    _escape_what_cannot_be_shown()
+    if COMPLETE_VARIABLE in os.environ:
+        from ftrun.cli.shells import take_part
+
+        take_part()
     try:
         sys.exit(group.main(standalone_mode=False, prog_name="ftrun") or 0)
+    except FtrunError as error:
+        from ftrun.cli.common import status_of, tell
+
+        tell(error, "ftrun")
+        sys.exit(status_of(error))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

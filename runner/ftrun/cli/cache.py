@@ -1,4 +1,4 @@
-"""`ftrun cache`: what tokenized data takes on this disk, and to be rid of it."""
+"""`ftrun cache`: what tokenized data, and models from MLflow, take on this disk, and to be rid of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from ftrun.execution.encoded_cache import LIMIT_BYTES, Entry, clear, encoded_cache_folder, entries
+from ftrun.runs.folder import RunFolder
+from ftrun.runs.glance import size_of
 from ftrun.screen.listing import readable
+from ftrun.tracking.fetching import fetched_folder, fetched_runs, forget
 
 SHOWN = 10
 """Entries that are listed; the rest are counted."""
@@ -32,7 +35,8 @@ def command(context: click.Context, as_json: bool) -> int:
       ftrun cache clear      remove all of it but what a run is using now
 
     It is below HF_DATASETS_CACHE or HF_HOME where these are set, beside what the datasets library keeps itself,
-    which is left alone.
+    which is left alone. The models that were fetched from MLflow for runs whose folder is not here, at most ten, are
+    shown and cleared, too.
     """
     if context.invoked_subcommand is None:
         _show(as_json)
@@ -44,15 +48,22 @@ def command(context: click.Context, as_json: bool) -> int:
 def clear_command(as_json: bool) -> int:
     """Remove all tokenized data but what a run is using now, and say how much that freed.
 
-    Exit status 1 if something could not be removed.
+    Models that were fetched from MLflow go, too. Exit status 1 if something could not be removed.
     """
     folder = encoded_cache_folder()
     removed, kept = clear(folder)
+    models = fetched_runs()
+    size = sum(size_of(run.path) for run in models)
+    for run in models:
+        forget(run)
     if as_json:
         facts = {"folder": str(folder), "freed": _bytes(removed), "removed": len(removed), "kept": len(kept)}
+        facts |= {"models": len(models), "models_freed": size}
         click.echo(json.dumps(facts))
         return 1 if kept else 0
     click.echo(f"{folder}: {_counted(removed)} removed, {readable(_bytes(removed))} freed")
+    if models:
+        click.echo(f"{fetched_folder()}: {_models(models)} removed, {readable(size)} freed")
     if kept:
         click.echo(f"{_counted(kept)} kept, {readable(_bytes(kept))}: in use by a run, or not to be removed", err=True)
     return 1 if kept else 0
@@ -61,11 +72,16 @@ def clear_command(as_json: bool) -> int:
 def _show(as_json: bool) -> None:
     folder = encoded_cache_folder()
     found = sorted(entries(folder), key=lambda entry: entry.used, reverse=True)
+    models = fetched_runs()
+    size = sum(size_of(run.path) for run in models)
     if as_json:
-        facts = {"folder": str(folder), "bytes": _bytes(found), "limit": LIMIT_BYTES}
+        facts: dict[str, Any] = {"folder": str(folder), "bytes": _bytes(found), "limit": LIMIT_BYTES}
+        facts["models"] = {"folder": str(fetched_folder()), "bytes": size, "runs": [run.name for run in models]}
         click.echo(json.dumps({**facts, "entries": [_as_json(entry) for entry in found]}, indent=2))
         return
     click.echo(f"{folder}: {_counted(found)}, {readable(_bytes(found))} of at most {readable(LIMIT_BYTES)}")
+    if models:
+        click.echo(f"{fetched_folder()}: {_models(models)}, {readable(size)}")
     if not found:
         click.echo("The next run keeps its tokenized data there.")
         return
@@ -103,6 +119,10 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 def _counted(found: Sequence[Entry]) -> str:
     return f"{len(found):,} tokenized {'split' if len(found) == 1 else 'splits'}"
+
+
+def _models(found: Sequence[RunFolder]) -> str:
+    return f"{len(found):,} {'model' if len(found) == 1 else 'models'} from MLflow"
 
 
 def _bytes(found: Sequence[Entry]) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
-from ftrun.cli.common import experiment_options, load_plan, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import experiment_options, load_plan, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import FtrunError
-from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.plan import Plan
 
 
 @click.command("check")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completing.experiments)
 @click.option("--deep", is_flag=True, help="Open data and model, too, and put one batch through the model.")
 @experiment_options
+@plugin_option
 def command(
     files: tuple[str, ...], deep: bool, profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]
 ) -> int:
@@ -23,7 +24,7 @@ def command(
     only the data, the model or the Hub knows is found by --deep, which also shows rows, the balance of the labels,
     lengths, how many rows are cut, and parameters; or else when the run begins.
     """
-    catalogue = load_catalogue()
+    catalogue = open_catalogue()
     status = 0
     for path in files:
         try:

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
+from ftrun.cli import completing
 from ftrun.errors import ExperimentError, FtrunError, Problem
-from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.choice import OPTION, VARIABLE, Choice
 from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.layers import parse_override
 from ftrun.planning.plan import Plan, make_plan
@@ -31,15 +33,61 @@ def status_of(error: FtrunError | None) -> int:
 def experiment_options(function: F) -> F:
     """Adds --profile, --set and --unset."""
     options = [
-        click.option("--profile", metavar="NAME", help="Lay the file's [profile.NAME] over it."),
         click.option(
-            "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Set one key, such as training.max_steps=20."
+            "--profile",
+            metavar="NAME",
+            help="Lay the file's [profile.NAME] over it.",
+            shell_complete=completing.profiles,
         ),
-        click.option("--unset", metavar="KEY", multiple=True, help="Take one key out."),
+        click.option(
+            "--set",
+            "overrides",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Set one key, such as training.max_steps=20.",
+            shell_complete=completing.settings,
+        ),
+        click.option("--unset", metavar="KEY", multiple=True, help="Take one key out.", shell_complete=completing.keys),
     ]
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def plugin_option(function: F) -> F:
+    """Adds --no-plugin, which `open_catalogue` obeys."""
+
+    def keep(context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> None:
+        context.meta[OPTION] = names
+
+    option = click.option(
+        OPTION,
+        metavar="NAME",
+        multiple=True,
+        expose_value=False,
+        callback=keep,
+        help=f"Leave out a distribution's plugins; again for several. {VARIABLE} names those that may load.",
+        shell_complete=completing.distributions,
+    )
+    return option(function)
+
+
+def open_catalogue() -> Catalogue:
+    """The catalogue without the plugins that the command leaves out, here and in the processes that it begins.
+
+    What a person should know of how plugins were loaded goes to standard error.
+
+    Raises:
+        ExperimentError: If a plugin is to be left out that is not installed.
+    """
+    context = click.get_current_context(silent=True)
+    catalogue = load_catalogue(Choice.of(os.environ, context.meta.get(OPTION, ()) if context else ()))
+    if catalogue.choice.without:
+        names = [plugin.distribution for plugin in catalogue.plugins]
+        os.environ[VARIABLE] = catalogue.choice.as_variable(names) or ""
+    for sentence in catalogue.notices:
+        click.secho(f"note: {sentence}", fg="yellow", err=True)
+    return catalogue
 
 
 def load_plan(

@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
-from ftrun.cli.predict import data_file, read_data
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import FtrunError
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.execution.places import option_places, places_called
 
 
 @click.command("evaluate")
-@click.argument("run", metavar="RUN")
-@click.option("--data", required=True, metavar="FILE|SPLIT", help="Rows with labels, or a split of the run's data set.")
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
+@click.option(
+    "--data",
+    required=True,
+    metavar="FILE|SPLIT",
+    help="Rows with labels, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
+@plugin_option
 def command(
     run: str,
     data: str,
@@ -37,19 +43,16 @@ def command(
     """Measure a run's model on further rows with labels, by the run's own metrics.
 
     RUN is as for `ftrun predict`. The numbers of a finished run's own model go on its record, and to MLflow, as
-    `eval/NAME/METRIC` at the step of the model. What stands there already stays; a number that comes out otherwise is
-    told.
+    `eval/NAME/METRIC` at the step of the model; those of a test split that was measured at the run's end are
+    `test/METRIC` already. What stands there already stays; a number that comes out otherwise is told.
     """
     announce_killed()
     try:
-        numbers, notices = _evaluate(
-            run, data, name, text_columns, {"delimiter": delimiter, "encoding": encoding}, device
-        )
+        with places_called(option_places(device)):
+            numbers = _evaluate(run, data, name, text_columns, delimiter, encoding, device)
     except FtrunError as error:
         tell(error, run)
         return status_of(error)
-    for sentence in notices:
-        click.secho(f"note: {sentence}", fg="yellow", err=True)
     if as_json:
         click.echo(json.dumps({key: value if math.isfinite(value) else None for key, value in numbers.items()}))
         return 0
@@ -64,20 +67,19 @@ def _evaluate(
     data: str,
     name: str | None,
     text_columns: tuple[str, ...],
-    dialect: Mapping[str, str | None],
+    delimiter: str | None,
+    encoding: str | None,
     device: str | None,
-) -> tuple[Mapping[str, float], list[str]]:
-    from ftrun.execution.evaluation import check_name, evaluate_rows, evaluate_split, record_evaluation
-    from ftrun.execution.prediction import predicting
+) -> Mapping[str, float]:
+    from ftrun.execution.evaluation import check_name, measure
+    from ftrun.execution.row_sources import RowSource
     from ftrun.execution.trained import find_trained
     from ftrun.screen.console import make_console
     from ftrun.screen.watchers import make_watcher
 
-    trained = find_trained(run, load_catalogue(), device)
-    file = data_file(data)
-    called = name or (Path(data).stem if file else data)
+    source = RowSource(data, text_columns, delimiter, encoding)
+    called = name or source.name or data
     check_name(called)
-    table = read_data(trained, file, dialect) if file else None
-    with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
-        numbers = evaluate_rows(predictor, table, text_columns) if table else evaluate_split(predictor, data)
-    return numbers, list(record_evaluation(trained, called, numbers))
+    watcher = make_watcher(make_console(stderr=True))
+    trained = find_trained(run, open_catalogue(), device, watcher=watcher)
+    return measure(trained, source, watcher, called)

@@ -6,27 +6,36 @@ import json
 
 import click
 
+from ftrun.cli.common import open_catalogue, plugin_option
 from ftrun.contracts import KINDS
-from ftrun.planning.catalogue import Catalogue, Plugin, load_catalogue
+from ftrun.planning.catalogue import Catalogue, Plugin
 
 
 @click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--traceback", is_flag=True, help="Show the whole traceback of a plugin that failed.")
+@plugin_option
 def command(as_json: bool, traceback: bool) -> int:
-    """List every plugin with its distribution, version and components, and what failed and why."""
-    catalogue = load_catalogue()
+    """List every plugin with its distribution, version and components, what failed and why, and what was left out.
+
+    A plugin that is slow to load, or changes the process as it is loaded, is told by every command.
+    """
+    catalogue = open_catalogue()
     if as_json:
         click.echo(json.dumps([_as_json(plugin) for plugin in catalogue.plugins], indent=2))
         return 0
     _print_components(catalogue)
     for plugin in catalogue.plugins:
+        if plugin.left_out:
+            click.echo(f"left out by {plugin.left_out}: {plugin.name} of {plugin.distribution} {plugin.version}")
         if plugin.observes:
             click.echo(f"{plugin.distribution} {plugin.version} observes: {', '.join(plugin.observes)}")
         if plugin.failure:
             click.secho(f"failed: {plugin.name} of {plugin.distribution} {plugin.version}: {plugin.failure}", fg="red")
             if traceback and plugin.trace:
                 click.echo(plugin.trace)
+    for sentence in catalogue.collisions():
+        click.secho(f"note: {sentence}", fg="yellow")
     return 0
 
 
@@ -53,4 +62,7 @@ def _as_json(plugin: Plugin) -> dict[str, object]:
         ],
         "observes": plugin.observes,
         "failure": plugin.failure,
+        "left_out": plugin.left_out,
+        "notices": plugin.notices,
+        "seconds": round(plugin.seconds, 3),
     }

@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ftrun.cli.common import announce_killed, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
 from ftrun.errors import ExperimentError, FtrunError, Problem
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.execution.places import option_places, places_called
 
 if TYPE_CHECKING:
+    from ftrun.contracts import Task
+    from ftrun.execution.row_sources import RowSource
     from ftrun.execution.row_tables import RowTable
     from ftrun.execution.trained import Trained
+    from ftrun.execution.watcher import Watcher
+
+AS_TEXT = "\0"
+"""What begins an argument that is no option, though it begins with "-"; nothing that a shell hands over has it."""
 
 
-@click.command("predict")
-@click.argument("run", metavar="RUN")
+class Predict(click.Command):
+    """Takes what stands behind the text of --text as text, though it begins with "-", unless it is an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        options = {name for option in self.get_params(ctx) for name in option.opts}
+        return super().parse_args(ctx, list(_second_texts_marked(args, options)))
+
+
+def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Iterator[str]:
+    before = ["", ""]
+    for place, argument in enumerate(args):
+        if argument == "--":
+            yield from args[place:]
+            return
+        is_behind = before[0] == "--text" or before[1].startswith("--text=")
+        is_option = argument in options or re.fullmatch(r"--[a-z][\w-]*(=.*)?", argument, re.DOTALL)
+        yield AS_TEXT + argument if is_behind and argument.startswith("-") and not is_option else argument
+        before = [before[1], argument]
+
+
+@click.command("predict", cls=Predict)
+@click.argument("run", metavar="RUN", shell_complete=completing.runs)
 @click.argument("second", nargs=-1, metavar="")
-@click.option("--data", metavar="FILE|SPLIT", help="CSV, TSV, JSON or Parquet, or a split of the run's data set.")
-@click.option("--out", metavar="FILE", help="Where to write, in the form that the name ends in.")
+@click.option(
+    "--data",
+    metavar="FILE|SPLIT",
+    help="CSV, TSV, JSON or Parquet, or a split of the run's data set.",
+    shell_complete=completing.files,
+)
+@click.option(
+    "--out", metavar="FILE", help="Where to write, in the form that the name ends in.", shell_complete=completing.files
+)
+@click.option("--overwrite", is_flag=True, help="Replace what --out names, if it is there.")
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
 @click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
 @click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
 @click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
 @click.option("--glue-submission", "submission", metavar="FOLDER", help="Write what GLUE takes of its test splits.")
+@plugin_option
 def command(
     run: str,
     second: tuple[str, ...],
     data: str | None,
     out: str | None,
+    overwrite: bool,
     texts: tuple[str, ...],
     text_columns: tuple[str, ...],
     delimiter: str | None,
@@ -46,8 +83,9 @@ def command(
     class `probability_CLASS`.
 
     RUN is a run's name, its folder, MLflow's id of it, the folder of its model or of a checkpoint, or a folder that
-    `save_pretrained` wrote. Rows need no label. Without --out a table is shown on a terminal; in a pipe it is CSV for
-    CSV and else JSON, one object a line.
+    `save_pretrained` wrote. By MLflow's id, `runs:/ID/model` or `models:/NAME/VERSION` the model is fetched from
+    MLflow if the run's folder is not here. Rows need no label. Without --out a table is shown on a terminal; in a pipe
+    it is CSV for CSV and else JSON, one object a line.
 
     \b
       ftrun predict RUN --data new.csv --out predicted.csv
@@ -57,23 +95,26 @@ def command(
     """
     announce_killed()
     try:
-        from ftrun.execution.trained import find_trained
+        with places_called(option_places(device)):
+            from ftrun.execution.row_sources import RowSource
+            from ftrun.execution.row_tables import check_writable
+            from ftrun.execution.trained import find_trained
+            from ftrun.screen.console import make_console
+            from ftrun.screen.watchers import make_watcher
 
-        pairs = _pairs(texts, second)
-        if sum(map(bool, (data, pairs, submission))) != 1:
-            raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
-        trained = find_trained(run, load_catalogue(), device)
-        if submission:
-            _submit(trained, Path(submission))
-        else:
-            _predict(
-                trained,
-                data,
-                pairs,
-                Path(out) if out else None,
-                text_columns,
-                {"delimiter": delimiter, "encoding": encoding},
-            )
+            pairs = _pairs(texts, [text.removeprefix(AS_TEXT) for text in second])
+            if sum(map(bool, (data, pairs, submission))) != 1:
+                raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
+            source = RowSource(data or pairs, text_columns, delimiter, encoding)
+            file, target = source.file, Path(out).expanduser() if out else None
+            if target:  # and a file that is not there is told, too, before a model is fetched
+                check_writable(target, file, overwrite)
+            watcher = make_watcher(make_console(stderr=True))
+            trained = find_trained(run, open_catalogue(), device, watcher=watcher)
+            if submission:
+                _submit(trained, Path(submission), watcher)
+            else:
+                _predict(trained, source, target, watcher)
     except FtrunError as error:
         tell(error, run)
         return status_of(error)
@@ -88,69 +129,30 @@ def _pairs(texts: Sequence[str], second: Sequence[str]) -> list[tuple[str, ...]]
     return list(zip(texts, second, strict=True)) if second else [(text,) for text in texts]
 
 
-def _predict(
-    trained: Trained,
-    data: str | None,
-    pairs: Sequence[tuple[str, ...]],
-    out: Path | None,
-    text_columns: Sequence[str],
-    dialect: Mapping[str, str | None],
-) -> None:
-    from ftrun.execution.prediction import predicting, table_of_split
-    from ftrun.execution.row_tables import check_writable, rows_of_texts, write_rows
-    from ftrun.screen.console import make_console
-    from ftrun.screen.watchers import make_watcher
+def _predict(trained: Trained, source: RowSource, out: Path | None, watcher: Watcher) -> None:
+    from ftrun.execution.row_sources import predict_rows
+    from ftrun.execution.row_tables import write_rows
 
-    file = data_file(data)
-    if out:
-        check_writable(out, file)
-    table = read_data(trained, file, dialect) if file else None
-    with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
-        if table is None and data is not None:
-            table = table_of_split(predictor.splits, data)
-        elif table is None:
-            columns = predictor.task.text_columns or ("text", "text_pair")[: len(pairs[0])]
-            table, text_columns = rows_of_texts(pairs, columns), columns
-        added = predictor.predict(table, text_columns)
+    table, added = predict_rows(
+        trained, source, watcher, lambda table, task: None if out else _check_shown(table, task)
+    )
     if out:
         write_rows(table, added, out)
-        click.echo(f"{len(table):,} rows predicted: {out}", err=True)
+        click.echo(f"{len(table):,} {'row' if len(table) == 1 else 'rows'} predicted: {out}", err=True)
     else:
         _show(table, added)
 
 
-def data_file(data: str | None) -> Path | None:
-    """The file that is meant, if it is one and no split."""
-    from ftrun.rowfiles import FORMATS
+def _check_shown(table: RowTable, task: Task) -> None:
+    from ftrun.execution.row_tables import check_shown
 
-    if data is None:
-        return None
-    path = Path(data).expanduser()
-    if path.is_dir():
-        raise ExperimentError(Problem(f"{data} is a folder", "--data", "Name a file in it, or a split."))
-    with contextlib.suppress(OSError):
-        if path.is_file():
-            return path
-    if path.suffix.lower() in FORMATS or len(path.parts) > 1:
-        raise ExperimentError(Problem(f"there is no file {path.absolute()}", "--data"))
-    return None
+    if not sys.stdout.isatty() and _suffix_shown(table) != ".jsonl":
+        check_shown(table, task.class_names or (), sys.stdout)
 
 
-def read_data(trained: Trained, file: Path, told: Mapping[str, str | None]) -> RowTable:
-    """The rows of a file, whose cells stand as the options say, or as in the training."""
-    from ftrun.execution.row_tables import read_rows
-    from ftrun.rowfiles import Dialect, dialect_fault
-
-    trained_on = trained.dialect
-    dialect = Dialect(
-        told["delimiter"] or trained_on.delimiter,
-        told["encoding"] or trained_on.encoding,
-        trained_on.quoting,
-        "--{} {}",
-    )
-    if fault := dialect_fault(dialect.delimiter, dialect.encoding):
-        raise ExperimentError(Problem(fault, "--delimiter" if fault.startswith("delimiter") else "--encoding"))
-    return read_rows(file, dialect)
+def _suffix_shown(table: RowTable) -> str:
+    """How rows are written to a pipe."""
+    return table.suffix if table.suffix in (".csv", ".tsv") else ".jsonl"
 
 
 def _show(table: RowTable, added: Mapping[str, Sequence[Any]]) -> None:
@@ -161,16 +163,14 @@ def _show(table: RowTable, added: Mapping[str, Sequence[Any]]) -> None:
     if sys.stdout.isatty():
         make_console().print(rows_table({**table.columns, **added}))
         return
-    write_text(table, added, sys.stdout, table.suffix if table.suffix in (".csv", ".tsv") else ".jsonl")
+    write_text(table, added, sys.stdout, _suffix_shown(table))
 
 
-def _submit(trained: Trained, folder: Path) -> None:
+def _submit(trained: Trained, folder: Path, watcher: Watcher) -> None:
     from ftrun.execution.glue_submission import check_submission, write_submission
     from ftrun.execution.prediction import predicting
-    from ftrun.screen.console import make_console
-    from ftrun.screen.watchers import make_watcher
 
     check_submission(trained.task)
-    with predicting(trained, make_watcher(make_console(stderr=True))) as predictor:
+    with predicting(trained, watcher) as predictor:
         for path in write_submission(predictor, folder):
             click.echo(str(path))

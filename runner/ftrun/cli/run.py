@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ftrun.cli.common import WRONG, announce_killed, experiment_options, load_plan, status_of, tell
+from ftrun.cli import completing
+from ftrun.cli.common import (
+    WRONG,
+    announce_killed,
+    experiment_options,
+    load_plan,
+    open_catalogue,
+    plugin_option,
+    status_of,
+    tell,
+)
 from ftrun.errors import ExperimentError, FtrunError, RunFinishedError
-from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -18,14 +28,20 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completing.experiments)
 @experiment_options
 @click.option(
-    "--backend", "backends", metavar="NAME", multiple=True, help="Run on this backend; again for several, in turn."
+    "--backend",
+    "backends",
+    metavar="NAME",
+    multiple=True,
+    help="Run on this backend; again for several, in turn.",
+    shell_complete=completing.backends,
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a run on standard output, all else on standard error."
 )
+@plugin_option
 def command(
     files: tuple[str, ...],
     profile: str | None,
@@ -39,7 +55,7 @@ def command(
     All files are checked before the first one runs. Exit status: 0 all done; 1 a run failed; 2 a file, an option or a
     part is wrong; 130 interrupted, 143 terminated, 129 hung up (a checkpoint is written first).
     """
-    catalogue = load_catalogue()
+    catalogue = open_catalogue()
     plans: list[Plan] = []
     wrong = False
     for path in files:

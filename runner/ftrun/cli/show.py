@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import click
 
-from ftrun.cli.common import WRONG, experiment_options, load_plan, tell
+from ftrun.cli import completing
+from ftrun.cli.common import WRONG, experiment_options, load_plan, open_catalogue, plugin_option, tell
 from ftrun.errors import ExperimentError
-from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.plan import Plan
 
 
 @click.command("show")
-@click.argument("file")
+@click.argument("file", shell_complete=completing.experiments)
 @experiment_options
+@plugin_option
 def command(file: str, profile: str | None, overrides: tuple[str, ...], unset: tuple[str, ...]) -> int:
     """Print the resolved experiment as TOML that runs as it stands: layers merged, every default filled in, and a
     comment that tells who provides each part.
     """
     try:
-        plan = load_plan(file, load_catalogue(), profile, overrides, unset, environ={})
+        plan = load_plan(file, open_catalogue(), profile, overrides, unset, environ={})
     except ExperimentError as error:
         tell(error, file)
         return WRONG

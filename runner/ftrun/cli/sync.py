@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ftrun.cli import completing
 from ftrun.cli.common import WRONG, announce_killed, tell
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder
@@ -11,7 +12,7 @@ from ftrun.runs.history import read_history
 
 
 @click.command("sync")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completing.runs)
 def command(runs: tuple[str, ...]) -> int:
     """Deliver to MLflow what it has not got yet of a run, or of all runs here.
 

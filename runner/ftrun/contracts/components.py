@@ -48,7 +48,8 @@ class Dataset(Component[S]):
 
     Attributes:
         build: Opens the splits.
-        task: Light: what the settings alone tell of the task; None where they do not.
+        task: Light: what the settings alone tell of the task; None where they do not. For a kind of one's own it may
+            leave the classes open, so that parts for another kind are refused before any work.
         check: Light: what is wrong with these settings on this machine, told before any work.
     """
 
@@ -83,10 +84,13 @@ class Model(Component[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Collator(Component[S]):
-    """Makes batches of encoded rows.
+    """Makes batches of encoded rows. A file that names none has "dynamic-padding", for texts with a label each.
 
     Attributes:
-        build: From the settings and the model's tokenizer, which may be None, to the collate function.
+        build: From the settings and the model's tokenizer, which may be None, to the collate function. That goes from
+            encoded rows to one batch of tensors, by the names of the model's arguments, with `labels` if the rows have
+            them. It is pure, and can be pickled: `dataloader_num_workers` may send it to other processes. Of a batch
+            with `input_ids` and `attention_mask` the tokens are counted.
         needs_tokenizer: Whether it is of no use without one.
         check: As a data set's.
     """
@@ -128,7 +132,8 @@ class Backend(Component[S]):
             variable that would change a number against the file's word, with the variable's name as its place.
         honours: The keys of `[training]` that it obeys; None for all. One that is set and not among them is refused,
             and the record holds only these, beside the keys that the runner itself obeys.
-        precisions, devices: What it can train in, and on.
+        precisions: What it can train in.
+        devices: What it can train on.
         checkpoint_format: What its checkpoints hold, such as "ftrun.training 1": those of another format are none that
             it can go on from. None where it writes none.
     """

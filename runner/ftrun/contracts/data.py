@@ -58,9 +58,10 @@ class Task:
     Attributes:
         kind: "classification" (one class a row), "multi_label" (any number of classes a row), "regression" (one number
             a row), or a word that other plugins agree on, such as "token_classification".
-        text_columns: The columns that hold the text, in the order in which a tokenizer takes them.
+        text_columns: The columns that hold the text, in the order in which a tokenizer takes them. For a kind of one's
+            own, the model may take something else there, such as a list of words, and holds cells to it in `encode`.
         label_column: The column that holds what is to be predicted; see `Splits` for its form.
-        class_names: The classes in the order of their ids; None for regression.
+        class_names: The classes in the order of their ids; None for regression, and for a kind without classes.
         benchmark: The task's name in a benchmark, such as "glue/mrpc", for metrics that belong to one.
     """
 
@@ -83,7 +84,8 @@ class Splits:
     A label is, by the kind of its task: for "classification" a whole number, the class's place in `class_names`; for
     "multi_label" a list of 0 and 1, one for each of `class_names`; for "regression" a finite number. What it is for
     another kind, such as a list of class ids for "token_classification", the model and the metrics of that kind agree
-    on.
+    on. Where such a task names classes, its label is a class id or a list of them: people see names, and in a file of
+    further rows, names are read.
 
     Attributes:
         task: What it asks of a model.
@@ -95,6 +97,10 @@ class Splits:
         name: What to call it, such as "nyu-mll/glue/mrpc".
         source: Where it came from, such as a URL or a path.
         digest: What tells its contents apart: a commit, or a checksum of the files.
+        test_at_end: Of `test`, those that the file asks for. When a run is at its end, its model is measured on them,
+            or predicts them where they have no labels; nothing before sees them. All rows of such a split have labels,
+            or none has: the label column is not there, or holds nothing but None or -1. Since 1.1.
+        digests: What tells the contents of a split apart that `digest` does not tell of, by its name. Since 1.1.
     """
 
     task: Task
@@ -106,12 +112,19 @@ class Splits:
     test: Mapping[str, Rows] = field(default_factory=dict)
     notices: Sequence[str] = ()
     train_split: str = "train"
+    test_at_end: Sequence[str] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def used(self) -> Mapping[tuple[str, str], Rows]:
-        """The rows by MLflow's context, "training" or "evaluation", and the split's name."""
+        """The rows by MLflow's context, "training", "evaluation" or "test", and the split's name."""
         evaluation = {("evaluation", split): rows for split, rows in self.evaluation.items()}
-        return {("training", self.train_split): self.train, **evaluation}
+        test = {("test", split): self.test[split] for split in self.test_at_end}
+        return {("training", self.train_split): self.train, **evaluation, **test}
+
+    def digest_of(self, split: str) -> str:
+        """What tells the contents of a split apart."""
+        return self.digests.get(split, self.digest)
 
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
@@ -181,7 +194,9 @@ class BuiltModel:
     Attributes:
         model: What is trained, in place.
         tokenizer: What the collator gets, and what is saved beside the model; None where there is none.
-        encode: Turns raw columns into the model's inputs, and `labels` where the label column is among them.
+        encode: Turns a batch of raw columns into the columns that the collate function takes, as many rows, with
+            `labels` where the label column is among them. Pure, and each row by itself; it can be pickled, for
+            `preprocessing_num_workers`.
         encode_key: Tells apart all that `encode` depends on (tokenizer files, settings, its own version): two builds
             with the same key encode alike.
         source: Where the weights came from, with the revision where there is one.
@@ -192,6 +207,9 @@ class BuiltModel:
             another on resume is refused; None compares nothing.
         class_names: The task's classes in the order of the model's outputs, where that is not the task's own: `encode`
             gives labels in this order. What evaluators get and what is recorded is in the task's.
+        decode: From raw columns and what the model said of them, in the task's order of classes, to the columns that
+            `ftrun predict` adds, `prediction` among them, with a cell for each row. None for what the runner adds by
+            itself, which it can for "classification", "multi_label" and "regression". Since 1.2.
     """
 
     model: TrainableModel
@@ -204,6 +222,7 @@ class BuiltModel:
     lengths: Callable[[Mapping[str, Sequence[Any]]], Sequence[int]] | None = None
     digest: str | None = None
     class_names: tuple[str, ...] | None = None
+    decode: Callable[[Mapping[str, Sequence[Any]], Predictions], Mapping[str, Sequence[Any]]] | None = None
 
 
 @dataclass(frozen=True)

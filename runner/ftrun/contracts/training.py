@@ -31,7 +31,8 @@ class Job:
     """All that a backend needs to train, or to predict.
 
     Attributes:
-        model, tokenizer: As the model component built them; the model is trained in place.
+        model: As the model component built it; it is trained in place.
+        tokenizer: As the model component built it, or None.
         train: The encoded training split: the collate function's inputs, row by row.
         evaluation: The encoded evaluation splits by name; the first is the main one.
         collate: Makes a batch of encoded rows.
@@ -48,7 +49,8 @@ class Job:
             another idea of the best, or had not kept the best checkpoint until now.
         class_weights: How much a row of each class counts in the loss, in the order of the model's outputs; None where
             all count alike.
-        rank, world_size: Which of the processes that train together this is, and how many there are.
+        rank: Which of the processes that train together this is.
+        world_size: How many there are.
     """
 
     model: TrainableModel
@@ -100,7 +102,8 @@ class EvaluationReport:
     """One evaluation of all evaluation splits.
 
     Attributes:
-        step: The optimizer steps before it; epoch: the passes over the training split.
+        step: The optimizer steps before it.
+        epoch: The passes over the training split before it, with the fraction.
         metrics: By key, as in MLflow: "eval/loss", "eval/f1", or "eval/SPLIT/f1" where there are several splits.
     """
 
@@ -179,7 +182,8 @@ class FitResult:
     of the model are there.
 
     Attributes:
-        steps: Optimizer steps in all; epoch: passes over the training split.
+        steps: Optimizer steps in all.
+        epoch: Passes over the training split, with the fraction.
         completed: False if it stopped on request.
         metrics: The model's, as in `EvaluationReport`.
         predictions: The model's, by evaluation split, with classes in the order of its outputs.
@@ -221,6 +225,7 @@ class BackendSession(Protocol):
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
         """Train, evaluate and write checkpoints as `job.training` says; save the model; evaluate at the end.
 
+        When it has completed, the job's model is the one that is saved: `predict` may follow.
         With `job.resume_from`, go on from there as if nothing had been in between.
         """
         ...

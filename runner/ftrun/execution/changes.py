@@ -66,7 +66,8 @@ def changed_data(history: History, splits: Splits) -> Sequence[Change]:
     for record in history.datasets:
         context, split = record.context, record.split
         before = f"{record.digest[:12]}, {record.rows:,} rows"
-        after = f"{splits.digest[:12]}, {len(now[context, split]):,} rows" if (context, split) in now else None
+        rows = now.get((context, split))
+        after = None if rows is None else f"{splits.digest_of(split)[:12]}, {len(rows):,} rows"
         if before != after:
             changes.append(Change(f"the data's split {split} for {context}", before, after))
     return changes

@@ -7,8 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftrun.contracts import BackendSession, BuiltModel, FitResult, Job, Predictions, Rows, Splits, Task
+from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem
+from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
@@ -42,11 +43,23 @@ def check_splits(part: Part, splits: Splits) -> None:
         raise part.fault(f"names no classes, and its task is {task.kind}")
     if isinstance(splits.notices, str):
         raise part.fault("has a text for its notices, and must have a list of them")
+    _check_tests(part, splits)
     for (context, split), rows in splits.used.items():
-        _check_rows(part, f"{split} for {context}", rows, task)
+        _check_rows(part, f"{split} for {context}", rows, task, context == "test")
 
 
-def _check_rows(part: Part, split: str, rows: Rows, task: Task) -> None:
+def _check_tests(part: Part, splits: Splits) -> None:
+    """Whether the test splits that are asked for are there, and are not those of another use."""
+    if isinstance(splits.test_at_end, str):
+        raise part.fault("has a text for test_at_end, and must have a list of the names of splits")
+    for split in splits.test_at_end:
+        if split not in splits.test:
+            raise part.fault(f"has {split} for its test at the end, and no such split in test")
+        if split == splits.train_split or split in splits.evaluation:
+            raise part.fault(f"has the split {split} for its test at the end and for something else, too")
+
+
+def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels: bool) -> None:
     """Whether rows are what the contract says, with the columns and labels of the task."""
     lacking = [name for name in ROWS if not hasattr(rows, name)]
     if not lacking and not isinstance(rows.column_names, (list, tuple)):
@@ -57,15 +70,28 @@ def _check_rows(part: Part, split: str, rows: Rows, task: Task) -> None:
         raise part.fault(message, hint)
     if not len(rows):
         raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
-    missing = [name for name in (*task.text_columns, task.label_column) if name not in rows.column_names]
+    missing = [name for name in task.text_columns if name not in rows.column_names]
+    if task.label_column not in rows.column_names and not may_lack_labels:
+        missing.append(task.label_column)
     if missing:
         there = ", ".join(rows.column_names) or "none"
         raise part.fault(f"has no column {missing[0]} in {split}, which its task names; there are: {there}")
+    if may_lack_labels and not _has_labels(part, split, rows, task):
+        return
     labels = rows[task.label_column]
     for start in range(0, len(rows), LABELS_READ):
         for row, label in enumerate(labels[start : start + LABELS_READ], start):
             if wrong := _wrong_label(label, task):
                 raise part.fault(f"has the label {label!r} in row {row + 1} of {split}: {wrong}")
+
+
+def _has_labels(part: Part, split: str, rows: Rows, task: Task) -> bool:
+    """Whether all rows have labels, or none has."""
+    lacking = unlabelled_rows(rows, task)
+    if lacking and len(lacking) < len(rows):
+        given = f"has no label in row {lacking[0] + 1} of {split}, and labels in others"
+        raise part.fault(given, "Either all rows have labels, or none.")
+    return not lacking
 
 
 def _wrong_label(label: Any, task: Task) -> str | None:
@@ -131,9 +157,9 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
     """
     rows = next(iter(job.evaluation.values()), job.train)
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    _check_batch(plan.collator, job.collate(some), len(some))
+    _check_batch(plan.collator, checked_collate(plan.collator, job.collate)(some), len(some))
     predictions = session.predict(job, some)
-    _check_predictions(plan, predictions, len(some), job.task)
+    check_predictions(plan, predictions, len(some), job.task)
     for evaluator in job.evaluators:
         try:
             evaluator(predictions)
@@ -141,6 +167,26 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
             raise
         except Exception:  # a few rows may be too few for it, such as rows of one class
             log.info("a metric has no value on the first rows", exc_info=True)
+
+
+def checked_collate(part: Part, collate: Collate) -> Collate:
+    """A collate function that says whose it is, should it fail.
+
+    A file that names no collator has the default one, which knows texts and no more: that is the likeliest fault.
+    """
+
+    def checked(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        try:
+            return collate(rows)
+        except FtrunError:
+            raise
+        except Exception as error:
+            log.info("the collator failed", exc_info=True)
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            hint = "The model may want another: [collator] use = NAME. ftrun plugins lists them."
+            raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
+
+    return checked
 
 
 def _check_batch(part: Part, batch: Any, rows: int) -> None:
@@ -152,7 +198,12 @@ def _check_batch(part: Part, batch: Any, rows: int) -> None:
         raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
 
 
-def _check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Task) -> None:
+def check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Task, labelled: bool = True) -> None:
+    """Whether predictions of so many rows are what the contract says.
+
+    Raises:
+        ExperimentError: If they are not.
+    """
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise plan.backend.fault(f"predicts a {kind}, and must predict ftrun.contracts.Predictions")
@@ -160,7 +211,7 @@ def _check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Ta
     if len(shape) < 2 or shape[0] != rows or shape[-1] != task.num_labels:
         message = f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} labels"
         raise plan.model.fault(message)
-    if predictions.loss is None:
+    if predictions.loss is None and labelled:
         raise plan.model.fault("gives no loss for rows with labels")
 
 
@@ -188,7 +239,7 @@ def checked_fit(plan: Plan, job: Job, reporter: RunReporter, fit: FitResult) -> 
         predicted = fit.predictions.get(split)
         if predicted is None:
             raise part.fault(f"has completed without predictions of {split}")
-        _check_predictions(plan, predicted, len(rows), job.task)
+        check_predictions(plan, predicted, len(rows), job.task)
     if job.evaluation and not fit.metrics:
         raise part.fault("has completed without metrics")
     return fit

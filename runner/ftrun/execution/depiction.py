@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from ftrun.contracts import FitResult, Task
+from ftrun.contracts import FitResult, Splits
 from ftrun.errors import RunError
 from ftrun.execution.recording import record_pictures
 from ftrun.execution.watcher import Watcher
@@ -26,21 +26,17 @@ class Depiction:
     """The pictures of one run, drawn in a process of their own while the run writes down its model.
 
     Args:
-        plan: The run's.
-        folder: Its folder, with journal and predictions.
-        task: What was learnt.
-        fit: What it came to.
+        folder: The run's, with journal and predictions.
+        subject: What is to be drawn.
         tables: The paths of the tables that MLflow shows already.
         watcher: Who is told what could not be drawn.
     """
 
-    def __init__(
-        self, plan: Plan, folder: RunFolder, task: Task, fit: FitResult, tables: Sequence[str], watcher: Watcher
-    ) -> None:
+    def __init__(self, folder: RunFolder, subject: Subject, tables: Sequence[str], watcher: Watcher) -> None:
         self._folder, self._tables, self._watcher = folder, tables, watcher
         self._artist: Artist | None = None
         try:
-            self._artist = Artist(folder, subject_of(plan, task, fit))
+            self._artist = Artist(folder, subject)
         except OSError as error:
             log.warning("no pictures", exc_info=True)
             watcher.notice(f"no pictures are drawn: {error.strerror or error}")
@@ -66,13 +62,22 @@ class Depiction:
             self._artist.abandon()
 
 
-def subject_of(plan: Plan, task: Task, fit: FitResult) -> Subject:
-    """What is to be drawn of a run."""
+def subject_of(plan: Plan, splits: Splits, fit: FitResult, tested: Sequence[str] = ()) -> Subject:
+    """What is to be drawn of a run.
+
+    Args:
+        plan: The run's.
+        splits: The data set.
+        fit: What the training came to.
+        tested: The test splits that it was measured on.
+    """
+    task = splits.task
     return Subject(
         kind=task.kind,
         classes=task.class_names or (),
         text_columns=task.text_columns,
-        splits=list(fit.predictions),
+        splits=[split for split in splits.evaluation if split in fit.predictions],
         directions=metric_directions(plan.metrics, task),
         model_step=fit.model_step,
+        tested=list(tested),
     )

@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.class_weights import recorded_weights
+from ftrun.execution.final_test import prefix_of
 from ftrun.execution.finding import tracking_of
-from ftrun.execution.prediction import Predictor, source_columns, split_named, table_of_split
+from ftrun.execution.hidden_labels import unlabelled_rows
+from ftrun.execution.prediction import (
+    Predictor,
+    inputs_of,
+    predicting,
+    source_columns,
+    split_named,
+    table_of_split,
+)
+from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
+from ftrun.execution.watcher import Watcher
 from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
 from ftrun.rowfiles import as_text, listed
@@ -21,6 +34,7 @@ from ftrun.runs.history import read_history
 from ftrun.runs.journal import Journal, read_journal
 from ftrun.runs.records import TagsRecord
 from ftrun.tracking.feeder import deliver_later
+from ftrun.tracking.fetching import is_fetched
 
 MODEL_STEP = "ftrun.model_step"
 """The tag that says which step the model is of."""
@@ -37,6 +51,34 @@ def check_name(name: str) -> None:
         raise ExperimentError(Problem(f"{name!r} is no name for the record", "--name", hint))
 
 
+def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | None = None) -> dict[str, float]:
+    """The metrics on rows with labels, which go on the run's record.
+
+    Args:
+        trained: The model.
+        source: The rows.
+        watcher: Sees it go by, and is told what a person should know.
+        name: What the record calls the rows; that of the file or the split if absent. Without any they go on none.
+
+    Raises:
+        ExperimentError: If the rows or the model are not what they should be.
+        RunError: If a part fails, or the record cannot be written.
+    """
+    called = name or source.name
+    if called is not None:
+        check_name(called)
+    read = source.read(trained)
+    with predicting(trained, watcher) as predictor:
+        if read is None and isinstance(source.data, str):
+            numbers = evaluate_split(predictor, source.data)
+        else:
+            numbers = evaluate_rows(predictor, *source.table(predictor, read))
+    split = source.data if isinstance(source.data, str) and read is None and called == source.data else None
+    for sentence in record_evaluation(trained, called, numbers, split) if called else ():
+        watcher.notice(sentence)
+    return numbers
+
+
 def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
     """The metrics on a split of the run's data set.
 
@@ -46,7 +88,7 @@ def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
     rows, column = split_named(predictor.splits, name), predictor.task.label_column
     if column not in rows.column_names:
         raise ExperimentError(Problem(f'{name} has no column "{column}", so there is nothing to measure', "--data"))
-    if predictor.task.kind == "classification" and any(label is None or label < 0 for label in rows[column][:]):
+    if unlabelled_rows(rows, predictor.task):
         raise ExperimentError(
             Problem(f"the labels of {name} are kept secret, so there is nothing to measure", "--data")
         )
@@ -66,22 +108,19 @@ def _measured(
     predictor: Predictor, table: RowTable, labels: Sequence[Any], text_columns: Sequence[str]
 ) -> dict[str, float]:
     task, plan = predictor.task, predictor.trained.plan
-    columns = source_columns(table, task, text_columns)
-    raw: dict[str, Sequence[Any]] = {
-        name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)
-    }
-    weights = plan.training.class_weights
-    predictions = predictor.said(
-        table.name, len(table), {**raw, task.label_column: labels}, task, weights if isinstance(weights, list) else None
-    )
+    raw = inputs_of(table, task, source_columns(table, task, text_columns))
+    weights = recorded_weights(plan.training, predictor.tags)
+    predictions = predictor.said(table.name, len(table), {**raw, task.label_column: labels}, task, weights)
+    if weights is None and plan.training.class_weights is not None:
+        sentence = "the loss is left out: the run has not recorded the weights of its classes, by which it is weighed"
+        predictor.watcher.notice(sentence)
+        predictions = replace(predictions, loss=None)
     return numbers_of(plan, task, predictions)
 
 
 def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, float]:
-    """The loss and the metrics by name; without the loss where it is weighed by how the training split is balanced."""
-    numbers: dict[str, float] = {}
-    if predictions.loss is not None and plan.training.class_weights != "balanced":
-        numbers["loss"] = predictions.loss
+    """The loss, where there is one, and the metrics by name."""
+    numbers = {} if predictions.loss is None else {"loss": predictions.loss}
     for index, part in enumerate(plan.metrics):
         told = build_evaluator(part, task, f"metrics[{index}]")(predictions)
         numbers |= {name: float(value) for name, value in told.items()}
@@ -89,7 +128,7 @@ def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, fl
 
 
 def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
-    """The labels of rows as the task has them: class ids, or numbers.
+    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, or numbers.
 
     Raises:
         ExperimentError: If there are none, or one is none of the task's.
@@ -100,13 +139,19 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
         raise table.wrong(f'has no column "{task.label_column}", which holds the labels', hint)
     if task.kind == "regression":
         return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
-    if task.kind != "classification" or task.class_names is None:
+    if task.kind == "multi_label" or task.class_names is None:
         raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
     names = task.class_names
     ids = {name: place for place, name in enumerate(names)}
     if plan.dataset.table().get("label_ids"):
         ids = {str(place): place for place in range(len(names))}
-    return [_class_id(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+    return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def _class_ids(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int | list[int]:
+    if task.kind != "classification" and isinstance(cell, list):
+        return [_class_id(table, task, ids, row, one) for one in cell]
+    return _class_id(table, task, ids, row, cell)
 
 
 def _class_id(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int:
@@ -130,9 +175,18 @@ def _number(table: RowTable, task: Task, row: int, cell: Any) -> float:
     raise table.wrong(f'has {cell!r} in column "{task.label_column}", row {row}, which is no finite number')
 
 
-def record_evaluation(trained: Trained, name: str, numbers: Mapping[str, float]) -> Sequence[str]:
+def record_evaluation(
+    trained: Trained, name: str, numbers: Mapping[str, float], split: str | None = None
+) -> Sequence[str]:
     """Put numbers on the record of a finished run, as `eval/NAME/METRIC` at its model's step, and tell MLflow; what
     is on it already stays.
+
+    Args:
+        trained: The run's model.
+        name: What to call the rows.
+        numbers: By metric.
+        split: The split that they are, where it was given no other name: what a run has recorded of its own test is
+            compared with.
 
     Returns:
         What a person should know of it, in sentences.
@@ -141,15 +195,19 @@ def record_evaluation(trained: Trained, name: str, numbers: Mapping[str, float])
         RunError: If another process has the run, or the journal cannot be written.
     """
     run = trained.run
+    if run and is_fetched(run):
+        return ["it is on no record: the run's own folder is not here"]
     if run is None or trained.folder != run.model:
         return ["it is on no record: that is for a run's own model"]
     history = read_history(run)
     if history.status != "FINISHED":
         return ["it is on no record: the run is not finished"]
     step = _model_step(run) or history.last_step
+    tested = [dataset.split for dataset in history.datasets if dataset.context == "test"]
+    prefix = prefix_of(split, tested) if split in tested else f"eval/{name}/"
     with run.locked():
         journal = Journal(run.journal)
-        journal.metrics(step, {f"eval/{name}/{key}": value for key, value in numbers.items()})
+        journal.metrics(step, {f"{prefix}{key}": value for key, value in numbers.items()})
         differing = [key for key, _ in journal.differing]
         journal.close()
     tracking = tracking_of(run)

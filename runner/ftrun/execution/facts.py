@@ -38,19 +38,22 @@ class SplitFacts:
     """One split.
 
     Attributes:
-        name: As the data set has it; context: "training" or "evaluation", as in MLflow.
+        name: As the data set has it; context: "training", "evaluation" or "test", as in MLflow.
         rows: How many there are.
-        labels: Rows of each class by name, or the range of a regression's labels.
+        labels: Labels of each class by name, or the range of a regression's labels; None where there are no labels, or
+            for a kind of task that has neither.
         lengths: None where the model does not tell lengths.
-        loss: The mean loss of one batch, before any training.
+        loss: The mean loss of one batch, before any training; None where there are no labels.
+        counted: What the share of a class is of: rows, or where each place in a row has a label, these.
     """
 
     name: str
     context: str
     rows: int
-    labels: Mapping[str, int] | Numbers
+    labels: Mapping[str, int] | Numbers | None
     lengths: Lengths | None
-    loss: float
+    loss: float | None
+    counted: int
 
 
 @dataclass(frozen=True)

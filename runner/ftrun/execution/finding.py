@@ -11,7 +11,8 @@ from typing import Any
 from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.planning.experiment import Experiment, load_experiment
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import History, mark_if_killed, read_history
+from ftrun.runs.history import History, read_history
+from ftrun.runs.killed import mark_if_killed
 from ftrun.tracking.feeder import deliver_later
 from ftrun.tracking.state import read_state
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.checks import checked_collate
+from ftrun.execution.class_weights import class_ids
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
+from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.watcher import Watcher
@@ -40,18 +43,23 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
 
 def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collate = build_collate(plan, built)
+    collate = checked_collate(plan.collator, build_collate(plan, built))
     evaluators = evaluators_of(plan, splits.task, built)
     facts = []
     for (context, split), rows in splits.used.items():
         some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
         lengths = _lengths(some, built)
-        predictions = _forward(_longest(some, lengths, plan.training.per_device_eval_batch_size), built, collate)
-        loss = _checked_loss(split, predictions, splits.task)
-        for evaluator in evaluators:
+        labelled = context != "test" or is_labelled(rows, splits.task)
+        encoding = built if labelled else without_labels(built, splits.task)
+        batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
+        predictions = _forward(batch, encoding, collate, splits.task.kind)
+        _check_shape(predictions, splits.task)
+        loss = _checked_loss(split, predictions) if labelled else None
+        for evaluator in evaluators if labelled else ():
             evaluator(predictions)
         told = _summary(lengths, built.max_length)
-        facts.append(SplitFacts(split, context, len(rows), _labels(rows, splits.task), told, loss))
+        labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
+        facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -61,12 +69,19 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
     )
 
 
-def _labels(rows: Rows, task: Task) -> Mapping[str, int] | Numbers:
+def _labels(rows: Rows, task: Task) -> tuple[Mapping[str, int] | Numbers | None, int]:
+    """How labels are spread, and what their shares are of."""
     labels = list(rows[task.label_column][:])
+    if task.kind == "regression":
+        return Numbers(min(labels), math.fsum(labels) / len(labels), max(labels)), len(labels)
     if task.class_names is None:
-        return Numbers(min(labels), math.fsum(labels) / len(labels), max(labels))
-    counts = Counter(labels)
-    return {name: counts[index] for index, name in enumerate(task.class_names)}
+        return None, len(labels)
+    if task.kind == "multi_label":
+        counts = Counter(index for label in labels for index, there in enumerate(label) if there)
+    else:
+        counts = Counter(class_ids(labels))
+    shared = len(labels) if task.kind == "multi_label" else counts.total()
+    return {name: counts[index] for index, name in enumerate(task.class_names)}, shared
 
 
 def _lengths(rows: Rows, built: BuiltModel) -> list[int]:
@@ -100,22 +115,28 @@ def _longest(rows: Rows, lengths: Sequence[int], count: int) -> Mapping[str, Seq
     return batch
 
 
-def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate) -> Predictions:
+def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str) -> Predictions:
     """What the untrained model says of a batch of raw rows."""
     columns = built.encode(batch)
     encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     inputs = collate(encoded)
     output = built.model(**inputs)
-    logits, labels = (tensor.detach().cpu() for tensor in (output.logits, inputs["labels"]))
-    return Predictions(logits.float().numpy(), labels.numpy(), float(output.loss.detach()))
+    logits = output.logits.detach().cpu().float().numpy()
+    if "labels" not in inputs:
+        return Predictions(logits, None, None, kind)
+    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), float(output.loss.detach()), kind)
 
 
-def _checked_loss(split: str, predictions: Predictions, task: Task) -> float:
+def _checked_loss(split: str, predictions: Predictions) -> float:
     loss = predictions.loss
     if loss is None or not math.isfinite(loss):
         raise ExperimentError(Problem(f"the loss of a batch of {split} is {loss} before any training"))
-    shape, rows = tuple(predictions.logits.shape), len(predictions.labels)
-    if shape != (rows, task.num_labels):
+    return loss
+
+
+def _check_shape(predictions: Predictions, task: Task) -> None:
+    shape = tuple(predictions.logits.shape)
+    rows = len(predictions.logits if predictions.labels is None else predictions.labels)
+    if len(shape) < 2 or (shape[0], shape[-1]) != (rows, task.num_labels):
         message = f"the model gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes"
         raise ExperimentError(Problem(message, "model.use"))
-    return loss

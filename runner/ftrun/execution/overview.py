@@ -52,6 +52,7 @@ class Overview:
             "bytes": self.size,
             "began": self.began,
             "pending": self.pending,
+            "pushed": self.glance.pushed,
         }
 
 

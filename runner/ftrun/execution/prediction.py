@@ -19,13 +19,14 @@ from ftrun.execution.process import environment_restored, faults_logged, refuse_
 from ftrun.execution.row_tables import RowTable, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
+from ftrun.planning.answers import placed_errors
 from ftrun.rowfiles import listed, suspected_delimiter
 from ftrun.runs.history import read_history
 
 PREDICTED = "prediction"
 """The column that is added; those of the probabilities are called `probability_CLASS`."""
-ONE_A_ROW = ("classification", "multi_label", "regression")
-"""Kinds of task with one prediction for each row."""
+KNOWN = ("classification", "multi_label", "regression")
+"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
 TOLD_ROWS = 32
 """Rows between two looks at the bar."""
 USUAL_TEXT = (("text",), ("sentence",), ("sentence1", "sentence2"), ("premise", "hypothesis"))
@@ -78,12 +79,18 @@ class Predictor:
         return splits
 
     @cached_property
+    def tags(self) -> Mapping[str, str]:
+        """What the run has on record beside its settings; nothing where no run is known."""
+        return read_history(self.trained.run).tags if self.trained.run else {}
+
+    @cached_property
     def task(self) -> Task:
         """What it has learnt."""
         return self.trained.task or self.splits.task
 
     def predict(self, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, list[Any]]:
-        """The columns that are added to rows: `prediction`, and for classes `probability_CLASS`.
+        """The columns that are added to rows: `prediction`, and for classes `probability_CLASS`, or what the model's
+        `decode` gives.
 
         Args:
             table: The rows.
@@ -92,14 +99,39 @@ class Predictor:
         Raises:
             ExperimentError: If something about the rows is wrong; nothing was computed then.
         """
-        if self.task.kind not in ONE_A_ROW:
-            message = f"a model for {self.task.kind} has no one prediction for each row, which is what is written"
-            raise ExperimentError(Problem(message))
-        refuse_taken(table, self.task)
         columns = source_columns(table, self.task, text_columns)
         task = with_text(self.task, columns)
-        texts = {name: table.texts(column) for name, column in zip(task.text_columns, columns, strict=True)}
-        return added_columns(task, self.said(table.name, len(table), texts, task))
+        inputs = inputs_of(table, task, columns)
+        built = self._load(task)
+        if built.decode is None and task.kind not in KNOWN:
+            who = self.trained.plan.model.offer.who
+            message = f"{who} does not say what it predicts of a row for {task.kind}"
+            hint = "Who makes it gives its model a `decode` (ftrun.contracts.BuiltModel, since 1.2)."
+            raise ExperimentError(Problem(message, "model.use", hint))
+        if built.decode is None:
+            refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
+            said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
+            return added_columns(task, said)
+        return self._decoded(built, table, inputs, task)
+
+    def _load(self, task: Task) -> BuiltModel:
+        return load_model(self.trained.plan, self.trained.folder, task, self.watcher)
+
+    def _decoded(
+        self, built: BuiltModel, table: RowTable, inputs: Mapping[str, Sequence[Any]], task: Task
+    ) -> dict[str, list[Any]]:
+        """What the model itself tells of its predictions, held to the contract."""
+        assert built.decode
+        part = self.trained.plan.model
+        predictions = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
+        with placed_errors(part, "model"):
+            told = built.decode(inputs, predictions)
+        if not isinstance(told, Mapping) or PREDICTED not in told:
+            raise part.fault(f'gives no column "{PREDICTED}" by decode')
+        if wrong := [name for name, cells in told.items() if len(cells) != len(table)]:
+            raise part.fault(f"gives {len(told[wrong[0]])} cells of {wrong[0]} for {len(table)} rows by decode")
+        refuse_taken(table, list(told))
+        return {name: list(cells) for name, cells in told.items()}
 
     def said(
         self,
@@ -108,22 +140,25 @@ class Predictor:
         columns: Mapping[str, Sequence[Any]],
         task: Task,
         weights: Sequence[float] | None = None,
+        tell: Callable[[str, int, int], None] | None = None,
+        built: BuiltModel | None = None,
     ) -> Predictions:
         """What the model says of raw columns, in the order of the task's classes.
 
         Args:
             name: What to call the rows.
             rows: How many they are.
-            columns: The text, and the labels where there are some.
+            columns: What `inputs_of` gives, and the labels where there are some.
             task: With the columns' names.
             weights: How much a row of each class counts in the loss, in the order of the task's classes.
+            tell: Called with the name, the rows that are behind, and all of them; they are evaluated if absent.
+            built: The model, where it is loaded already.
         """
-        trained = self.trained
-        built = load_model(trained.plan, trained.folder, task, self.watcher)
+        built, tell = built or self._load(task), tell or self.watcher.evaluating
         order = ClassOrder(built, task)
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
-        self.watcher.evaluating(name, 0, rows)
-        encoded = RowsOnDemand(built, columns, rows, lambda done: self.watcher.evaluating(name, done, rows))
+        tell(name, 0, rows)
+        encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
         return order.in_task_order(self.session.predict(job, encoded))
 
     def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:
@@ -198,10 +233,27 @@ def table_of_split(splits: Splits, name: str) -> RowTable:
     table, task = rows_of_split(name, split_named(splits, name)), splits.task
     labels = table.columns.get(task.label_column)
     names = task.class_names
-    if labels is None or names is None or task.kind != "classification":
+    if labels is None or names is None or task.kind == "multi_label":
         return table
-    told = [names[label] if isinstance(label, int) and 0 <= label < len(names) else None for label in labels]
+    told = [_named(label, names) for label in labels]
     return replace(table, columns={**table.columns, task.label_column: told})
+
+
+def _named(label: Any, names: Sequence[str]) -> Any:
+    """A class id, or a list of them, by name; None where it is none."""
+    if isinstance(label, list):
+        return [_named(one, names) for one in label]
+    return names[label] if isinstance(label, int) and 0 <= label < len(names) else None
+
+
+def inputs_of(table: RowTable, task: Task, columns: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """What rows have in the columns that hold the text, by the names that the task has for them.
+
+    Raises:
+        ExperimentError: If a cell is no text where the task's kind wants text, or there is none.
+    """
+    take = table.texts if task.kind in KNOWN else table.cells
+    return {name: take(column) for name, column in zip(task.text_columns, columns, strict=True)}
 
 
 def with_text(task: Task, columns: Sequence[str]) -> Task:
@@ -236,13 +288,12 @@ def source_columns(table: RowTable, task: Task, asked: Sequence[str]) -> Sequenc
     return columns
 
 
-def refuse_taken(table: RowTable, task: Task) -> None:
+def refuse_taken(table: RowTable, added: Sequence[str]) -> None:
     """Refuse rows that have a column by the name of one that is added.
 
     Raises:
         ExperimentError: If there is one.
     """
-    added = [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())]
     if taken := [name for name in added if name in table.columns]:
         hint = "Give it another name there, or leave it out."
         raise table.wrong(f"has a column {listed(taken)} already, which is a name of what is predicted", hint)

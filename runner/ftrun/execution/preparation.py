@@ -89,7 +89,8 @@ def load_model(plan: Plan, folder: Path, task: Task, watcher: Watcher) -> BuiltM
     load = plan.model.component(Model).load
     if load is None:
         message = f"{plan.model.offer.who} does not say how to read back what it saved, so it cannot be predicted with"
-        hint = "Who makes it gives it a `load` (ftrun.contracts.Model, since 1.1)."
+        ways = "Give it a `load` (ftrun.contracts.Model, since 1.1), or ask those who make it to"
+        hint = f"{ways}, and say this again: what it saved stays in {folder}."
         raise ExperimentError(Problem(message, "model.use", hint))
     with placed_errors(plan.model, "model"):
         built = load(plan.model.settings, folder, task)
@@ -113,6 +114,12 @@ def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluat
     ]
 
 
+def make_encoding(plan: Plan, splits: Splits, built: BuiltModel, cache: EncodedCache, watcher: Watcher) -> Encoding:
+    """How the splits of a run are encoded."""
+    provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
+    return Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
+
+
 def make_job(
     plan: Plan,
     splits: Splits,
@@ -123,8 +130,7 @@ def make_job(
     beginning: Beginning,
 ) -> Job:
     """All that a backend needs to train, every split encoded."""
-    provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
-    encoding = Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
+    encoding = make_encoding(plan, splits, built, cache, watcher)
     return Job(
         model=built.model,
         tokenizer=built.tokenizer,

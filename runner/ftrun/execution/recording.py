@@ -15,6 +15,7 @@ import tomlkit
 from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
 from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, versions
+from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
 from ftrun.runs.arrays import write_array
@@ -71,7 +72,7 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
         dataset = DatasetRecord(
             name=f"{splits.name}/{split}",
             source=splits.source,
-            digest=splits.digest,
+            digest=splits.digest_of(split),
             split=split,
             rows=len(rows),
             columns=list(rows.column_names),
@@ -80,9 +81,10 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
         journal.append(dataset)
 
 
-def record_task(folder: RunFolder, task: Task) -> None:
+def record_task(journal: Journal, folder: RunFolder, task: Task) -> None:
     """What the data set asks of a model, for whoever predicts with it when the data is no longer there."""
     write_whole(folder.task, json.dumps(asdict(task), ensure_ascii=False))
+    journal.append(ArtifactRecord(folder.task.name))
 
 
 def recorded_task(folder: RunFolder) -> Task | None:
@@ -101,8 +103,8 @@ def recorded_task(folder: RunFolder) -> Task | None:
 def record_predictions(
     journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
 ) -> Sequence[str]:
-    """The predictions on each evaluation split as a table, in the form that MLflow shows as one, and with one class a
-    row the logits as an array; returns the paths of the tables.
+    """The predictions on each evaluation and test split as a table, in the form that MLflow shows as one, and with one
+    class a row the logits as an array; returns the paths of the tables.
     """
     paths = []
     folder.predictions_folder.mkdir(exist_ok=True)
@@ -145,12 +147,16 @@ def record_model(journal: Journal, folder: RunFolder, fit: FitResult, built: Bui
 
 
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:
-    rows, task = splits.evaluation[split], splits.task
+    rows, task = {**splits.test, **splits.evaluation}[split], splits.task
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
     raw = [rows[name][:] for name in columns]
-    values, labels = predicted.values.tolist(), predicted.labels.tolist()
-    columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
-    judged = [_judged(task, label, value) for label, value in zip(labels, values, strict=True)]
+    values = predicted.values.tolist()
+    if predicted.labels is None:
+        columns.append("prediction")
+        judged = [[_named(task, value)] for value in values]
+    else:
+        columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
+        judged = [_judged(task, *both) for both in zip(predicted.labels.tolist(), values, strict=True)]
     if splits.task.kind == "classification":
         columns.append("probability")
         judged = [[*verdict, sure] for verdict, sure in zip(judged, _probabilities(predicted.logits), strict=True)]
@@ -163,6 +169,18 @@ def _probabilities(logits: Any) -> list[float]:
     beyond = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
     sure: list[float] = (1 / (math.e**beyond).sum(axis=-1)).tolist()
     return sure
+
+
+def _named(task: Task, value: Any) -> Any:
+    """What is said of a row without a label: classes by name, or a number."""
+    names = task.class_names
+    if not names:
+        return value
+    if not isinstance(value, list):
+        return names[value]
+    if task.kind == "multi_label":
+        return [name for name, on in zip(names, value, strict=True) if on]
+    return [names[class_id] for class_id in value]
 
 
 def _judged(task: Task, label: Any, value: Any) -> list[Any]:
@@ -209,6 +227,26 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
     if git:
         tags["mlflow.source.git.commit"] = git["commit"]
     return {**tags, **(plan.tracking.tags or {})}
+
+
+PLUGIN_TAG = "ftrun.plugin."
+"""Before a distribution's name: its version, and what it had to do with the run."""
+
+
+def plugin_tags(plan: Plan, catalogue: Catalogue) -> dict[str, str]:
+    """The distributions that provide a part of a run or look on: version, parts and observing hooks of each."""
+    took_part: dict[tuple[str, str], list[str]] = {}
+    for place, part in plan.parts.items():
+        took_part.setdefault((part.offer.distribution, part.offer.version), []).append(f"{place} {part.use}")
+    for plugin in catalogue.plugins:
+        if plugin.observes:
+            took_part.setdefault((plugin.distribution, plugin.version), []).append(
+                f"observes {', '.join(plugin.observes)}"
+            )
+    return {
+        f"{PLUGIN_TAG}{name}": f"{version}: {'; '.join(did)}"[:LONGEST_TAG]
+        for (name, version), did in took_part.items()
+    }
 
 
 def display_name(plan: Plan, folder: RunFolder) -> str:

@@ -24,8 +24,10 @@ def _one_class(task: Task, fit: FitResult) -> list[str]:
     if not names or task.kind != "classification":
         return []
     said = {split: sorted(set(predicted.values.tolist())) for split, predicted in fit.predictions.items()}
+    measured = [split for split, predicted in fit.predictions.items() if predicted.labels is not None]
     return [
-        f'the model predicts "{names[classes[0]]}" for every row of {split}: its accuracy is that class\'s share'
+        f'the model predicts "{names[classes[0]]}" for every row of {split}'
+        + (": its accuracy is that class's share" if split in measured else "")
         for split, classes in said.items()
         if len(classes) == 1
     ]

@@ -47,6 +47,7 @@ class RunReporter:
         self._checkpointed = resumed_from
         self.best_step: int | None = None
         self.on_published: Callable[[int, Path, bool], None] | None = None
+        self.on_started: Callable[[int], None] | None = None
         self._on_evaluated = on_evaluated
         self._reader: ThreadPoolExecutor | None = None
         self._unread: list[Future[None]] = []
@@ -55,11 +56,17 @@ class RunReporter:
         self._not_finite: str | None = None
         self.is_training = False
         self.steps = 0
+        self.total_steps: int | None = None
         self.totals = Totals()
 
     @property
     def stop_requested(self) -> bool:
         return self._stop_requested or self._not_finite is not None
+
+    @property
+    def is_checkpointed(self) -> bool:
+        """Whether there is a checkpoint of the last step, so that a run that ends now goes on after it."""
+        return self.steps > 0 and self._checkpointed == self.steps
 
     def request_stop(self) -> None:
         """Ask the backend to stop after the step that it is in."""
@@ -72,8 +79,10 @@ class RunReporter:
             behind = f"{self._resumed_from} steps are behind"
             raise self._fault(f"begins at step {first_step}, and {behind}: it must begin at {self._resumed_from + 1}")
         self.is_training = True
-        self.steps = first_step - 1
+        self.steps, self.total_steps = first_step - 1, total_steps
         self._watcher.training_started(total_steps, first_step)
+        if self.on_started:
+            self.on_started(total_steps)
         self._mark = time.perf_counter()
 
     def stepped(self, report: StepReport) -> None:
@@ -166,7 +175,7 @@ class RunReporter:
     def _checkpoint_published(self, checkpoint: Checkpoint) -> None:
         self._journal.append(CheckpointRecord(checkpoint.step, checkpoint.folder.name))
         if self.on_published:
-            self.on_published(checkpoint.step, checkpoint.folder, checkpoint.step == self.best_step)
+            self.on_published(checkpoint.step, checkpoint.folder, checkpoint.step == self.total_steps)
         self._watcher.checkpoint_saved(checkpoint.step, checkpoint.folder)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ftrun.execution.changes import Change, changed_data, changed_environment, c
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
+    PLUGIN_TAG,
     as_toml,
     record_data,
     record_start,
@@ -24,14 +25,17 @@ from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
-from ftrun.runs.history import History, mark_if_killed, read_history
-from ftrun.runs.journal import Journal
-from ftrun.runs.records import NAME_TAG, NOTE_TAG, ArtifactRecord, ResumedRecord, TagsRecord
+from ftrun.runs.history import History, read_history
+from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.killed import mark_if_killed
+from ftrun.runs.records import NAME_TAG, ArtifactRecord, CheckpointRecord, ResumedRecord
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
 BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
+TEST = "dataset.test"
+"""The setting that names a file which only the end of a run needs."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -150,11 +154,18 @@ class Resumption:
             return
         experiment = self._recorded_anew(plan)
         journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
-        if NOTE_TAG not in self.history.tags:
-            journal.append(TagsRecord({NOTE_TAG: f"Going on from step {self.step}."}))
+        self._record_checkpoint(journal)
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
-        known = [(r.context, r.split) for r in self.history.datasets if r.digest == splits.digest]
+        datasets = self.history.datasets
+        known = [(r.context, r.split) for r in datasets if r.digest == splits.digest_of(r.split)]
         record_data(journal, splits, known)
+
+    def _record_checkpoint(self, journal: Journal) -> None:
+        """A process that died right after it had published the checkpoint has not come to write that down."""
+        found = self.checkpoint
+        told = (entry.record for entry, _ in read_journal(self.folder.journal))
+        if found and CheckpointRecord(found.step, found.folder.name) not in told:
+            journal.append(CheckpointRecord(found.step, found.folder.name))
 
     def _recorded_anew(self, plan: Plan) -> str:
         """The file that says what the run is from here on; a new one if that has changed."""
@@ -173,7 +184,10 @@ class Resumption:
             told[NAME_TAG] = plan.tracking.run_name
         if not self.changes:
             may_change = {*MAY_CHANGE, *(plan.tracking.tags or {})}
-            return {**{key: value for key, value in differing.items() if key in may_change}, **told}
+            follows = {
+                key: value for key, value in differing.items() if key in may_change or key.startswith(PLUGIN_TAG)
+            }
+            return {**follows, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
         return {**differing, **told}
 
@@ -190,6 +204,7 @@ def plan_resumption(
     runs_folder: Path = RUNS_FOLDER,
     allow_changes: bool = False,
     profile: str | None = None,
+    unset: Sequence[str] = (),
 ) -> tuple[Plan, Resumption]:
     """What is to be gone on with, and how, for `resume` and its command; nothing heavy is imported.
 
@@ -203,14 +218,25 @@ def plan_resumption(
     resumption = Resumption(folder, read_history(folder), allow_changes)
     resumption.refuse_finished()
     begun = load_experiment(recorded_experiment(folder, resumption.history))
-    recorded = make_plan(begun, catalogue, needs_secrets=False)
+    recorded = make_plan(begun, catalogue, needs_secrets=False, asked=())  # what it names may be gone
     hint = ""
     if target.endswith(".toml"):
         hint = f"To go on with what was begun: ftrun resume {folder.name}. "
         profile = profile or resumption.history.tags.get("ftrun.profile")
-        source = load_experiment(Path(target), profile, overrides)
+        source = load_experiment(Path(target), profile, overrides, unset)
     else:
-        source = load_experiment(recorded.path, None, overrides)
-    plan = make_plan(source, catalogue)
+        source = load_experiment(recorded.path, None, overrides, unset)
+    try:
+        plan = make_plan(source, catalogue)
+    except ExperimentError as error:
+        raise ExperimentError(*(_with_a_way_on(problem, folder) for problem in error.problems)) from error
     resumption.compare_settings(plan, recorded.resolved(), hint)
     return plan, resumption
+
+
+def _with_a_way_on(problem: Problem, folder: RunFolder) -> Problem:
+    """A problem with the test file of a run: training does without it."""
+    if problem.place != TEST:
+        return problem
+    way = f"To go on without it: ftrun resume {folder.name} --unset {TEST} --allow-changes; it is recorded."
+    return replace(problem, hint=f"{problem.hint} {way}" if problem.hint else f"Put it back. {way}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import math
@@ -17,6 +18,7 @@ from ftrun.rowfiles import FORMATS, Dialect, RowFile, as_text, is_unicode, liste
 
 DATA = "--data"
 OUT = "--out"
+PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,25 @@ class RowTable:
         self._refuse(column, self.columns[column])
         return [value if isinstance(value, str) else as_text(value) for value in self.columns[column]]
 
+    def cells(self, column: str) -> Sequence[Any]:
+        """A column's cells as they are, lists and objects too.
+
+        Raises:
+            ExperimentError: If a row has none there.
+        """
+        values = self.columns[column]
+        for row, value in enumerate(values, 1):
+            self._refuse_none(column, row, value)
+        return values
+
+    def _refuse_none(self, column: str, row: int, value: Any) -> None:
+        if value is None:
+            hint = "Write an empty text there if that is meant, or leave the row out."
+            raise self.wrong(f'has no text in column "{column}": row {row}', hint)
+
     def _refuse(self, column: str, values: Sequence[Any]) -> None:
         for row, value in enumerate(values, 1):
-            if value is None:
-                hint = "Write an empty text there if that is meant, or leave the row out."
-                raise self.wrong(f'has no text in column "{column}": row {row}', hint)
+            self._refuse_none(column, row, value)
             if isinstance(value, (list, dict, bytes)):
                 what = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
                 raise self.wrong(f'has {what} in column "{column}", row {row}', "Text, a number or a truth value fits.")
@@ -106,15 +122,16 @@ def rows_of_texts(texts: Sequence[Sequence[str]], columns: Sequence[str]) -> Row
     return RowTable("--text", {column: [row[place] for row in texts] for place, column in enumerate(columns)})
 
 
-def check_writable(out: Path, data: Path | None) -> None:
+def check_writable(out: Path, data: Path | None, overwrite: bool = False) -> None:
     """Whether rows can be written to a file, as far as that is known before.
 
     Args:
         out: The file.
         data: The file that the rows are of.
+        overwrite: Whether a file that is there may be replaced.
 
     Raises:
-        ExperimentError: If not, or it is the file that is read.
+        ExperimentError: If not, or it is there already, or the file that is read.
     """
     _refuse_format(out, OUT)
     if not out.absolute().parent.is_dir():
@@ -123,6 +140,9 @@ def check_writable(out: Path, data: Path | None) -> None:
         raise ExperimentError(Problem(f"{shown(out)} cannot be written there", OUT))
     if data is not None and out.exists() and data.exists() and out.samefile(data):
         raise ExperimentError(Problem(f"{shown(out)} is the file that is read", OUT, "Name another one."))
+    if out.exists() and not overwrite:
+        hint = "Name another one, or say --overwrite."
+        raise ExperimentError(Problem(f"{shown(out)} is there already", OUT, hint))
 
 
 def write_rows(table: RowTable, added: Mapping[str, Sequence[Any]], out: Path) -> None:
@@ -154,8 +174,9 @@ def write_text(table: RowTable, added: Mapping[str, Sequence[Any]], stream: Text
         suffix: What the name of such a file ends in.
     """
     if FORMATS[suffix] == "json":
-        for record, more in zip(_records(table), _by_row(added), strict=True):
-            stream.write(json.dumps(_json({**record, **more}), ensure_ascii=False, default=str) + "\n")
+        for record, more in zip(records_of(table), rows_by_name(added), strict=True):
+            line = json.dumps(_json({**record, **more}), ensure_ascii=not is_for_all(stream.encoding), default=str)
+            stream.write(f"{line}\n")
         return
     delimiter = table.delimiter if suffix == table.suffix else {".tsv": "\t"}.get(suffix, ",")
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
@@ -164,9 +185,32 @@ def write_text(table: RowTable, added: Mapping[str, Sequence[Any]], stream: Text
     writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
 
 
+def is_for_all(encoding: str | None) -> bool:
+    """Whether an encoding has a place for every character; that of no stream of bytes has."""
+    return encoding is None or codecs.lookup(encoding).name.startswith("utf")
+
+
+def check_shown(table: RowTable, names: Sequence[str], stream: TextIO) -> None:
+    """Whether a stream has a place for all that is in rows, and in further names, where they go to it as CSV.
+
+    Raises:
+        ExperimentError: If it has not; something else must not stand in their place.
+    """
+    if is_for_all(stream.encoding):
+        return
+    for text in (str(value) for cells in (names, table.columns, *table.columns.values()) for value in cells):
+        try:
+            text.encode(stream.encoding)
+        except UnicodeEncodeError as error:
+            message = f"standard output is in {stream.encoding}, which has no place for {text[error.start]!a}"
+            hint = "Set PYTHONIOENCODING=utf-8, or name a file, which is written as UTF-8: --out FILE."
+            raise ExperimentError(Problem(message, OUT, hint)) from None
+
+
 def _refuse_format(file: Path, place: str) -> None:
     if file.suffix.lower() not in FORMATS:
-        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place))
+        hint = "Unpack it, and name what was in it." if place == DATA and file.suffix.lower() in PACKED else None
+        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place, hint))
 
 
 def _of_cells(reader: RowFile) -> RowTable:
@@ -220,11 +264,13 @@ def _write_parquet(table: RowTable, added: Mapping[str, Sequence[Any]], file: Pa
     parquet.write_table(arrow, file)
 
 
-def _records(table: RowTable) -> Sequence[Mapping[str, Any]]:
-    return table.records if table.records is not None else _by_row(table.columns)
+def records_of(table: RowTable) -> Sequence[Mapping[str, Any]]:
+    """The rows, each with its columns by name."""
+    return table.records if table.records is not None else rows_by_name(table.columns)
 
 
-def _by_row(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def rows_by_name(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Columns, row by row."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

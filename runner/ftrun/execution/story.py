@@ -8,26 +8,29 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 
-from ftrun.contracts import Backend, BuiltModel, EvaluationReport, FitResult, Splits
+from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit, rehearse
 from ftrun.execution.class_order import ClassOrder
-from ftrun.execution.depiction import Depiction
+from ftrun.execution.class_weights import weights_tags
+from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
+from ftrun.execution.final_test import FinalTest
 from ftrun.execution.monitor import Monitor
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.push import foreseen, push_finished
-from ftrun.execution.recording import model_tags, record_model, record_predictions, record_task, run_tags
+from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
-from ftrun.execution.uploads import Policy, Uploads, record_checkpoints
+from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
+from ftrun.runs.checkpoint_table import record_checkpoints
 from ftrun.runs.checkpoints import sync_folder
 from ftrun.runs.description import description, repeat_command, resume_command
 from ftrun.runs.glance import MODEL_STEP_TAG
@@ -95,10 +98,12 @@ class _Run:
         )
         self.gave_up = False  # the feeder, before the run's end
         self.feeder = Feeder(self.folder, plan.tracking.uri, self._feeder_gave_up) if plan.tracking.enabled else None
+        self.uploads: Uploads | None = None
         self.depiction: Depiction | None = None
         apart = [self.feeder.pid] if self.feeder else []
         self.monitor = Monitor(self.journal, apart) if plan.tracking.system_metrics else None
         self.heeds_signals = True
+        self.testing = False  # and can be left without a step that is lost
         self.recording = False  # what fails before there is anything to track is no run in MLflow
         self.began = time.perf_counter()
 
@@ -138,9 +143,10 @@ class _Run:
 
     def _asked_to_stop(self) -> None:
         """While it trains, a run stops after its step, with a checkpoint; before that there is nothing to keep, and
-        while its end is written down, it is about to stop anyway.
+        while its end is written down, it is about to stop anyway. The test is left at once where the last step has its
+        checkpoint, else finished.
         """
-        if self.reporter.is_training:
+        if self.reporter.is_training and not self.testing:
             self.reporter.request_stop()
         elif self.heeds_signals:
             raise KeyboardInterrupt
@@ -149,7 +155,7 @@ class _Run:
         plan, watcher, beginning = self.plan, self.watcher, self.beginning
         watcher.working("importing")
         with open_session(plan) as session, EncodedCache() as cache:
-            tags = run_tags(plan, self.folder, checked_environment(plan, session))
+            tags = run_tags(plan, self.folder, checked_environment(plan, session)) | plugin_tags(plan, self.catalogue)
             beginning.compare_environment(tags)
             splits, best = open_data(plan, watcher)
             beginning.compare_data(splits)
@@ -159,20 +165,43 @@ class _Run:
             beginning.compare_model(tags)
 
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
+            tags |= weights_tags(plan.training, splits)
+            test = FinalTest(plan, splits, built, cache, watcher)
             rehearse(plan, session, job)
+            test.rehearse(session, job)
             self._start_recording(tags, splits)
             if self.feeder:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
-                self.reporter.on_published = Uploads(self.journal, self.folder, policy, built, splits).offer
+                self._offer_checkpoints(Uploads(self.journal, self.folder, Choice(policy, best), built, splits))
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
-            self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit))
+            if fit.completed and test:
+                fit = self._test(test, session, job, fit)
+            self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit), test.measured)
             return fit
+
+    def _test(self, test: FinalTest, session: BackendSession, job: Job, fit: FitResult) -> FitResult:
+        self.testing = self.reporter.is_checkpointed
+        if self.testing and self.reporter.stop_requested:
+            raise KeyboardInterrupt
+        tested = test.take(session, job, fit)
+        self.testing = False
+        step = fit.steps if fit.model_step is None else fit.model_step
+        self.journal.metrics(step, {key: value for key, value in tested.metrics.items() if key not in fit.metrics})
+        return tested
+
+    def _offer_checkpoints(self, uploads: Uploads) -> None:
+        self.uploads = uploads
+        self.reporter.on_published = uploads.offer
+        step, found = self.beginning.step, self.beginning.checkpoint_folder
+        if found:
+            self.reporter.on_started = lambda total_steps: uploads.go_on(step, found, step == total_steps)
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
-        record_task(self.folder, splits.task)
+        self._describe(f"under way from step {self.beginning.step + 1}", "should it stop, to go on")
+        record_task(self.journal, self.folder, splits.task)
         self.recording = True
         if self.monitor:
             self.monitor.start()
@@ -181,20 +210,25 @@ class _Run:
         )
 
     def _evaluated(self, report: EvaluationReport) -> None:
+        if self.uploads:
+            self.uploads.evaluated(report)
         self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
 
-    def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult) -> None:
+    def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult, tested: Sequence[str]) -> None:
         tables: Sequence[str] = ()
         if fit.predictions:
             tables = record_predictions(self.journal, self.folder, splits, fit.predictions)
         if fit.completed and self.plan.tracking.pictures:
-            self.depiction = Depiction(self.plan, self.folder, splits.task, fit, tables, self.watcher)
+            subject = subject_of(self.plan, splits, fit, tested)
+            self.depiction = Depiction(self.folder, subject, tables, self.watcher)
         if fit.model_folder and self.plan.tracking.model:
             why_not = record_model(self.journal, self.folder, fit, built, splits)
             if why_not and self.feeder:
                 self.watcher.notice(why_not)
         elif fit.model_folder:
             sync_folder(fit.model_folder)
+        if self.uploads:
+            self.uploads.settle(fit.model_step if fit.model_folder and self.plan.tracking.model else None)
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         for sentence in remarks_on(self.plan, splits.task, fit):
@@ -204,6 +238,9 @@ class _Run:
         self.heeds_signals = False
         with contextlib.suppress(Exception, KeyboardInterrupt):  # what failed here has been told where it failed
             self.reporter.close()
+        if self.uploads:
+            with contextlib.suppress(RunError):  # of a training that failed after its last checkpoint
+                self.uploads.settle(None)
         if self.monitor:
             self.monitor.stop()
         if self.depiction:
@@ -246,8 +283,7 @@ class _Run:
                 f"{count} points came out otherwise when they were repeated; the first: {key}, step {step}"
             )
         try:
-            if NOTE_TAG not in (self.plan.tracking.tags or {}):
-                self.journal.append(TagsRecord({NOTE_TAG: self._description(error, fit)}))
+            self._describe_end(error, fit)
             if self.recording:
                 self._record_checkpoints()
             if error:
@@ -263,14 +299,28 @@ class _Run:
         except OSError as fault:  # a table is no reason for a run to have no end
             self.watcher.notice(f"the table of checkpoints cannot be written: {fault.strerror or fault}")
 
-    def _description(self, error: str | None, fit: FitResult | None) -> str:
+    def _describe_end(self, error: str | None, fit: FitResult | None) -> None:
         best = self.reporter.checkpoint_folder(self.reporter.best_step) if self.reporter.best_step else None
         kept = best.name if best and best.is_dir() else None
         metrics = fit.metrics if fit else {}
-        if not error:
-            ended = f"finished after {self.reporter.steps:,} steps; to repeat it:"
-            return description(ended, repeat_command(self.folder), metrics, kept)
-        return description(f"{error.splitlines()[0]}; to go on:", resume_command(self.folder), metrics, kept)
+        if error:
+            self._describe(error.splitlines()[0], "to go on", metrics, kept)
+        else:
+            ended = f"finished after {self.reporter.steps:,} steps"
+            self._describe(ended, "to repeat it", metrics, kept, repeat_command(self.folder))
+
+    def _describe(
+        self,
+        state: str,
+        purpose: str,
+        metrics: Mapping[str, float] | None = None,
+        best: str | None = None,
+        command: str = "",
+    ) -> None:
+        """MLflow's description of the run, unless a person has given one; the command is to go on, unless said."""
+        if NOTE_TAG not in (self.plan.tracking.tags or {}):
+            told = description(state, purpose, command or resume_command(self.folder), metrics, best)
+            self.journal.append(TagsRecord({NOTE_TAG: told}))
 
     def _push(self) -> None:
         self.watcher.working(f"pushing to {self.plan.push.repo}")

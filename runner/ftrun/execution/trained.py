@@ -10,8 +10,10 @@ from typing import Any
 
 from ftrun.contracts import Model, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.finding import find_run, is_run, recorded_experiment
+from ftrun.execution.finding import is_run, recorded_experiment
 from ftrun.execution.recording import recorded_task
+from ftrun.execution.recovery import find_or_fetch
+from ftrun.execution.watcher import Watcher
 from ftrun.planning.answers import task_of
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import Experiment, load_experiment
@@ -58,20 +60,25 @@ class Trained:
 
 
 def find_trained(
-    target: str, catalogue: Catalogue, device: str | None = None, runs_folder: Path = RUNS_FOLDER
+    target: str,
+    catalogue: Catalogue,
+    device: str | None = None,
+    runs_folder: Path = RUNS_FOLDER,
+    watcher: Watcher | None = None,
 ) -> Trained:
-    """The model that is meant by a run's name, folder or id, by a folder of a run's model or checkpoint, or by a folder
-    that holds a model of another making.
+    """The model that is meant by a run's name, folder or id, by what MLflow calls it, by a folder of a run's model or
+    checkpoint, or by a folder that holds a model of another making.
 
     Args:
         target: What is said of it.
         catalogue: Where its parts are found.
         device: Where to put it; the best one there is by default.
         runs_folder: Where runs are looked for.
+        watcher: Sees it fetched, where it is in MLflow alone.
 
     Raises:
         ExperimentError: If there is none, or its parts are not there.
-        RunError: If a later version of ftrun has written the run's journal.
+        RunError: If a later version of ftrun has written the run's journal, or MLflow is out of reach.
     """
     path = Path(target).expanduser()
     if path.is_dir() and not is_run(path):
@@ -82,18 +89,8 @@ def find_trained(
     if target.endswith(".toml"):
         hint = "Name one of its runs, or its folder in runs/."
         raise ExperimentError(Problem(f"{target} is an experiment, and a run's model predicts", hint=hint))
-    run = find_run(target, runs_folder)
-    if not run.model.is_dir():
-        raise ExperimentError(_without_model(run))
+    run = find_or_fetch(target, runs_folder, watcher or Watcher())
     return _of_run(run, run.model, catalogue, device)
-
-
-def _without_model(run: RunFolder) -> Problem:
-    hint = f"Go on with it: ftrun resume {run.name}"
-    checkpoints = sorted(run.checkpoints.glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
-    if checkpoints:
-        hint += f"; or name one of its checkpoints: {checkpoints[-1]}"
-    return Problem(f"the run {run.name} has no model: it has not come to its end", hint=f"{hint}.")
 
 
 def _of_run(run: RunFolder, folder: Path, catalogue: Catalogue, device: str | None) -> Trained:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,6 +36,9 @@ class Watcher:
     def data_opened(self, splits: Splits) -> None:
         """The data set is open."""
 
+    def fetching(self, run: str, done: int, total: int) -> None:
+        """So many bytes of a run's model are here."""
+
     def encoding(self, split: str, done: int, total: int) -> None:
         """So many rows of a split are tokenized."""
 
@@ -47,8 +51,14 @@ class Watcher:
     def evaluating(self, split: str, done: int, total: int) -> None:
         """So many rows of a split are evaluated."""
 
+    def predicting(self, name: str, done: int, total: int) -> None:
+        """So many of some rows are predicted."""
+
     def evaluated(self, report: EvaluationReport) -> None:
         """An evaluation is finished."""
+
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        """The model of a step is measured on the test splits with labels; those without were predicted."""
 
     def checkpoint_saved(self, step: int, folder: Path) -> None:
         """A checkpoint stands."""

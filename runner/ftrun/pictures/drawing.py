@@ -69,7 +69,7 @@ def _pictures(folder: RunFolder, subject: Subject) -> Iterator[tuple[str, Draw]]
     if set(curves.evaluated(told, subject.splits)) - {"loss"}:
         yield "metrics.png", functools.partial(curves.draw_metrics, curves=told, subject=subject)
     of_split = {"classification": _of_classes, "regression": _of_numbers}.get(subject.kind)
-    for split in subject.splits if of_split else ():
+    for split in [*subject.splits, *subject.tested] if of_split else ():
         assert of_split
         yield from of_split(folder, split, subject)
 

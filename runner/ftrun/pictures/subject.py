@@ -18,6 +18,7 @@ class Subject:
         splits: The evaluation splits, the main one first.
         directions: The numbers of an evaluation, "max" or "min" each, whichever is better.
         model_step: The step that the model is of.
+        tested: The test splits with labels: there are no curves of them.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Subject:
     splits: Sequence[str] = ()
     directions: Mapping[str, str] = field(default_factory=dict)
     model_step: int | None = None
+    tested: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

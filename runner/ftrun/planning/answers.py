@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 from ftrun.contracts import Backend, Dataset, Direction, Metric, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.planning.catalogue import Offer
+from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
+from ftrun.planning.requirements import what_would_bring
 from ftrun.planning.written import lost
 from ftrun.settings import Settings, TrainingSettings, shown, validate
 
@@ -136,14 +139,16 @@ def _asked(what: str, offer: Offer, function: Callable[..., Any], *arguments: An
         FtrunError: As the function raises it; an ExperimentError that says who is at fault for whatever else it raises.
     """
     try:
-        return function(*arguments)
-    except FtrunError:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for what the command was asked for
+            return function(*arguments)
+    except (FtrunError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as fault:
+    except BaseException as fault:
         log.debug("%s of %s failed", what, offer.who, exc_info=True)
-        said = " ".join(f"{type(fault).__name__}: {fault}".split())
-        message = f"{what} of {offer.who} raised {said} ({_where(fault, offer)})"
-        raise ExperimentError(Problem(message, hint=_hint(offer))) from fault
+        message = f"{what} of {offer.who} raised {said(fault)} ({_where(fault, offer)})"
+        bring = what_would_bring(fault, offer.distribution)
+        hint = f"To have it: {bring}." if bring else _hint(offer)
+        raise ExperimentError(Problem(message, hint=hint)) from fault
 
 
 def _where(fault: BaseException, offer: Offer) -> str:

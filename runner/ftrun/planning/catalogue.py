@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pluggy
@@ -14,11 +16,25 @@ import pluggy
 from ftrun.contracts import KINDS, Component, Kind
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.hookspecs import ENTRY_POINT_GROUP
-from ftrun.planning.conformance import SPOKEN, PluginError, components_in, refuse_other_contract, refuse_twins
+from ftrun.planning.choice import BUILT_IN, Choice, normalized
+from ftrun.planning.conformance import (
+    SPOKEN,
+    PluginError,
+    components_in,
+    refuse_other_contract,
+    refuse_twins,
+    said,
+)
+from ftrun.planning.guard import Watched, watched
 from ftrun.planning.hooks import implementations, new_manager, register
+from ftrun.planning.installed import Installed, installed
+from ftrun.planning.requirements import what_would_bring
 from ftrun.redaction import redacted
 
 log = logging.getLogger(__name__)
+
+SLOW_SECONDS = 0.5
+"""What a plugin may take to load before a person is told."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,15 @@ class Offer:
 
 @dataclass
 class Plugin:
-    """One entry point: what it offers, or why it does not."""
+    """One entry point: what it offers, or why it does not.
+
+    Attributes:
+        observes: The observing hooks that it has.
+        failure: Why it could not be loaded; trace: the traceback of that.
+        left_out: What left it out, `--no-plugin` or `FTRUN_PLUGINS`; it was not loaded then.
+        notices: What a person should know of what it did as it was loaded.
+        seconds: What loading it took.
+    """
 
     name: str
     distribution: str
@@ -50,6 +74,14 @@ class Plugin:
     observes: list[str] = field(default_factory=list)
     failure: str | None = None
     trace: str | None = None
+    left_out: str | None = None
+    notices: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def who(self) -> str:
+        """What to call it in a sentence."""
+        return f"the plugin {self.name} of {self.distribution} {self.version}".strip()
 
 
 class Catalogue:
@@ -58,12 +90,22 @@ class Catalogue:
     Built once per invocation and passed along; nothing global.
 
     Attributes:
-        plugins: What became of each.
+        plugins: All of them, those that failed or were left out among them.
+        choice: Which of them were to load.
+        notices: What a person should know of how they were loaded, in sentences.
         manager: Pluggy's, with the modules of those that answered.
     """
 
-    def __init__(self, plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        manager: pluggy.PluginManager,
+        choice: Choice | None = None,
+        notices: Sequence[str] = (),
+    ) -> None:
         self.plugins = plugins
+        self.choice = choice or Choice()
+        self.notices = [*notices, *(notice for plugin in plugins for notice in plugin.notices)]
         self.manager = manager
         self._offers: dict[Kind, dict[str, list[Offer]]] = {kind: {} for kind in KINDS}
         for plugin in plugins:
@@ -90,7 +132,7 @@ class Catalogue:
         found = [
             offer
             for offer in self._offers[kind].get(name, [])
-            if not distribution or offer.distribution == distribution
+            if not distribution or normalized(offer.distribution) == normalized(distribution)
         ]
         if len(found) == 1:
             return found[0]
@@ -99,7 +141,17 @@ class Catalogue:
             raise ExperimentError(
                 Problem(f'"{name}" is offered by more than one distribution', place, f"Say which: {ways}.")
             )
-        raise ExperimentError(Problem(f'there is no {kind} named "{use}"', place, self._suggest(kind, name)))
+        hint = self._left_out_hint(distribution) or self._suggest(kind, name)
+        raise ExperimentError(Problem(f'there is no {kind} named "{use}"', place, hint))
+
+    def collisions(self) -> Iterator[str]:
+        """A sentence for each name of a kind that more than one distribution offers."""
+        for kind, named in self._offers.items():
+            for name, offers in named.items():
+                if len(offers) > 1:
+                    who = " and ".join(offer.provider for offer in offers)
+                    ways = " or ".join(f'use = "{offer.distribution}:{name}"' for offer in offers)
+                    yield f'the {SPOKEN[kind]} "{name}" is offered by {who}; say which: {ways}'
 
     def _suggest(self, kind: Kind, name: str) -> str:
         names = sorted(self._offers[kind])
@@ -109,7 +161,17 @@ class Catalogue:
         broken = [f"{plugin.name} ({plugin.distribution})" for plugin in self.plugins if plugin.failure]
         if broken:
             hint += f" These plugins failed and may have offered it: {', '.join(broken)}; see `ftrun plugins`."
+        for reason in dict.fromkeys(plugin.left_out for plugin in self.plugins if plugin.left_out):
+            who = dict.fromkeys(plugin.distribution for plugin in self.plugins if plugin.left_out == reason)
+            hint += f" It may be offered by {' or '.join(who)}, left out by {reason}."
         return hint
+
+    def _left_out_hint(self, distribution: str) -> str | None:
+        """Where a distribution is named that was left out: all there is to say."""
+        for plugin in self.plugins:
+            if plugin.left_out and normalized(plugin.distribution) == normalized(distribution):
+                return f"It is offered by {plugin.distribution}, which was left out by {plugin.left_out}."
+        return None
 
     def observe(self, hook: str, **facts: Any) -> None:
         """Call an observing hook of every plugin; one that raises is logged and harms nothing."""
@@ -117,57 +179,109 @@ class Catalogue:
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
                 self.manager.subset_hook_caller(hook, others)(**facts)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # sys.exit, too, is no observer's to call
                 log.exception("plugin %s failed in %s", name, hook)
 
 
-def load_catalogue(points: Iterable[EntryPoint] | None = None) -> Catalogue:
-    """Load every plugin of the entry-point group `ftrun`; one that fails is recorded, and breaks nothing else.
+def load_catalogue(choice: Choice | None = None, there: Sequence[Installed] | None = None) -> Catalogue:
+    """Load the plugins of the entry-point group `ftrun`; one that fails is recorded, and breaks nothing else.
 
     Args:
-        points: The entry points to load instead of the installed ones.
+        choice: Which of them may load; those that `FTRUN_PLUGINS` names by default, or all.
+        there: The distributions to take instead of the installed ones.
+
+    Raises:
+        ExperimentError: If the choice leaves out what is not installed.
     """
+    choice = Choice.of(os.environ) if choice is None else choice
     manager = new_manager()
-    installed = entry_points(group=ENTRY_POINT_GROUP) if points is None else points
+    there = installed(ENTRY_POINT_GROUP) if there is None else there
+    names = [distribution.name for distribution in there]
+    choice.refuse_unknown(names)
     plugins: list[Plugin] = []
-    for point in sorted(installed, key=_order):
-        plugins.append(_load(point, manager, plugins))
-    return Catalogue(plugins, manager)
+    for distribution in there:
+        plugins.extend(_plugins_of(distribution, choice, manager, tuple(plugins)))
+    return Catalogue(plugins, manager, choice, choice.unknown(names))
 
 
-def _order(point: EntryPoint) -> tuple[bool, str, str]:
-    distribution = point.dist.name if point.dist else ""
-    return (distribution != "ftrun", distribution, point.name)
+def _plugins_of(
+    distribution: Installed, choice: Choice, manager: pluggy.PluginManager, before: Sequence[Plugin]
+) -> list[Plugin]:
+    name, version = distribution.name, distribution.version
+    left_out = choice.reason_against(name)
+    if distribution.fault:
+        return [Plugin("?", name, version, failure=None if left_out else distribution.fault, left_out=left_out)]
+    plugins: list[Plugin] = []
+    for point in distribution.points:
+        plugin = Plugin(point.name, name, version, left_out=left_out)
+        if not left_out:
+            with _guarded(name) as seen:
+                _load(plugin, point, manager, [*before, *plugins])
+            plugin.seconds = seen.seconds
+            plugin.notices = list(_notices(plugin, seen))
+        plugins.append(plugin)
+    return plugins
 
 
-def _load(point: EntryPoint, manager: pluggy.PluginManager, before: Sequence[Plugin]) -> Plugin:
-    distribution = point.dist
-    plugin = Plugin(
-        point.name, distribution.name if distribution else "?", distribution.version if distribution else ""
-    )
+def _guarded(distribution: str) -> contextlib.AbstractContextManager[Watched]:
+    """What our own plugins do to the process is our own doing, and every command would wait for it to be looked at."""
+    return contextlib.nullcontext(Watched()) if normalized(distribution) == BUILT_IN else watched()
+
+
+def _notices(plugin: Plugin, seen: Watched) -> Iterator[str]:
+    """What a plugin did as it was loaded that was not its to do."""
+    if seen.seconds > SLOW_SECONDS:
+        yield f"{plugin.who} took {seen.seconds:.1f} s to load, which every command waits for"
+    if seen.output:
+        yield f'{plugin.who} wrote to standard output as it was loaded: "{redacted(seen.output)}"'
+    if seen.changed:
+        yield f"{plugin.who} changed {', '.join(seen.changed)} as it was loaded, which was undone"
+    if seen.kept:
+        yield f"{plugin.who} changed {', '.join(seen.kept)} as it was loaded, which could not be undone"
+
+
+def _load(plugin: Plugin, point: EntryPoint, manager: pluggy.PluginManager, before: Sequence[Plugin]) -> None:
     name = f"{plugin.distribution}:{plugin.name}"
     try:
+        if not point.pattern.match(point.value):
+            raise PluginError(f'its entry point "{point.name} = {point.value}" names no module')
         module = point.load()
         refuse_other_contract(module)
         register(manager, module, name)
         components = _components_of(module, manager)
         _refuse_a_neighbours(components, plugin, before)
-        plugin.components = components
         hooks = [hook for hook, _ in implementations(manager, module)]
+        plugin.components = components
         plugin.observes = [hook for hook in dict.fromkeys(hooks) if hook not in _OFFERING]
-    except (Exception, SystemExit) as error:  # whatever somebody else's package does is that plugin's failure alone
-        told = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-        plugin.failure = redacted(told)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever somebody else's package does is that plugin's failure alone
+        plugin.failure = redacted(_told(error, plugin.distribution))
         plugin.trace = _trace_of(error)
         if manager.has_plugin(name):
             manager.unregister(name=name)
-    return plugin
+
+
+def _told(error: BaseException, distribution: str) -> str:
+    """What an error says, in a line, with what to install where something is not installed."""
+    told = str(error) if isinstance(error, PluginError) else said(error)
+    bring = what_would_bring(_raised(error), distribution)
+    return f"{told}; to have it: {bring}" if bring else told
+
+
+def _raised(error: BaseException) -> BaseException:
+    """What the plugin's own code raised."""
+    return (error.__cause__ or error) if isinstance(error, PluginError) else error
 
 
 def _trace_of(error: BaseException) -> str | None:
     """The traceback, but for what this module says of a plugin: that is in a sentence."""
-    raised = error.__cause__ if isinstance(error, PluginError) else error
-    return redacted("".join(traceback.format_exception(raised))) if raised else None
+    raised = _raised(error)
+    if isinstance(raised, PluginError):
+        return None
+    return redacted("".join(traceback.format_exception(raised)))
 
 
 _OFFERING: Mapping[str, Kind] = {f"ftrun_{kind}s": kind for kind in KINDS}
@@ -185,8 +299,10 @@ def _components_of(module: Any, manager: pluggy.PluginManager) -> list[Component
 def _answer(hook: str, function: Callable[[], Any]) -> Any:
     try:
         return function()
-    except Exception as error:
-        raise PluginError(f"{hook} raised {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{hook} raised {said(error)}") from error
 
 
 def _refuse_a_neighbours(components: Sequence[Component], plugin: Plugin, before: Sequence[Plugin]) -> None:

@@ -21,6 +21,15 @@ class PluginError(Exception):
     """A plugin is not as the contract says."""
 
 
+def said(error: BaseException) -> str:
+    """What kind of error it is and what it says, in one line, whoever wrote it."""
+    try:
+        words = " ".join(str(error).split())
+    except Exception:
+        words = "it cannot say what"
+    return f"{type(error).__name__}: {words}"
+
+
 def refuse_other_contract(module: Any) -> None:
     """Refuse a plugin that was written for a contract that this ftrun does not keep.
 

@@ -105,7 +105,9 @@ class PushSettings(Settings):
     repo: Annotated[str, AfterValidator(_repository)] | None = Field(
         None, description="The Hub's repository for the trained model, such as user/name; nothing is pushed if absent."
     )
-    private: bool = Field(True, description="Whether a repository that is made for it is private.")
+    private: bool = Field(
+        True, description="Whether the repository is private; one that is public already is refused then."
+    )
 
 
 class ExperimentSettings(Settings):
@@ -188,6 +190,18 @@ def load_experiment(
     if "name" not in layers.tables:
         layers.add({"name": path.stem}, "the file's own name")
     return Experiment(path, layers.tables, profile, layers.origins, missed)
+
+
+def profiles_of(path: Path) -> list[str]:
+    """The names of the profiles of a file and of those that it extends.
+
+    Raises:
+        ExperimentError: If one of them cannot be read.
+    """
+    layers = Layers()
+    for file in reversed(_extended(path)):
+        layers.add(_read(file), file.name)
+    return sorted(_profiles(layers))
 
 
 def with_backend(overrides: Mapping[str, Any], backend: str | None) -> Mapping[str, Any]:

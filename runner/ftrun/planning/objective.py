@@ -17,8 +17,8 @@ def objective_problems(training: TrainingSettings, task: Task) -> Sequence[Probl
     if task.kind in kinds:
         message = f"it is for a task with one class for a label, and here a label is {kinds[task.kind]}"
         return [Problem(message, f"training.{key}", "Leave it out.") for key, value in asked.items() if value]
-    names = task.class_names or ()
-    if isinstance(weights, list) and len(weights) != len(names):
+    names = task.class_names
+    if names is not None and isinstance(weights, list) and len(weights) != len(names):
         message = f"there are {len(weights)} weights for {len(names)} classes"
         return [Problem(message, "training.class_weights", f"The classes in their order: {', '.join(names)}.")]
     return []

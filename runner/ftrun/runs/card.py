@@ -35,12 +35,13 @@ def model_card(folder: RunFolder) -> str:
     history, glance = read_history(folder), glance_at(folder)
     tables = tomllib.loads((folder.path / history.experiment).read_text(encoding="utf-8"))
     settings = {key: value for key, value in tables.items() if key not in _NOT_THE_MODELS}
+    metrics = {**glance.metrics, **glance.test}
     sections = [
-        f"---\n{_metadata(folder, history, glance.metrics)}---",
+        f"---\n{_metadata(folder, history, metrics)}---",
         f"# {tables['name']}",
         _introduction(history, folder.name),
         _table("Data", ("split", "for", "rows", "data set", "revision"), _data(history)),
-        _table("Metrics", ("metric", "value"), [(key, f"{value:.6g}") for key, value in glance.metrics.items()]),
+        _table("Metrics", ("metric", "value"), [(key, f"{value:.6g}") for key, value in metrics.items()]),
         f"## Settings\n\n```toml\n{tomlkit.dumps(settings).strip()}\n```",
         _table("Versions", ("package", "version"), _versions(history)),
         _to_repeat(history),

@@ -9,19 +9,28 @@ from ftrun.runs.folder import RunFolder
 
 
 def description(
-    ended: str, command: str, metrics: Mapping[str, float] | None = None, best_checkpoint: str | None = None
+    state: str,
+    purpose: str,
+    command: str,
+    metrics: Mapping[str, float] | None = None,
+    best_checkpoint: str | None = None,
 ) -> str:
-    """The description of a run that has ended.
+    """The description of a run.
 
     Args:
-        ended: How, in words.
+        state: That it is under way, or how it ended, in words.
+        purpose: What the command is for, such as "to go on".
         command: What goes on with it, or repeats it.
-        metrics: Of the last evaluation, by MLflow's keys (`eval/f1`).
+        metrics: Of the model's evaluation, by MLflow's keys (`eval/f1`), and of its test (`test/f1`).
         best_checkpoint: The folder's name of the best evaluation's checkpoint, where there is one.
     """
-    lines = ended[:1].upper() + ended[1:]
     best = f"Best checkpoint: `{best_checkpoint}`" if best_checkpoint else ""
-    return "\n\n".join(filter(None, [lines, _table(metrics or {}), best, f"    {command}"]))
+    parts = [f"{_sentence(state)}.", _table(metrics or {}), best, f"{_sentence(purpose)}:", f"    {command}"]
+    return "\n\n".join(filter(None, parts))
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:].rstrip(".")
 
 
 def resume_command(folder: RunFolder) -> str:

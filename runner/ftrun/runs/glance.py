@@ -13,6 +13,7 @@ from pathlib import Path
 from ftrun.errors import RunError
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.records import (
+    PUSHED_TAG,
     EndRecord,
     Entry,
     MetricsRecord,
@@ -26,7 +27,7 @@ from ftrun.runs.records import (
 
 MODEL_STEP_TAG = "ftrun.model_step"
 BACKEND_TAG = "ftrun.backend"
-_STEP, _EVALUATION = b'{"type": "metrics"', b'"eval/'
+_STEP, _EVALUATION, _TEST = b'{"type": "metrics"', b'"eval/', b'"test/'
 
 
 @dataclass
@@ -39,8 +40,10 @@ class Glance:
         status: How it ended; None if it goes on, or its process is gone.
         steps: The last optimizer step that was reported.
         evaluations: The numbers of each evaluation by its step, by MLflow's keys (`eval/f1`).
+        test: The numbers of the test at the end, such as `test/f1`.
         model_step: The step of the run's model; None until there is one.
         best_key: The number that the best model is chosen by; None where nobody asked.
+        pushed: Where on the Hub the model was last pushed to, `user/name@COMMIT`.
     """
 
     began: int | None = None
@@ -48,8 +51,10 @@ class Glance:
     status: Status | None = None
     steps: int = 0
     evaluations: dict[int, dict[str, float]] = field(default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
     model_step: int | None = None
     best_key: str | None = None
+    pushed: str | None = None
 
     @property
     def metrics_step(self) -> int | None:
@@ -92,7 +97,7 @@ def _telling(journal: Path) -> Iterator[Entry]:
     last_step = b""
     with journal.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if line.startswith(_STEP) and _EVALUATION not in line and number > 1:
+            if line.startswith(_STEP) and _EVALUATION not in line and _TEST not in line and number > 1:
                 last_step = line if line.endswith(b"\n") else last_step
                 continue
             if entry := _decoded(line, number):
@@ -120,14 +125,16 @@ def _take(glance: Glance, entry: Entry) -> None:
             glance.steps = max(glance.steps, step)
             if numbers := {key: value for key, value in values.items() if key.startswith("eval/")}:
                 glance.evaluations.setdefault(step, {}).update(numbers)
+            glance.test |= {key: value for key, value in values.items() if key.startswith("test/")}
         case RunRecord(params=params, tags=tags):
             glance.backend = tags.get(BACKEND_TAG, params.get("backend.use"))
             best = params.get("training.metric_for_best_model")
             glance.best_key = f"eval/{best.removeprefix('eval/')}" if best else None
         case ResumedRecord(tags=tags):
             glance.status, glance.backend = None, tags.get(BACKEND_TAG, glance.backend)
-        case TagsRecord(tags) if MODEL_STEP_TAG in tags:
-            glance.model_step = int(tags[MODEL_STEP_TAG])
+        case TagsRecord(tags):
+            glance.model_step = int(tags.get(MODEL_STEP_TAG, 0)) or glance.model_step
+            glance.pushed = tags.get(PUSHED_TAG, glance.pushed)
         case EndRecord(status):
             glance.status = status
 

@@ -1,27 +1,21 @@
-"""What the journal of a run tells of it, and how a run ended whose process is gone."""
+"""What the journal of a run tells of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from ftrun.errors import RunError
-from ftrun.runs.description import description, resume_command
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.journal import read_journal
 from ftrun.runs.records import (
-    ERROR_TAG,
     NAME_TAG,
-    NOTE_TAG,
     DatasetRecord,
     EndRecord,
     MetricsRecord,
     ResumedRecord,
     RunRecord,
     Status,
-    TagsRecord,
 )
 
 
@@ -98,8 +92,12 @@ class Point(NamedTuple):
     time: int
 
 
-def read_evaluations(folder: RunFolder) -> dict[int, list[Point]]:
+def read_evaluations(folder: RunFolder, begins: tuple[str, ...] = ("eval/",)) -> dict[int, list[Point]]:
     """The numbers of every evaluation, by the optimizer steps before it.
+
+    Args:
+        folder: The run's.
+        begins: How their names begin; those of the test at the end begin with "test/".
 
     Raises:
         RunError: If a later version of ftrun has written the journal, in a format that this one does not read.
@@ -108,47 +106,7 @@ def read_evaluations(folder: RunFolder) -> dict[int, list[Point]]:
     for entry, _ in read_journal(folder.journal):
         match entry.record:
             case MetricsRecord(step, values):
-                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith("eval/")]
+                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith(begins)]
                 if points:
                     found.setdefault(step, []).extend(points)
     return found
-
-
-def _ended(path: Path) -> bool:
-    """Whether the last record is that of an end; reads no more than the last lines."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            end = file.read()
-    except OSError:  # it is gone, or not ours
-        return True
-    return end.endswith(b"\n") and end.splitlines()[-1].startswith(b'{"type": "end"')
-
-
-def mark_if_killed(folder: RunFolder, patience: float = 0.0) -> bool:
-    """Write down the end of a run whose process is gone; returns whether it was one.
-
-    Args:
-        folder: The run's.
-        patience: Seconds to wait for a process that is just going.
-    """
-    if _ended(folder.journal):
-        return False
-    try:
-        with folder.locked(patience):
-            history = read_history(folder)
-            if not history.recorded or history.status is not None:
-                return False
-            journal = Journal(folder.journal)
-            journal.append(TagsRecord(_killed_tags(folder, history)))
-            journal.append(EndRecord("KILLED"))
-            journal.close()
-            return True
-    except RunError:  # it is still running, or its folder cannot be written, or a later version's
-        return False
-
-
-def _killed_tags(folder: RunFolder, history: History) -> Mapping[str, str]:
-    error = f"killed outright, after step {history.last_step}"
-    note = {} if NOTE_TAG in history.tags else {NOTE_TAG: description(f"{error}; to go on:", resume_command(folder))}
-    return {ERROR_TAG: error, **note}

@@ -22,7 +22,8 @@ def whole_checkpoints(folder: RunFolder) -> list[Path]:
 def leftovers(folder: RunFolder) -> list[Path]:
     """What a killed process was writing or removing; of a run that is going on it may be on its way."""
     small = [path for path in folder.path.glob(".*.*") if path.suffix[1:].isdecimal() and _is_old(path)]
-    return sorted([*folder.checkpoints.glob(f".{PREFIX}*"), *small])
+    parts = (*folder.checkpoints.glob(f".{PREFIX}*"), *folder.uploads.glob(f".{PREFIX}*"))
+    return sorted([*parts, *small])
 
 
 def _is_old(path: Path) -> bool:

@@ -26,8 +26,12 @@ GROUP_TAG = "ftrun.group"
 """MLflow's tag that is equal for runs that differ in nothing but the seed."""
 NOTE_TAG = "mlflow.note.content"
 """MLflow's tag that holds a run's description, in Markdown."""
+MODEL_NAME = "model"
+"""What MLflow calls the model of a run: `runs:/ID/model`."""
 TABLES_TAG = "mlflow.loggedArtifacts"
 """MLflow's tag that says which artifacts to show as tables."""
+PUSHED_TAG = "ftrun.pushed"
+"""MLflow's tag that says where on the Hub the model was last pushed to: `user/name@COMMIT`."""
 ERROR_TAG = "ftrun.error"
 """MLflow's tag that says why a run did not finish."""
 
@@ -141,7 +145,7 @@ class ModelRecord:
     tokenizer: str
     versions: Mapping[str, str]
     example: Sequence[str]
-    name: str = "model"
+    name: str = MODEL_NAME
     supersedes: bool = False
 
 

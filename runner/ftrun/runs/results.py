@@ -1,9 +1,9 @@
-"""What a run came to, typed: what `ftrun.run` returns and `--json` prints."""
+"""What a run came to, and what its model says, typed: what `ftrun.run` and `ftrun.predict` return."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,19 @@ class RunResult:
     """One run, as it ended.
 
     Attributes:
-        experiment: The experiment's name; backend: the one that trained.
-        run: The run's name; run_folder: its folder, absolute.
+        experiment: The experiment's name.
+        backend: The one that trained.
+        run: The run's name.
+        run_folder: Its folder, absolute.
         run_id: MLflow's id of the run; None until MLflow has it.
         tracking_uri: Where MLflow keeps the run, without credentials; None if tracking is off.
-        status: As in MLflow; error: why it did not finish, in a sentence.
-        steps: Optimizer steps taken; seconds: from beginning to end.
+        status: As in MLflow.
+        error: Why it did not finish, in a sentence.
+        steps: Optimizer steps taken.
+        seconds: From beginning to end.
         training_seconds: Of these, the time spent in optimizer steps.
         examples_per_second: Rows trained on in a second of `training_seconds`.
-        metrics: Of the last evaluation, by MLflow's keys (`eval/f1`).
+        metrics: Of the model's evaluation, by MLflow's keys (`eval/f1`), and of its test (`test/f1`).
     """
 
     experiment: str
@@ -45,3 +49,26 @@ class RunResult:
         """The result as plain JSON values; a number that is not finite, which JSON has not, is null."""
         metrics = {key: value if math.isfinite(value) else None for key, value in self.metrics.items()}
         return {**asdict(self), "run_folder": str(self.run_folder), "metrics": metrics}
+
+
+@dataclass(frozen=True)
+class PredictionResult:
+    """What a model says of rows, in their order.
+
+    Attributes:
+        run: The name of the run that the model is of, or of its folder.
+        labels: One a row: the name of the most probable class; of several classes a row, a list of names; of a
+            regression, a number.
+        probabilities: One mapping a row, from each class to its probability; None of a regression.
+        rows: The columns of each row as they were given, and beside them `prediction` and for each class
+            `probability_CLASS`: what `ftrun predict` writes.
+    """
+
+    run: str
+    labels: Sequence[Any]
+    probabilities: Sequence[Mapping[str, float]] | None
+    rows: Sequence[Mapping[str, Any]]
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.rows)

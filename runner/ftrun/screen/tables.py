@@ -31,7 +31,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
         model += f", {inspection.trainable:,} of them trained"
     if inspection.max_length is not None:
         model += f"; rows are cut after {inspection.max_length:,} tokens"
-    return Group(_splits(inspection.splits), _labels(inspection.splits), model)
+    parts = [_splits(inspection.splits), _labels(inspection.splits), model]
+    return Group(*(part for part in parts if part is not None))
 
 
 def _splits(splits: Sequence[SplitFacts]) -> Table:
@@ -46,7 +47,8 @@ def _splits(splits: Sequence[SplitFacts]) -> Table:
         "loss before\ntraining",
     )
     for split in splits:
-        _add_row(table, split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), f"{split.loss:.4f}")
+        loss = "no labels" if split.loss is None else f"{split.loss:.4f}"
+        _add_row(table, split.name, split.context, f"{split.rows:,}", *_lengths(split.lengths), loss)
     return table
 
 
@@ -57,8 +59,12 @@ def _lengths(lengths: Lengths | None) -> list[str]:
     return [f"{lengths.median:,}", f"{lengths.most:,}", f"{lengths.longest:,}", cut]
 
 
-def _labels(splits: Sequence[SplitFacts]) -> Table:
+def _labels(every: Sequence[SplitFacts]) -> Table | None:
+    splits = [split for split in every if split.labels is not None]
+    if not splits:
+        return None
     first = splits[0].labels
+    assert first is not None
     if isinstance(first, Numbers):
         table = _table("labels", "lowest", "mean", "highest")
         for split in splits:
@@ -66,6 +72,7 @@ def _labels(splits: Sequence[SplitFacts]) -> Table:
                 numbers = (split.labels.lowest, split.labels.mean, split.labels.highest)
                 _add_row(table, split.name, *(f"{number:g}" for number in numbers))
         return table
+    assert first is not None
     table = _table("class", *(split.name for split in splits))
     names = sorted(first, key=lambda name: -first[name])[:MOST_CLASSES] if len(first) > MOST_CLASSES else list(first)
     for name in names:
@@ -76,8 +83,8 @@ def _labels(splits: Sequence[SplitFacts]) -> Table:
 
 
 def _share(split: SplitFacts, name: str) -> str:
-    count = 0 if isinstance(split.labels, Numbers) else split.labels[name]
-    return f"{count:,} ({count / split.rows:.1%})"
+    count = split.labels[name] if isinstance(split.labels, Mapping) else 0
+    return f"{count:,} ({count / max(split.counted, 1):.1%})"
 
 
 def rows_table(columns: Mapping[str, Sequence[Any]]) -> RenderableType:

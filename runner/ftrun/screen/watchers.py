@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,6 +28,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.results import RunResult
+from ftrun.screen.listing import readable
 from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, summary
 from ftrun.tracking.state import Delivery
 
@@ -60,6 +62,10 @@ class PlainWatcher(Watcher):
     def data_opened(self, splits: Splits) -> None:
         self.say(data_line(splits))
 
+    def fetching(self, run: str, done: int, total: int) -> None:
+        if done >= total:
+            self.say(f"the model of {run} is from MLflow: {readable(total)}")
+
     def encoding(self, split: str, done: int, total: int) -> None:
         if done >= total:
             self.say(f"tokenized {split}: {total:,} rows")
@@ -79,6 +85,13 @@ class PlainWatcher(Watcher):
 
     def evaluated(self, report: EvaluationReport) -> None:
         self.say(f"evaluation at step {report.step:,}, epoch {report.epoch:.2f}: {metrics_line(report.metrics)}")
+
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        if metrics:
+            told = metrics_line({key.removeprefix("test/"): value for key, value in metrics.items()})
+            self.say(f"test of the model of step {step:,}: {told}")
+        if predicted:
+            self.say(f"predicted by the model of step {step:,}: {', '.join(predicted)}")
 
     def delivering(self, delivery: Delivery) -> None:
         if time.monotonic() - self._spoke >= LINE_SECONDS:
@@ -129,11 +142,17 @@ class LiveWatcher(PlainWatcher):
         self._clear()
         self._passing[what] = self._bars.add_task(what, total=None, detail="")
 
+    def fetching(self, run: str, done: int, total: int) -> None:
+        self._passing_bar(f"fetching {run} from MLflow", done, total, f"{readable(done)} of {readable(total)}")
+
     def encoding(self, split: str, done: int, total: int) -> None:
         self._passing_bar(f"tokenizing {split}", done, total)
 
     def evaluating(self, split: str, done: int, total: int) -> None:
         self._passing_bar(f"evaluating {split}", done, total)
+
+    def predicting(self, name: str, done: int, total: int) -> None:
+        self._passing_bar(f"predicting {name}", done, total)
 
     def training_started(self, total_steps: int, first_step: int) -> None:
         self._clear()
@@ -150,6 +169,10 @@ class LiveWatcher(PlainWatcher):
         self._clear()
         super().evaluated(report)
 
+    def tested(self, step: int, metrics: Mapping[str, float], predicted: Sequence[str]) -> None:
+        self._clear()
+        super().tested(step, metrics, predicted)
+
     def delivering(self, delivery: Delivery) -> None:
         if self._training is not None:
             self._bars.remove_task(self._training)
@@ -161,11 +184,12 @@ class LiveWatcher(PlainWatcher):
         self._live.stop()
         super().run_finished(result, pending)
 
-    def _passing_bar(self, what: str, done: int, total: int) -> None:
+    def _passing_bar(self, what: str, done: int, total: int, instead: str = "") -> None:
+        """A bar for what goes on now, with how many of how many are behind, or what is said instead."""
         if what not in self._passing:
             self._clear()
-            self._passing[what] = self._bars.add_task(what, total=total, detail="")
-        self._bars.update(self._passing[what], completed=done, total=total)
+            self._passing[what] = self._bars.add_task(what, total=total, detail=instead, counted=not instead)
+        self._bars.update(self._passing[what], completed=done, total=total, detail=instead)
         if done >= total:
             self._clear()
 
@@ -176,10 +200,11 @@ class LiveWatcher(PlainWatcher):
 
 
 class _CountColumn(MofNCompleteColumn):
-    """So many of so many; nothing where there is no measure."""
+    """So many of so many; nothing where there is no measure, or another one is told."""
 
     def render(self, task: Task) -> Text:
-        return super().render(task) if task.total is not None else Text("")
+        counts = task.total is not None and task.fields.get("counted", True)
+        return super().render(task) if counts else Text("")
 
 
 class _Rate:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ftrun.redaction import RedactedStream
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import mark_if_killed
+from ftrun.runs.killed import mark_if_killed
 from ftrun.tracking.deleted import DeletedError
 from ftrun.tracking.patience import Patience, progress_of
 from ftrun.tracking.sender import Sender

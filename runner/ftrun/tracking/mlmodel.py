@@ -20,6 +20,8 @@ TEXT_INPUTS = ("text", "text_pair")
 """What transformers' pipeline calls the texts of a pair; it takes no other names."""
 REQUIREMENTS, CONDA, PYTHON, EXAMPLE = "requirements.txt", "conda.yaml", "python_env.yaml", "input_example.json"
 SERVING_EXAMPLE = "serving_input_example.json"
+NOT_THE_MODELS = ("MLmodel", REQUIREMENTS, CONDA, PYTHON, EXAMPLE, SERVING_EXAMPLE)
+"""What is beside a model's own files in MLflow."""
 BUILD_PACKAGES = ("pip", "setuptools", "wheel")
 TOKENIZER_FOLDER = "components/tokenizer"
 """Where MLflow looks for the tokenizer, of which there is no other way to tell it."""

@@ -9,22 +9,21 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import Point, read_evaluations, read_history
 from ftrun.runs.journal import read_journal
-from ftrun.runs.records import RUN_TAG, DatasetRecord, ModelRecord
+from ftrun.runs.records import MODEL_NAME, RUN_TAG, DatasetRecord, ModelRecord
 from ftrun.tracking.mlmodel import TOKENIZER_FOLDER, model_files, tokenizer_files, write_mlmodel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
-MODEL = "model"
-"""What MLflow calls the model of a run: `runs:/ID/model`."""
+
 CHECKPOINT = "checkpoint-"
 """How the names of checkpoints begin, in MLflow as on disk."""
 RECORDED_TAG = "ftrun.recorded"
@@ -61,32 +60,43 @@ class Models:
             record: What is known of it.
             recorded: When that was written, in milliseconds since 1970.
         """
-        if record.name == MODEL:
+        place = self._place(record, recorded)
+        if place == "told again":  # by an attempt that went on; the later record is delivered
+            return
+        if record.name == MODEL_NAME:
             self.deliver(record, recorded)
             self._delete(self.named(f"{CHECKPOINT}{record.step}"))  # the same weights
             return
         aside = self._folder.path / record.path
-        if self._is_superseded(record, recorded):
+        if place == "superseded":
             self._delete(model for model in self.named(record.name) if _recorded(model) <= recorded)
         elif aside.is_dir():
-            model = self.deliver(record, recorded)
-            if record.supersedes:
-                others = (other for other in self.all() if other.name.startswith(CHECKPOINT))
-                self._delete(other for other in others if other.model_id != model.model_id)
+            self.deliver(record, recorded)
         else:  # it was uploaded, or taken away for a later one
             self._delete(model for model in self.named(record.name) if not is_ready(model))
+        if record.supersedes:
+            self._delete(model for model in self.all() if self._is_older_checkpoint(model, record, recorded))
         shutil.rmtree(aside, ignore_errors=True)
         with contextlib.suppress(OSError):  # there are others, or none was kept
             aside.parent.rmdir()
 
-    def _is_superseded(self, record: ModelRecord, recorded: int) -> bool:
-        """Whether the journal has a model in its place: a later checkpoint, or the run's model of the same step."""
-        for entry, _ in read_journal(self._folder.journal):
-            match entry.record:
-                case ModelRecord() as other if entry.time >= recorded and other != record:
-                    if other.supersedes or (other.name, other.step) == (MODEL, record.step):
-                        return True
-        return False
+    def _is_older_checkpoint(self, model: LoggedModel, record: ModelRecord, recorded: int) -> bool:
+        is_other = model.name.startswith(CHECKPOINT) and model.name != record.name
+        return is_other and _recorded(model) <= recorded
+
+    def _place(self, record: ModelRecord, recorded: int) -> Literal["newest", "superseded", "told again"]:
+        """What the journal has in a model's place: nothing; a later checkpoint, or the run's model of the same step; or
+        the same once more.
+        """
+        entries = (entry for entry, _ in read_journal(self._folder.journal))
+        others = [(entry.record, entry.time) for entry in entries if isinstance(entry.record, ModelRecord)]
+        if any(other.name == record.name and time > recorded for other, time in others):
+            return "told again"
+        if record.name == MODEL_NAME:
+            return "newest"
+        is_model = [other.step for other, _ in others if other.name == MODEL_NAME][-1:] == [record.step]
+        later = any(other.supersedes and other != record and time >= recorded for other, time in others)
+        return "superseded" if is_model or later else "newest"
 
     def deliver(self, record: ModelRecord, recorded: int) -> LoggedModel:
         """Have MLflow hold a model, READY and once.
@@ -101,7 +111,7 @@ class Models:
         begun = [model for model in found if not is_ready(model) and _recorded(model) == recorded]
         model = next(iter([*whole, *begun]), None) or self._create(record, recorded, name)
         if not is_ready(model):
-            self._fill(model, record)
+            self._fill(model, record, dict(self._sizes(model)) if begun else {})
             model = self._client.finalize_logged_model(model.model_id, "READY")
         self._delete(other for other in found if other.model_id != model.model_id)
         return model
@@ -136,24 +146,38 @@ class Models:
         kind = TYPES.get(record.task, "classifier")
         return self._client.create_logged_model(self._experiment_id, name, self._run_id, tags, model_type=kind)
 
-    def _fill(self, model: LoggedModel, record: ModelRecord) -> None:
-        self._upload(model, record)
-        if record.name == MODEL:  # a checkpoint may be superseded, and MLflow takes no word back of what came of a run
+    def _fill(self, model: LoggedModel, record: ModelRecord, there: Mapping[str, int | None]) -> None:
+        self._upload(model, record, there)
+        is_model = record.name == MODEL_NAME
+        if is_model:  # a checkpoint may be superseded, and MLflow takes no word back of what came of a run
             self._link([model])
-        self._log_metrics(model, record.step)
+        self._log_metrics(model, record.step, ("eval/", "test/") if is_model else ("eval/",))
 
-    def _upload(self, model: LoggedModel, record: ModelRecord) -> None:
-        """Every file by its path: no copy of the weights is made on this disk."""
+    def _upload(self, model: LoggedModel, record: ModelRecord, there: Mapping[str, int | None]) -> None:
+        """Every file by its path: no copy of the weights is made on this disk.
+
+        Args:
+            model: MLflow's; record: what is known of it.
+            there: The files that an earlier attempt has brought there, with their sizes in bytes, where that is known.
+        """
         own = self._folder.path / record.path
-        for file in model_files(own):
-            self._client.log_model_artifact(model.model_id, str(file))
-        for file in tokenizer_files(own):
-            self._client.log_model_artifact(model.model_id, str(file), TOKENIZER_FOLDER)
-        size = sum(file.stat().st_size for file in model_files(own))
+        files = list(model_files(own))
+        placed = [(file, "") for file in files] + [(file, TOKENIZER_FOLDER) for file in tokenizer_files(own)]
+        for file, folder in placed:
+            if there.get(f"{folder}/{file.name}".lstrip("/")) != file.stat().st_size:
+                self._client.log_model_artifact(model.model_id, str(file), folder or None)
         with tempfile.TemporaryDirectory() as beside:
-            write_mlmodel(Path(beside), record, model, size)
+            write_mlmodel(Path(beside), record, model, sum(file.stat().st_size for file in files))
             for file in sorted(Path(beside).iterdir()):
                 self._client.log_model_artifact(model.model_id, str(file))
+
+    def _sizes(self, model: LoggedModel, path: str | None = None) -> Iterator[tuple[str, int | None]]:
+        """The files that MLflow has of a model, with their sizes in bytes, where it knows them."""
+        for found in self._client.list_logged_model_artifacts(model.model_id, path):
+            if found.is_dir:
+                yield from self._sizes(model, found.path)
+            else:
+                yield found.path, found.file_size
 
     def _link(self, models: Iterable[LoggedModel]) -> None:
         """Tell MLflow that they came of the run; the store refuses to be told twice."""
@@ -165,13 +189,13 @@ class Models:
         if new:
             self._client.log_outputs(self._run_id, new)
 
-    def _log_metrics(self, model: LoggedModel, step: int | None) -> None:
+    def _log_metrics(self, model: LoggedModel, step: int | None, begins: tuple[str, ...]) -> None:
         """The evaluation of its step, as points of the run, which has them already, and of the model and the data."""
         from mlflow.entities import Metric
 
         if step is None:
             return
-        points = read_evaluations(self._folder).get(step, [])
+        points = read_evaluations(self._folder, begins).get(step, [])
         datasets = evaluated_on(points, read_history(self._folder).datasets)
         metrics = []
         for key, value, time in points:
@@ -221,7 +245,13 @@ def _number(model: LoggedModel, tag: str) -> int:
 
 def evaluated_on(points: Iterable[Point], datasets: Iterable[DatasetRecord]) -> Mapping[str, DatasetRecord]:
     """The data set that each point of an evaluation was measured on: the only one, or that which its key names."""
-    splits = {dataset.split: dataset for dataset in datasets if dataset.context == "evaluation"}
-    only = next(iter(splits.values())) if len(splits) == 1 else None
-    found = {point.key: only or splits.get(point.key.split("/")[1]) for point in points}
+    contexts = {"eval": "evaluation", "test": "test"}
+    by_context: dict[str, dict[str, DatasetRecord]] = {context: {} for context in contexts.values()}
+    for dataset in datasets:
+        by_context.setdefault(dataset.context, {})[dataset.split] = dataset
+    found = {}
+    for point in points:
+        room, name = point.key.split("/")[:2]
+        splits = by_context[contexts[room]]
+        found[point.key] = next(iter(splits.values())) if len(splits) == 1 else splits.get(name)
     return {key: dataset for key, dataset in found.items() if dataset}

@@ -64,6 +64,12 @@ def is_made(uri: str) -> bool:
     return file is not None and file.exists() and file.stat().st_size > 0
 
 
+def is_missing(uri: str) -> bool:
+    """Whether a store is a SQLite file that is not there; of another store only asking tells."""
+    file = _sqlite_file(uri)
+    return file is not None and not file.exists()
+
+
 @contextlib.contextmanager
 def artifact_patience() -> Iterator[None]:
     """The client reads its timeout from the environment at every call; a file may take longer than a few numbers."""

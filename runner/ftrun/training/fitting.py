@@ -92,7 +92,8 @@ class Fitting:
         `optimizer.zero_grad`. What is due then is done as the next one is asked for.
 
         Args:
-            optimizer, scheduler: Put where the checkpoint has them, where the job resumes.
+            optimizer: Put where the checkpoint has it, where the job resumes.
+            scheduler: Put there, too.
             forward: What the model says of a batch, in training and in evaluation.
             loader: The fitting's own, perhaps wrapped; that by default.
         """

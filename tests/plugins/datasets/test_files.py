@@ -46,15 +46,22 @@ def test_what_is_wrong_with_both_files_is_told_at_once(workdir: Path) -> None:
     assert [problem.place for problem in refused.value.problems] == ["dataset.train", "dataset.validation"]
 
 
-def test_a_file_to_predict_is_the_split_test_with_labels_or_without(workdir: Path) -> None:
+def test_the_file_for_a_test_is_whole_with_labels_or_without(workdir: Path) -> None:
     for split in ("train", "validation", "test"):
         write_csv(workdir / f"{split}.csv", [(split + "a", "x"), (split + "b", "y")])
     splits = build(workdir, test="test.csv", max_eval_samples=1)
     assert list(splits.evaluation) == ["validation"] and len(splits.evaluation["validation"]) == 1
     assert list(splits.test["test"]["label"]) == [0, 1] and splits.digest == build(workdir).digest
+    assert splits.test_at_end == ["test"] and splits.digest_of("test") != splits.digest_of("train") == splits.digest
     (workdir / "test.csv").write_text("text\n001\n")
     assert list(build(workdir, test="test.csv").test["test"]["text"]) == ["001"]
-    assert build(workdir).test == {}
+    assert build(workdir).test == {} and build(workdir).test_at_end == []
+    assert build(workdir, test="test.csv").notices == ['test.csv has no column "label"']
+    write_csv(workdir / "test.csv", [("a", ""), ("b", " ")])
+    assert build(workdir, test="test.csv").test["test"].column_names == ["text"]
+    write_csv(workdir / "test.csv", [("a", "x"), ("b", "")])
+    with pytest.raises(ExperimentError, match=r"test\.csv has no label .*: row 2\s+Give each row a label, or none"):
+        build(workdir, test="test.csv")
     write_csv(workdir / "test.csv", [("a", "z")])
     with pytest.raises(ExperimentError, match=r"test\.csv has .z. in column .label., a class that training has not"):
         build(workdir, test="test.csv")

@@ -68,6 +68,25 @@ def test_a_task_without_its_test_rows_opens_and_one_without_its_evaluation_is_to
         build_glue(GlueSettings(task="sst2", path=path))
 
 
+@pytest.mark.parametrize("task", ["mrpc", "mnli", "stsb"])
+def test_its_test_splits_are_for_the_end_where_the_file_asks(tmp_path: Path, task: Any) -> None:
+    facts = GLUE_TASKS[task]
+    labels: list[Any] = list(range(len(facts.class_names))) if facts.class_names else [0.5, 3.25]
+    columns = {**{name: [f"{name} {label}" for label in labels] for name in facts.text_columns}, "label": labels}
+    path = lay_out(tmp_path / "glue", task, columns, ["train", *facts.evaluation])
+    with pytest.raises(ExperimentError, match=r'no split "test'):
+        build_glue(GlueSettings(task=task, path=path, test=True))
+    path = lay_out(tmp_path / "whole", task, columns, ["train", *facts.evaluation, *facts.test])
+    assert build_glue(GlueSettings(task=task, path=path)).test_at_end == ()
+    opened = build_glue(GlueSettings(task=task, path=path, test=True))
+    assert tuple(opened.test_at_end) == facts.test and list(opened.test[facts.test[0]]["label"]) == labels
+    for split in facts.test:  # as GLUE keeps them to itself
+        hidden = opened.train.to_pandas().assign(label=-1 if facts.class_names else -1.0)
+        hidden.to_parquet(tmp_path / "whole" / task / f"{split}.parquet", index=False)
+    opened = build_glue(GlueSettings(task=task, path=path, test=True))
+    assert "label" not in opened.test[facts.test[0]].column_names and len(opened.test[facts.test[0]]) == len(labels)
+
+
 def test_the_facts_of_its_tasks_hold_together() -> None:
     assert list(GLUE_TASKS) == list(get_args(GlueSettings.model_fields["task"].annotation))
     for name, facts in GLUE_TASKS.items():

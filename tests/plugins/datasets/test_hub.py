@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ftrun
@@ -60,10 +61,23 @@ def test_a_repository_of_csv_has_its_cells_as_they_are_written(workdir: Path) ->
         assert [splits.task.class_names[label] for label in splits.train["label"]] == ["None", "NA", "007", "None"]
 
 
+def test_several_test_splits_have_numbers_of_their_own(tiny: Path) -> None:
+    path = repository(tiny.parent / "mine", "train", "validation", "test", "hard")
+    dataset = {"use": "hub", "path": path, "text_columns": ["text"], "test_splits": ["test", "hard"]}
+    settings = {"dataset": dataset, "metrics": [{"use": "accuracy"}], "training.max_steps": 1}
+    result = ftrun.run(tiny, overrides=settings, progress=False)
+    assert result.status == "FINISHED", result.error
+    tested = {f"test/{split}/{name}" for split in ("test", "hard") for name in ("loss", "accuracy")}
+    assert set(result.metrics) == {"eval/loss", "eval/accuracy", *tested}
+
+
 def repository(folder: Path, *splits: str) -> str:
     folder.mkdir()
     for split in splits:
         write_csv(folder / f"{split}.csv", [(f"{split} a", 0), (f"{split} b", 1), (f"{split} c", 1)])
+    files = [{"split": split, "path": f"{split}.csv"} for split in splits]
+    configs = {"configs": [{"config_name": "default", "data_files": files}]}
+    (folder / "README.md").write_text(f"---\n{json.dumps(configs)}\n---\n")
     return str(folder)
 
 
@@ -75,6 +89,20 @@ def test_the_splits_are_those_that_are_named(workdir: Path) -> None:
     assert opened.train_split == "test" and list(opened.evaluation) == ["train", "validation"]
     assert list(opened.used) == [("training", "test"), ("evaluation", "train"), ("evaluation", "validation")]
     assert opened.name == path == opened.source and len(opened.digest) == 64
+
+
+def test_splits_for_the_end_are_those_that_are_named(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation", "test", "hard")
+    settings = {"path": path, "text_columns": ["text"]}
+    assert build_hub(HubSettings(**settings)).test == {}
+    opened = build_hub(HubSettings(**settings, test_splits=["test", "hard"], max_eval_samples=1))
+    assert list(opened.used)[2:] == [("test", "test"), ("test", "hard")]
+    assert [len(opened.test[split]) for split in opened.test_at_end] == [3, 3], "a test is of all rows"
+    with pytest.raises(ExperimentError, match='no split "tests"'):
+        build_hub(HubSettings(**settings, test_splits=["tests"]))
+    for wrong in (["validation"], ["train"], ["test", "test"], []):
+        with pytest.raises(ValueError, match="test_splits"):
+            HubSettings(**settings, test_splits=wrong)
 
 
 @pytest.mark.parametrize("missing", ["", "dev", "Train", "x" * 300])

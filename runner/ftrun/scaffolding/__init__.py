@@ -1,0 +1,1 @@
+"""What a stranger begins with: a plugin's package, written from templates."""

@@ -1,0 +1,71 @@
+"""Rows are a file, a split, or at hand; what is none of these is a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ftrun.contracts import Task
+from ftrun.errors import ExperimentError
+from ftrun.execution.row_sources import RowSource, columns_of_texts, data_file, rows_of_objects
+from ftrun.execution.trained import find_trained
+from ftrun.planning.catalogue import load_catalogue
+from makers import make_word_teller, named
+
+
+def test_a_file_is_one_that_is_there_and_else_a_split_is_meant(workdir: Path) -> None:
+    Path("rows.csv").write_text("text\na\n")
+    assert RowSource("rows.csv").file == Path("rows.csv") and RowSource(Path("rows.csv")).name == "rows"
+    assert data_file("validation") is None and RowSource("validation").name == "validation"
+    assert RowSource(["a text"]).file is None and RowSource(["a text"]).name is None
+    for missing in ("gone.csv", "folder/gone", Path("validation")):
+        with pytest.raises(ExperimentError, match="--data: there is no file"):
+            data_file(missing)
+    for folder in (".", "", Path()):
+        with pytest.raises(ExperimentError, match="is a folder"):
+            data_file(folder)
+
+
+def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) -> None:
+    table = rows_of_objects([{"text": "a", "id": 1}, {"text": "b"}])
+    assert table.columns == {"text": ["a", "b"], "id": [1, None]} and table.records == [
+        {"text": "a", "id": 1},
+        {"text": "b"},
+    ]
+    with pytest.raises(ExperimentError, match="a row has a column 1, which is no text"):
+        rows_of_objects([{1: "a"}])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ([], "there are no rows"),
+        (7, "this is int, and not a file"),
+        ({"text": ["a"]}, "this is dict, and not a file"),
+        ([1, 2], "row 1 is int '1'"),
+        (["a", {"text": "b"}], "row 2 is dict"),
+        (["a", None], "row 2 is NoneType 'None'"),
+        ([["a", "b"], ["c"]], "there is 1 text for a model of 2"),
+        ([[]], "row 1 is list"),
+    ],
+)
+def test_rows_at_hand_that_are_none_are_told(workdir: Path, data: Any, told: str) -> None:
+    make_word_teller(Path("teller"), ["good", "bad"], **named("good", "bad"))
+    trained = find_trained("teller", load_catalogue(), "cpu")
+    source = RowSource(data)
+    with pytest.raises(ExperimentError, match=told):
+        source.table(_Predictor(trained.task), source.read(trained))  # type: ignore[arg-type]
+
+
+class _Predictor:
+    """What a source of texts wants of one."""
+
+    def __init__(self, task: Task | None) -> None:
+        self.task = task
+
+
+def test_texts_without_names_are_called_as_in_the_training() -> None:
+    assert columns_of_texts(Task("regression", ("a", "b")), 2) == ("a", "b")
+    assert columns_of_texts(Task("regression", ()), 1) == ("text",)
+    assert columns_of_texts(Task("regression", ()), 2) == ("text", "text_pair")

@@ -1,0 +1,60 @@
+"""`ftrun new plugin` writes a package that installs, lints, type-checks, passes its tests and runs, as it stands."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from ftrun import ExperimentError
+from ftrun.contracts import CONTRACT_VERSION
+from ftrun.scaffolding.package import PLUGIN_KINDS, PluginKind, new_package
+from plugin_packages import install, tool
+
+EACH: Sequence[Sequence[PluginKind]] = [*([kind] for kind in PLUGIN_KINDS), PLUGIN_KINDS]
+
+
+def called(kinds: Sequence[PluginKind]) -> str:
+    return "every kind" if len(kinds) > 1 else kinds[0]
+
+
+@pytest.mark.parametrize("kinds", EACH, ids=called)
+def test_a_package_has_its_hooks_and_is_linted(kinds: Sequence[PluginKind], tmp_path: Path) -> None:
+    files = new_package("ftrun-mine", kinds, tmp_path)
+    assert all((tmp_path / path).is_file() for path in files)
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["ftrun"] == {"mine": "ftrun_mine"}
+    hooks = (tmp_path / "src/ftrun_mine/__init__.py").read_text()
+    assert f'ftrun_contract = "{CONTRACT_VERSION}"' in hooks
+    for kind in kinds:
+        assert (f"def ftrun_{kind}s" if kind != "observer" else "ftrun_run_finished") in hooks
+        assert Path("tests", f"test_{kind}.py") in files
+    tool(tmp_path, "ruff", "check", "--no-cache", ".")
+    tool(tmp_path, "ruff", "format", "--no-cache", "--check", ".")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kinds", EACH, ids=called)
+def test_a_package_installs_type_checks_passes_its_tests_and_runs(kinds: Sequence[PluginKind], tmp_path: Path) -> None:
+    package, site = tmp_path / "package", tmp_path / "site"
+    new_package("ftrun-mine", kinds, package)
+    install(package, site)
+    tool(package, "mypy", "--cache-dir", os.devnull)
+    tool(package, "pytest", "-q", "-p", "no:cacheprovider", site=site)
+    tool(package, "ftrun", "check", "experiment.toml", site=site)
+    tool(package, "ftrun", "experiment.toml", "--set", "tracking.pictures=false", site=site)
+
+
+def test_what_is_in_a_folder_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ExperimentError, match="not empty"):
+        new_package("ftrun-mine", ["metric"], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ExperimentError, match="cannot be written"):
+        new_package("ftrun-mine", ["metric"], tmp_path / "file" / "inside")
