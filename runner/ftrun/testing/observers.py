@@ -208,7 +208,7 @@ class ObserverSuite:
         for call in seen.calls:
             if call.error is not None:
                 with answering(f"{call.hook} of {self.who}, in {what},"):
-                    raise call.error if isinstance(call.error, Exception) else RuntimeError(repr(call.error))
+                    raise _as_a_fault(call.error)
 
     def _in_order(self, seen: Seen, whole: Sequence[str], what: str) -> None:
         """Whether the hooks that it has were called as a run goes."""
@@ -224,6 +224,13 @@ class ObserverSuite:
         manager = new_manager()
         register(manager, self._plugin, "under-test")
         return manager
+
+
+def _as_a_fault(error: BaseException) -> Exception:
+    """What is no `Exception`, such as SystemExit, as one, with the lines that it came through."""
+    if isinstance(error, Exception):
+        return error
+    return RuntimeError(repr(error)).with_traceback(error.__traceback__)
 
 
 class Calls:
