@@ -16,7 +16,7 @@ from ftrun.settings import Settings, TrainingSettings
 
 CONTRACT_VERSION = "1.2"
 """What a plugin may count on. The first number goes up when something that a plugin does may stop working, the second
-when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.1"` in its module."""
+when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.2"` in its module."""
 
 Kind = Literal["dataset", "model", "collator", "metric", "backend"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "collator", "metric", "backend")

@@ -1,4 +1,4 @@
-"""One declaration, one curve: the three backends give the same numbers and the same weights, to the last bit."""
+"""Every backend passes the suite that anybody's does; and one declaration, one curve: the three backends give the same numbers and the same weights, to the last bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ from typing import Any
 
 import ftrun
 import pytest
+from ftrun.testing import BackendSuite
 from helpers import BACKENDS, TINY, journal_of, points_of, run, slow, weights_of
+
+
+class TestLoop(BackendSuite):
+    component = "loop"
+    one_curve = True
+
+
+class TestTrainer(BackendSuite):
+    component = "trainer"
+    one_curve = True
+
+
+class TestAccelerate(BackendSuite):
+    component = "accelerate"
+    one_curve = True
+
 
 EVERY_STEP = ("train/loss", "train/learning_rate", "train/grad_norm", "epoch")
 
