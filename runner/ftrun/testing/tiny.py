@@ -35,7 +35,9 @@ def tiny_splits(
     """An opened data set of a few short rows, in `datasets.Dataset`; the same for the same arguments.
 
     Args:
-        kind, columns, classes: As `tiny_task` has them.
+        kind: As `tiny_task` has it, and so the next two.
+        columns: Columns of text.
+        classes: How many classes there are.
         rows: Rows of `train`.
         evaluation: Rows of the evaluation split `validation`.
     """
