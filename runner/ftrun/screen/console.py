@@ -43,5 +43,9 @@ class _LastingFile:
 
 
 def make_console(stderr: bool = False) -> Console:
-    """Where a run is shown; a run goes on where nobody is left to see it."""
-    return Console(file=cast(TextIO, _LastingFile(sys.stderr if stderr else sys.stdout)))
+    """Where a run is shown; a run goes on where nobody is left to see it.
+
+    In a notebook rich shows HTML, and beside it the same as text, which must not hold a terminal's codes.
+    """
+    console = Console(file=cast(TextIO, _LastingFile(sys.stderr if stderr else sys.stdout)))
+    return Console(color_system=None) if console.is_jupyter else console
