@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema
 
 from ftrun.errors import Problem, nearest
 from ftrun.nesting import Spot, spot_of
-from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SCHEDULES, OTHER_SAMPLING, Refusal
+from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SAMPLING, OTHER_SCHEDULES, Refusal
 from ftrun.update_arguments import WITH_ADAM_KEYS, Value, optimizer_faults, read_optimizer_arguments, schedule_faults
 
 __all__ = [
@@ -288,12 +288,12 @@ class TrainingSettings(Settings):
         description='How much a row of each class counts in the loss, in the order of the task\'s classes; "balanced": '
         "the less the more rows of the class there are to train on. In evaluations, too; all alike by default.",
     )
-    optim: Literal[
-        "adamw_torch_fused", "adamw_torch", "adam", "nadam", "sgd", "adagrad", "rmsprop", "adafactor"
-    ] = Field(
-        "adamw_torch_fused",
-        description="The optimizer: AdamW, fused into one kernel or parameter by parameter, or another; adam and nadam "
-        "are torch's, which transformers has no name for.",
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adam", "nadam", "sgd", "adagrad", "rmsprop", "adafactor"] = (
+        Field(
+            "adamw_torch_fused",
+            description="The optimizer: AdamW, fused into one kernel or parameter by parameter, or another; adam and "
+            "nadam are torch's, which transformers has no name for.",
+        )
     )
     optim_args: dict[str, bool | int | float | str] | str | None = Field(
         None,
@@ -420,7 +420,7 @@ class TrainingSettings(Settings):
     def _for_adam_alone(cls, value: float, info: ValidationInfo) -> float:
         optim, default = info.data.get("optim"), cls.model_fields[str(info.field_name)].default
         if optim not in (None, *WITH_ADAM_KEYS) and value != default:
-            raise ValueError(f'it is Adam\'s and its kin\'s, and optim = "{optim}" has none; see optim_args')
+            raise ValueError(f"it is Adam's and its kin's, and optim = \"{optim}\" has none; see optim_args")
         return value
 
     @field_validator("lr_scheduler_type", "optim", "train_sampling_strategy", mode="before")
@@ -434,10 +434,10 @@ class TrainingSettings(Settings):
     @field_validator("gradient_checkpointing_kwargs")
     @classmethod
     def _checkpointing_of_layers(cls, value: Any) -> Any:
-        known = {"every_n_layers": lambda given: type(given) is int and given > 0, "use_reentrant": lambda given: not given}
-        wrong = [key for key, given in (value or {}).items() if key not in known or not known[key](given)]
-        if wrong:
-            raise ValueError(f"takes every_n_layers, from 1, and no {wrong[0]} = {shown(value[wrong[0]])}")
+        for key, given in (value or {}).items():
+            layers = key == "every_n_layers" and type(given) is int and given > 0
+            if not layers and (key, given) != ("use_reentrant", False):
+                raise ValueError(f"takes every_n_layers, from 1, and no {key} = {shown(given)}")
         return value
 
     @model_validator(mode="after")

@@ -159,7 +159,9 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "half precision by float16 is not there yet",
             "Write bf16 = true for bfloat16.",
         ),
-        *_each("torchdynamo jit_mode_eval use_ipex", "torch.compile has taken its place", "Write torch_compile = true."),
+        *_each(
+            "torchdynamo jit_mode_eval use_ipex", "torch.compile has taken its place", "Write torch_compile = true."
+        ),
         *_each("tpu_num_cores tpu_metrics_debug xpu_backend", "the devices so far are cpu, cuda and mps"),
         *_each(
             "sharded_ddp fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap mp_parameters",
@@ -193,8 +195,8 @@ OTHER_OPTIMIZERS: Mapping[str, Refusal] = dict(
     [
         *_each(
             "adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch_4bit adamw_torch_8bit ademamix "
-            "ademamix_8bit apollo_adamw apollo_adamw_layerwise galore_adafactor galore_adafactor_layerwise galore_adamw "
-            "galore_adamw_8bit galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo "
+            "ademamix_8bit apollo_adamw apollo_adamw_layerwise galore_adafactor galore_adafactor_layerwise "
+            "galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo "
             "paged_adamw_32bit paged_adamw_8bit paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit "
             "paged_lion_8bit rmsprop_bnb rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw schedule_free_radam "
             "schedule_free_sgd stable_adamw",

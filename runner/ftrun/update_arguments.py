@@ -154,4 +154,4 @@ def _read(value: str) -> Value:
 
 def written_optimizer_arguments(values: Mapping[str, Value]) -> str:
     """The same as transformers has it."""
-    return ",".join(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items())
+    return ",".join(f"{key}={str(value).lower()}" for key, value in values.items())

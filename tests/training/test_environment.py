@@ -229,7 +229,7 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def reads() -> Callable[[str], bool]:
     """Whether an installed library names a variable."""
-    sources = [_source(name) for name in ("accelerate", "transformers", "torch/cuda", "torch/_native")]
+    sources = [_source(name) for name in ("accelerate", "transformers", "torch/cuda", "torch/_native", "torch/_dynamo")]
     (library,) = [
         path for path in (_folder("torch") / "lib").glob("libtorch_cpu.*") if path.suffix in (".so", ".dylib")
     ]

@@ -59,7 +59,9 @@ def training_arguments(job: Job, device: torch.device, evaluates_first: bool = F
         lr_scheduler_type=training.lr_scheduler_type,
         lr_scheduler_kwargs=training.lr_scheduler_kwargs,
         warmup_steps=training.warmup_steps,
-        optim=training.optim if training.optim in list(OptimizerNames) else "adamw_torch",  # ours, whatever it is called
+        optim=training.optim
+        if training.optim in list(OptimizerNames)
+        else "adamw_torch",  # ours, whatever it is called
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=training.bf16,

@@ -21,8 +21,8 @@ have any. The first dimension of `labels`, or without them of its first tensor, 
 class EpochBatches(Sampler[list[int]]):
     """Row numbers of each batch of an epoch, in an order that depends on the seed and the epoch alone.
 
-    The order by default is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn from a
-    generator seeded with seed + epoch.
+    The order by default is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn
+    from a generator seeded with seed + epoch.
 
     As an epoch begins, one number is drawn from torch's global generator, which dropout draws from too. So does every
     iterator of a DataLoader without a generator of its own, that of the course's loop among them; here it is not drawn
@@ -39,7 +39,9 @@ class EpochBatches(Sampler[list[int]]):
         first_batch: Where the next iteration begins, to resume inside an epoch; those after it begin at 0.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int, drop_last: bool = False, order: Order | None = None) -> None:
+    def __init__(
+        self, rows: int, batch_size: int, seed: int, drop_last: bool = False, order: Order | None = None
+    ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed

@@ -80,7 +80,9 @@ def _compiler(value: str, training: TrainingSettings) -> Verdict:
 
 
 def _compiles(value: str, training: TrainingSettings) -> Verdict:
-    return Verdict(value.lower() not in TRUE or not training.torch_compile, "the file says training.torch_compile = true")
+    return Verdict(
+        value.lower() not in TRUE or not training.torch_compile, "the file says training.torch_compile = true"
+    )
 
 
 def _no_tf32(value: str, training: TrainingSettings) -> Verdict:
@@ -116,7 +118,6 @@ JUDGED: Mapping[str, Judge] = {
     "ACCELERATE_TORCH_DEVICE": _device,
     "ACCELERATE_DYNAMO_BACKEND": _compiler,
     "TORCH_COMPILE_DISABLE": _compiles,
-    "TORCHDYNAMO_DISABLE": _compiles,
     "ACCELERATE_USE_DEEPSPEED": _off(ONE_PROCESS),
     "ACCELERATE_USE_FSDP": _off(ONE_PROCESS),
     "ACCELERATE_USE_MEGATRON_LM": _off(ONE_PROCESS),

@@ -7,9 +7,9 @@ import copy
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 import transformers
@@ -37,8 +37,8 @@ class TorchSession(ABC):
         training: Of the settings `device`, `bf16`, `tf32`, `torch_compile` and `full_determinism`.
 
     Raises:
-        ExperimentError: If the device is not there or cannot what is asked of it, or the environment asks for another than the best one, where
-            the file leaves it open.
+        ExperimentError: If the device is not there or cannot what is asked of it, or the environment asks for another
+            than the best one, where the file leaves it open.
 
     Attributes:
         device: Where to train.
@@ -153,7 +153,7 @@ def _tf32(wanted: bool | None) -> Iterator[None]:
     if wanted is None:
         yield
         return
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
+    places: Sequence[Any] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
     before = [place.fp32_precision for place in places]
     for place in places:
         place.fp32_precision = "tf32" if wanted else "ieee"
