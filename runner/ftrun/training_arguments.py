@@ -84,7 +84,12 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "a model for classification or regression keeps no cache of keys and values as it trains",
         ),
         # what is not there yet
-        *_each("fp16 fp16_full_eval", "half precision by float16 is not there yet", "Write bf16 = true for bfloat16."),
+        *_each(
+            "fp16",
+            "float16 needs a scaled loss, which is not there yet; on a CPU Accelerate would train in float32 instead",
+            "Write bf16 = true for bfloat16.",
+        ),
+        *_each("fp16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("bf16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("optim_target_modules", "it is for optimizers of GaLore and APOLLO, which are not there"),
         *_each("neftune_noise_alpha", "noise on embeddings is not there yet"),
@@ -196,10 +201,10 @@ OTHER_OPTIMIZERS: Mapping[str, Refusal] = dict(
         *_each(
             "adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch_4bit adamw_torch_8bit ademamix "
             "ademamix_8bit apollo_adamw apollo_adamw_layerwise galore_adafactor galore_adafactor_layerwise "
-            "galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo "
-            "paged_adamw_32bit paged_adamw_8bit paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit "
-            "paged_lion_8bit rmsprop_bnb rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw schedule_free_radam "
-            "schedule_free_sgd stable_adamw",
+            "galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit "
+            "lion_8bit lomo paged_adamw_32bit paged_adamw_8bit paged_ademamix_32bit paged_ademamix_8bit "
+            "paged_lion_32bit paged_lion_8bit rmsprop_bnb rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw "
+            "schedule_free_radam schedule_free_sgd stable_adamw",
             "it is in a package of its own, and the optimizers are those that torch and transformers bring",
         ),
         *_each("adamw_torch_npu_fused adamw_torch_xla", "the devices so far are cpu, cuda and mps"),

@@ -7,7 +7,7 @@ import copy
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -153,7 +153,8 @@ def _tf32(wanted: bool | None) -> Iterator[None]:
     if wanted is None:
         yield
         return
-    places: Sequence[Any] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    backends: Any = torch.backends  # whose types do not know these yet
+    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
     before = [place.fp32_precision for place in places]
     for place in places:
         place.fp32_precision = "tf32" if wanted else "ieee"

@@ -172,7 +172,7 @@ def test_what_changes_no_number_leaves_the_curve_and_the_files_as_they_are(tiny:
     assert models[0] == models[1]
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own, of inductor
 def test_by_inductor_all_backends_give_one_curve_and_a_resumed_run_the_same_end(tiny: Path) -> None:
     from ftrun.training.compilation import _has_cpp_compiler
