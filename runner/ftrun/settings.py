@@ -276,6 +276,7 @@ class TrainingSettings(Settings):
         None,
         validate_default=True,
         description="What that schedule takes by name, such as { num_cycles = 3 }; its own defaults by default.",
+        examples=[{}],
     )
     warmup_steps: NonNegativeFloat = Field(
         0.0, description='Steps of linear warm-up; below 1, a fraction of all steps. None with "constant".'
@@ -299,6 +300,7 @@ class TrainingSettings(Settings):
         None,
         description="What that optimizer takes by name, such as { momentum = 0.9 } for sgd; text as transformers has "
         "it, too.",
+        examples=[{}],
     )
     weight_decay: NonNegativeFloat = Field(0.0, description="Decay of all weights but biases and norms.")
     adam_beta1: Beta = Field(0.9, description="The decay of the gradient's mean in AdamW, Adam and NAdam.")
@@ -312,7 +314,9 @@ class TrainingSettings(Settings):
         "the same curve.",
     )
     gradient_checkpointing_kwargs: dict[str, bool | int] | None = Field(
-        None, description="every_n_layers = 2 does so for every second layer alone."
+        None,
+        description="every_n_layers = 2 does so for every second layer alone.",
+        examples=[{"every_n_layers": 2}],
     )
     torch_compile: bool = Field(False, description="Compile the model by torch.compile, for lengths of any kind.")
     torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = Field(
