@@ -80,7 +80,7 @@ def test_the_example_is_short_and_says_what_it_obeys(sgd: Path) -> None:
     assert backend.checkpoint_format == "ftrun.training 1"
     assert {"momentum", "optim", "adam_beta1"} & backend.honours == set()
     left = set(TrainingSettings.model_fields) - backend.honours - RUNNER_KEYS
-    assert left == {"optim", "adam_beta1", "adam_beta2", "adam_epsilon"}
+    assert left == {"optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"}
 
 
 def test_its_step_is_sgds(sgd: Path, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Need, Splits, Task
 from ftrun.errors import Problem
 from ftrun.references import problem_with
-from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
+from ftrun.settings import HubIdOrFolder, NonNegativeInt, PositiveInt, Settings
 from pydantic import Field
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -24,6 +24,11 @@ class TextSettings(Settings):
     )
     pad_token: str | None = Field(None, description="Token to pad with, for a tokenizer that has none.")
     dropout: Dropout | None = Field(None, description="Every dropout probability of the model; its own by default.")
+    freeze: Literal["base"] | NonNegativeInt | None = Field(
+        None,
+        description='What is not trained: "base" for all but the head, or a number for the embeddings and so many of '
+        "the first layers.",
+    )
 
 
 class CheckpointSettings(TextSettings):

@@ -24,6 +24,7 @@ from transformers import (
 
 from ftrun_plugins.models import CheckpointSettings, ConfigurationSettings, TextSettings
 from ftrun_plugins.models.checkpoints import Checkpoint, open_checkpoint
+from ftrun_plugins.models.freezing import freeze
 from ftrun_plugins.models.heads import Head, choose_head
 from ftrun_plugins.models.tokenizers import (
     Encoder,
@@ -310,6 +311,7 @@ def _built(
     notices: Sequence[str],
 ) -> BuiltModel:
     fit_inputs(tokenizer, model)
+    freeze(model, settings.freeze)
     known_tokens = unknown_to_model(model.config, tokenizer)
     limit = limit_of(model, tokenizer, task, settings.max_length)
     names = task.class_names or ()

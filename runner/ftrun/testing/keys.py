@@ -30,6 +30,13 @@ CHANGES: Mapping[str, Change] = dict(
     [
         _set("learning_rate", 3e-2),
         _set("lr_scheduler_type", "constant"),
+        (
+            "lr_scheduler_kwargs",
+            Change(
+                {"training.lr_scheduler_kwargs": {"num_cycles": 3}},
+                {"training.lr_scheduler_type": "cosine_with_restarts"},
+            ),
+        ),
         _set("warmup_steps", 3),
         _set("weight_decay", 0.5),
         _set("max_grad_norm", 0.01),
@@ -44,6 +51,7 @@ CHANGES: Mapping[str, Change] = dict(
         _set("class_weights", "balanced"),
         _set("bf16", True),
         _set("data_seed", 7),
+        _set("train_sampling_strategy", "sequential"),
         _set("dataloader_drop_last", True, "The last batch of an epoch, of 4 rows, must be left out."),
         _set("eval_strategy", "no", "There must be no evaluation after an epoch."),
     ]
