@@ -20,7 +20,7 @@ def build(settings: GlueSettings) -> Splits:
     task = facts.task(settings.task)
     opened = open_repository(settings.path, settings.task, settings.revision)
     tests = facts.test if settings.test else ()
-    train, evaluation, test = splits_named(opened, "train", facts.evaluation, tests)
+    (_, train), evaluation, test = splits_named(opened, "train", facts.evaluation, tests)
     names = {"": "train", **{split: split for split in (*evaluation, *test)}}
     used, notices = selected(labelled(train, evaluation, _columns(task, train), names, test), settings, "train")
     others = {name: opened.splits[name] for name in facts.test if name in opened.splits}
