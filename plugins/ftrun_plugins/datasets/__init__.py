@@ -174,10 +174,17 @@ class HubSettings(TableText):
         min_length=1,
     )
 
+    @field_validator("train_split", "evaluation_splits", "test_splits")
+    @classmethod
+    def _are_splits_or_parts(cls, told: str | list[str] | None) -> str | list[str] | None:
+        for split in [told] if isinstance(told, str) else told or []:
+            slices.as_slice(split)
+        return told
+
     @model_validator(mode="after")
     def _apart(self) -> Self:
         tests, evaluation = self.test_splits or [], self.evaluation_splits or ["validation"]
-        slices.refuse_faulty([self.train_split, *evaluation, *tests])
+        slices.refuse_alike([self.train_split, *evaluation, *tests])
         if shared := next((name for name in tests if name in (self.train_split, *evaluation)), None):
             use = "train_split" if shared == self.train_split else "evaluation_splits"
             raise ValueError(f'"{shared}" is in both test_splits and {use}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,13 +23,11 @@ class Cut:
     """Rows of which some may have been cut off.
 
     Attributes:
-        rows: All of them.
-        notices: Sentences that a person should read.
+        rows: All of them, with a notice that says so.
         digests: What tells the two splits apart from others, by name.
     """
 
     rows: Labelled
-    notices: Sequence[str] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,7 +47,8 @@ def cut_where_none(rows: Labelled, settings: TableText, train: str, digest: str,
     if evaluated or settings.validation_size is not None:
         return cut_off(rows, settings, train, digest)
     how = "[dataset] validation_size = 0.1, or an eval_strategy, cuts one off"
-    return Cut(rows, [f"there is no validation split, and all rows of {train} are trained on: {how}"])
+    notice = f"there is no validation split, and all rows of {train} are trained on: {how}"
+    return Cut(replace(rows, notices=[*rows.notices, notice]))
 
 
 def cut_off(rows: Labelled, settings: TableText, train: str, digest: str) -> Cut:
@@ -78,8 +77,8 @@ def cut_off(rows: Labelled, settings: TableText, train: str, digest: str) -> Cut
         f"there is no validation split: {len(taken):,} of the {count:,} rows of {train} are cut off for it{how}, and "
         f"{len(kept):,} are left (split_seed = {settings.split_seed})"
     )
-    told = {split: _digest(digest, split, size, settings.split_seed) for split in (train, CUT_OFF)}
-    return Cut(both, [notice], told)
+    told = {split: _digest(f"{digest} {train}", split, size, settings.split_seed) for split in (train, CUT_OFF)}
+    return Cut(replace(both, notices=[*rows.notices, notice]), told)
 
 
 def places_of_validation(classes: Integers, size: float, seed: int) -> Integers:

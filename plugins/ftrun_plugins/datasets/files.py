@@ -90,7 +90,7 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
         test=used.test,
         test_at_end=list(used.test),
         digests={**digests, **cut.digests},
-        notices=[*told, *cut.notices, *notices],
+        notices=[*told, *notices],
     )
 
 

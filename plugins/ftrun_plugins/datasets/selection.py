@@ -39,6 +39,7 @@ def splits_named(
         places = part.of(len(rows)) if part else range(len(rows))
         if part and not places:
             problems.append(Problem(f'"{split}" has no rows: {whole} has {len(rows):,}', "dataset"))
+            continue
         named[split] = (part.name, rows.select(places)) if part else (split, rows)
     if problems:
         raise ExperimentError(*problems)

@@ -60,8 +60,8 @@ def as_slice(told: str) -> Slice | None:
     return part
 
 
-def refuse_faulty(told: Sequence[str]) -> None:
-    """Refuse parts of splits that are none, or that would have one name.
+def refuse_alike(told: Sequence[str]) -> None:
+    """Refuse parts of splits that would have one name, and are written in two ways.
 
     Raises:
         ValueError: Saying which.
