@@ -103,7 +103,10 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, file: Path) -> None:
         self._stream = gzip.open(file)  # noqa: SIM115 - closed with this
-        self._most = max(LARGEST_UNPACKED, MOST_UNPACKED * file.stat().st_size)
+        size = file.stat().st_size
+        self._most = max(LARGEST_UNPACKED, MOST_UNPACKED * size)
+        if not size:
+            raise gzip.BadGzipFile("it is empty")
 
     def readable(self) -> bool:
         return True

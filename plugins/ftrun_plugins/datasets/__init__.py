@@ -36,6 +36,12 @@ class Limits(Settings):
     )
 
 
+def _splits_or_parts(told: str | list[str] | None) -> str | list[str] | None:
+    for split in [told] if isinstance(told, str) else told or []:
+        slices.as_slice(split)
+    return told
+
+
 class GlueSettings(Limits):
     """Settings of the data set "glue"."""
 
@@ -48,10 +54,27 @@ class GlueSettings(Limits):
         description="The repository on the Hub, or a folder that is laid out like it.",
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
+    train_split: str | None = Field(
+        None, description="The split to train on, or a part of one such as train[:10%]; train by default."
+    )
+    evaluation_splits: list[str] | None = Field(
+        None, description="The splits to evaluate on, or parts of them; the task's own by default.", min_length=1
+    )
     test: bool = Field(
         False,
         description="Whether to measure the test splits at the end, or to predict those that have no labels.",
     )
+
+    _are_splits_or_parts = field_validator("train_split", "evaluation_splits")(_splits_or_parts)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        facts = GLUE_TASKS[self.task]
+        used = [self.train_split or "train", *(self.evaluation_splits or facts.evaluation)]
+        slices.refuse_alike([*used, *facts.test])
+        if shared := next((split for split in facts.test if split in used), None):
+            raise ValueError(f'"{shared}" is for the end: leave it out, and set test = true')
+        return self
 
 
 class Labels(Limits):
@@ -174,12 +197,7 @@ class HubSettings(TableText):
         min_length=1,
     )
 
-    @field_validator("train_split", "evaluation_splits", "test_splits")
-    @classmethod
-    def _are_splits_or_parts(cls, told: str | list[str] | None) -> str | list[str] | None:
-        for split in [told] if isinstance(told, str) else told or []:
-            slices.as_slice(split)
-        return told
+    _are_splits_or_parts = field_validator("train_split", "evaluation_splits", "test_splits")(_splits_or_parts)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:

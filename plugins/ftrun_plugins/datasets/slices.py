@@ -52,8 +52,11 @@ def as_slice(told: str) -> Slice | None:
     if found is None:
         raise ValueError(f'"{told}" is no part of a split{_why(told)}; such a part is {EXAMPLES}')
     part = Slice(found["split"], found["start"], found["stop"])
-    for bound in (part.start, part.stop):
-        if bound and bound.endswith("%") and abs(int(bound[:-1])) > 100:
+    bounds = [bound for bound in (part.start, part.stop) if bound]
+    if len({bound.endswith("%") for bound in bounds}) > 1:
+        raise ValueError(f'"{told}" mixes places and shares; a part is {EXAMPLES}')
+    for bound in bounds:
+        if bound.endswith("%") and abs(int(bound[:-1])) > 100:
             raise ValueError(f'"{told}" asks for more than 100 %')
     if all(bound is None or bound.endswith("%") for bound in (part.start, part.stop)) and not part.of(100):
         raise ValueError(f'"{told}" has no rows: it ends where it begins, or before')
