@@ -11,7 +11,7 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun_plugins.datasets import HubSettings, LabelledText
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
 from ftrun_plugins.datasets.holding import holds
-from ftrun_plugins.datasets.inference import with_columns
+from ftrun_plugins.datasets.inference import LABELS, with_columns
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.repositories import Opened, open_repository
 from ftrun_plugins.datasets.selection import selected, splits_named
@@ -67,6 +67,8 @@ def _columns(settings: HubSettings, train: Dataset, name: str) -> tuple[Labelled
     """The columns that are wanted; looked for in the training split where they are not said."""
     if settings.text_columns is not None and settings.label_column is not None:
         return settings.with_columns(settings.text_columns, settings.label_column), []
+    if settings.text_columns is not None and LABELS[0] in train.column_names:
+        return settings.with_columns(settings.text_columns, LABELS[0]), []
     table = train.with_format("arrow")
     found = {
         column: "values" if isinstance(train.features[column], ClassLabel) else holds(table[column][:])
