@@ -7,6 +7,7 @@ on the record is the file's.
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -26,7 +27,9 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
-from helpers import TINY, TOKENIZER
+from ftrun_plugins.datasets import FilesSettings
+from ftrun_plugins.datasets.files import build
+from helpers import TINY, TOKENIZER, slow
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -318,3 +321,43 @@ def test_every_label_on_the_record_of_a_run_is_the_files(experiment: Path) -> No
         assert set(recorded["prediction"]) <= {*case.labels("train"), *(case.settings.get("class_names") or ())}
 
     run()
+
+
+@slow
+def test_rows_in_several_files_are_those_of_one_packed_or_not(workdir: Path) -> None:
+    @quick
+    @given(sound(), st.integers(1, 4), st.booleans())
+    def look(case: Case, size: int, packed: bool) -> None:
+        whole = build(FilesSettings(**_without_use(case.write(workdir))))
+        parts = []
+        for start in range(0, len(case.train.rows), size):
+            table = replace(case.train, rows=case.train.rows[start : start + size])
+            packs = packed and table.format != "parquet"
+            part = workdir / f"part-{start:02}{table.suffix}{'.gz' if packs else ''}"
+            part.write_bytes(gzip.compress(table.content()) if packs else table.content())
+            parts.append(str(part))
+        splits = build(FilesSettings(**{**_without_use(case.write(workdir)), "train": parts}))
+        assert splits.train[:] == whole.train[:] and splits.task == whole.task
+
+    look()
+
+
+@slow
+def test_columns_that_nobody_names_are_those_that_are_meant_or_asked_for(workdir: Path) -> None:
+    @quick
+    @given(sound(), st.sampled_from([{}, {"id": "x1"}, {"idx": 7}, {"more": "a text"}]))
+    def look(case: Case, more: dict[str, Any]) -> None:
+        train = replace(case.train, rows=[{**row, **more} for row in case.train.rows], header=("text", "label", *more))
+        settings = {**_without_use(replace(case, train=train).write(workdir)), "text_columns": None}
+        try:
+            task = build(FilesSettings(**settings)).task
+        except ExperimentError as refused:
+            assert [problem.place for problem in refused.problems] == ["dataset.text_columns"], refused
+        else:
+            assert (task.text_columns, task.label_column) == (("text",), "label") or "more" in more
+
+    look()
+
+
+def _without_use(dataset: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in dataset.items() if key != "use"}

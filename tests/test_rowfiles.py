@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from ftrun import rowfiles
 from ftrun.errors import ExperimentError
-from ftrun.rowfiles import Dialect, RowFile, suspected_delimiter, text_of
+from ftrun.rowfiles import (
+    Dialect,
+    RowFile,
+    ending_fault,
+    ending_of,
+    is_packed,
+    stem_of,
+    suspected_delimiter,
+    text_of,
+)
 
 COMMAND = Dialect(setting="--{} {}")
 
@@ -59,3 +70,57 @@ def test_columns_of_other_kinds_are_text_as_json_has_it() -> None:
     assert text_of(pa.chunked_array([[1.5, 2.0]])).to_pylist() == ["1.5", "2.0"]
     assert text_of(pa.chunked_array([[True, False]])).to_pylist() == ["true", "false"]
     assert text_of(pa.chunked_array([pa.array(["x"]).dictionary_encode()])).to_pylist() == ["x"]
+
+
+def test_a_packed_file_is_read_as_it_is_unpacked(workdir: Path) -> None:
+    with reader(workdir, gzip.compress(b"\xef\xbb\xbfa,b\n1,2\n"), "rows.csv.gz").cells() as cells:
+        assert list(cells) == [["a", "b"], ["1", "2"]]
+    with reader(workdir, gzip.compress(b"a\tb\n") + gzip.compress(b"1\t2\n"), "ROWS.TSV.GZ").cells() as cells:
+        assert list(cells) == [["a", "b"], ["1", "2"]]
+    for content in (b'[{"a": 1}]', b' \n{"a": 1}\n'):
+        assert list(reader(workdir, gzip.compress(content), "rows.json.gz").objects()) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("rows.csv.gz", b"a,b\n1,2\n", r"not packed by gzip, as its name says\s+.*call it rows\.csv"),
+        ("rows.csv.gz", b"", "not packed by gzip"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:30], r"cannot be unpacked: .*\s+.*fetch it again"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n")[:-8] + b"12345678", "cannot be unpacked"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n") + b"more", "cannot be unpacked"),
+        ("rows.csv.gz", b"\x1f\x8b" + bytes(range(90)), "cannot be unpacked"),
+        ("rows.csv.gz", gzip.compress(b"a,b\n1,\xff\n"), "line 2"),
+        ("rows.csv.gz", gzip.compress(b"PK\x03\x04\xff"), "looks like a zip archive"),
+        ("rows.csv", gzip.compress(b"a,b\n"), r"compressed by gzip\s+Call it rows\.csv\.gz"),
+    ],
+)
+def test_what_is_not_packed_or_badly_is_told(workdir: Path, name: str, content: bytes, told: str) -> None:
+    file = reader(workdir, content, name)
+    with pytest.raises(ExperimentError, match=told), file.disk_errors(), file.cells() as cells:
+        list(cells)
+
+
+def test_what_unpacks_to_a_mountain_is_left_before_it_fills_the_memory(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rowfiles, "LARGEST_UNPACKED", 1 << 20)
+    packed = gzip.compress(b"a,b\n" + b"0" * (8 << 20))
+    csv_file = reader(workdir, packed, "rows.csv.gz")
+    json_file = reader(workdir, gzip.compress(b"[" + b"0" * (8 << 20)), "rows.json.gz")
+    told = "unpacks to more than 100 times"
+    with pytest.raises(ExperimentError, match=told), csv_file.disk_errors(), csv_file.cells() as cells:
+        list(cells)
+    with pytest.raises(ExperimentError, match=told), json_file.disk_errors():
+        list(json_file.objects())
+
+
+def test_names_end_in_what_a_file_holds_and_perhaps_in_gz() -> None:
+    assert (ending_of(Path("a.CSV.gz")), stem_of(Path("a.b.csv.gz")), is_packed(Path("a.csv"))) == (
+        ".csv",
+        "a.b",
+        False,
+    )
+    assert stem_of(Path("a.csv")) == "a" and ending_fault(Path("a.jsonl.GZ")) is None
+    for name in ("a.parquet.gz", "a.gz", "a", ".csv", "a.csv.zip"):
+        assert "must end in one of" in (ending_fault(Path(name)) or "")

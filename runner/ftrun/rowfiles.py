@@ -1,18 +1,21 @@
 """Files of rows, for data sets and predictions: cells of CSV and TSV as they are written, and JSON's values. Light.
 
-Parquet has columns of its own, which pyarrow reads; what text is made of them is here, too.
+Parquet has columns of its own, which pyarrow reads; what text is made of them is here, too. Text may be packed by gzip.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import gzip
+import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from ftrun.errors import ExperimentError, Problem, nearest
 
@@ -26,17 +29,28 @@ __all__ = [
     "as_text",
     "decoded",
     "dialect_fault",
+    "ending_fault",
+    "ending_of",
+    "is_packed",
     "is_unicode",
     "listed",
     "shown",
+    "stem_of",
     "suspected_delimiter",
     "text_of",
 ]
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 """What a file's name ends in, and what it then holds."""
+PACKED = ".gz"
+"""What the name of a file of text ends in besides, where it is packed."""
+ENDINGS = (*FORMATS, *(f"{ending}{PACKED}" for ending, kind in FORMATS.items() if kind != "parquet"))
+LARGEST_UNPACKED = 1 << 28
+MOST_UNPACKED = 100
+"""So many bytes, and so many times the file's own, are unpacked; what is more is a trap, and no text."""
 SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
-MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", b"\x1f\x8b": "compressed by gzip", b"PAR1": "Parquet"}
+GZIP = b"\x1f\x8b"
+MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
 """How files begin that are often given another name."""
 
 
@@ -63,11 +77,65 @@ def dialect_fault(delimiter: str | None, encoding: str) -> str | None:
     return None if _is_text_encoding(encoding) else f'Python knows no text encoding "{encoding}"'
 
 
+def is_packed(file: Path) -> bool:
+    """Whether a file is packed, by its name."""
+    return file.suffix.lower() == PACKED
+
+
+def ending_of(file: Path) -> str:
+    """What a file's name ends in, but for being packed: ".csv" of "rows.csv.gz"."""
+    return (file.with_suffix("") if is_packed(file) else file).suffix.lower()
+
+
+def stem_of(file: Path) -> str:
+    """A file's name without what it ends in: "rows" of "rows.csv.gz"."""
+    return (file.with_suffix("") if is_packed(file) else file).stem
+
+
+def ending_fault(file: Path) -> str | None:
+    """What is wrong with what a file's name ends in; None if nothing is."""
+    ending = f"{ending_of(file)}{PACKED}" if is_packed(file) else ending_of(file)
+    return None if ending in ENDINGS else f"{shown(file)} must end in one of {', '.join(ENDINGS)}"
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a packed file, as long as they are in proportion to it."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = gzip.open(file)  # noqa: SIM115 - closed with this
+        size = file.stat().st_size
+        self._most = max(LARGEST_UNPACKED, MOST_UNPACKED * size)
+        if not size:
+            raise gzip.BadGzipFile("it is empty")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._stream.readinto(buffer)
+        if self._stream.tell() > self._most:
+            raise gzip.BadGzipFile(f"it unpacks to more than {MOST_UNPACKED} times its size")
+        return count
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
 class RowFile:
     """One file to be read.
 
     Args:
-        file: The file, whose name ends in one of `FORMATS`.
+        file: The file, whose name ends in one of `ENDINGS`.
         place: The key or option that names it, for messages.
         dialect: How its cells stand.
     """
@@ -76,7 +144,7 @@ class RowFile:
         self.file = file
         self.place = place
         self.dialect = dialect
-        self.format = FORMATS[file.suffix.lower()]
+        self.format = FORMATS[ending_of(file)]
 
     def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
         """What is wrong with the file."""
@@ -93,6 +161,8 @@ class RowFile:
             yield
         except UnicodeError as error:
             raise self._no_text(error) from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self._badly_packed(error) from error
         except OSError as error:
             raise self.wrong(f"cannot be read: {error.strerror or error}") from error
 
@@ -124,7 +194,7 @@ class RowFile:
     @property
     def delimiter(self) -> str:
         """What is between cells."""
-        return self.dialect.delimiter or ("\t" if self.file.suffix.lower() == ".tsv" else ",")
+        return self.dialect.delimiter or ("\t" if ending_of(self.file) == ".tsv" else ",")
 
     @property
     def encoding(self) -> str:
@@ -138,7 +208,7 @@ class RowFile:
         quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.dialect.quoting else csv.QUOTE_NONE
         limit = csv.field_size_limit(sys.maxsize)
         try:
-            with self.file.open(encoding=self.encoding, newline="") as stream:
+            with self._bytes() as raw, io.TextIOWrapper(raw, self.encoding, newline="") as stream:
                 reader = csv.reader(stream, delimiter=self.delimiter, quoting=quoting, strict=True)
                 yield self._rows(reader)
         finally:
@@ -164,11 +234,27 @@ class RowFile:
         found = "one cell" if cells == 1 else f"{cells} cells"
         return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)
 
-    def _no_text(self, error: UnicodeError) -> ExperimentError:
+    def _bytes(self) -> IO[bytes]:
+        return io.BufferedReader(_Unpacked(self.file)) if is_packed(self.file) else self.file.open("rb")
+
+    def _badly_packed(self, error: Exception) -> ExperimentError:
         with self.file.open("rb") as stream:
+            is_gzip = stream.read(2) == GZIP
+        if not is_gzip:
+            hint = f"If it is not packed, call it {self.file.stem}."
+            return self.wrong("is not packed by gzip, as its name says", hint)
+        if "unpacks to" in str(error):
+            return self.wrong(f"is no packed text: {error}", "Unpack it, and name what was in it.")
+        return self.wrong(f"cannot be unpacked: {error}", "It may have been cut off as it was written; fetch it again.")
+
+    def _no_text(self, error: UnicodeError) -> ExperimentError:
+        with self._bytes() as stream:
             head = stream.read(4096)
             if known := next((what for magic, what in MAGIC.items() if head.startswith(magic)), None):
-                return self.wrong(f"is no text: it looks like {known}", "Unpack or export it, and name that.")
+                hint = "Unpack or export it, and name that."
+                if known == MAGIC[GZIP] and not is_packed(self.file):
+                    hint = f"Call it {self.file.name}{PACKED}, and it is unpacked as it is read."
+                return self.wrong(f"is no text: it looks like {known}", hint)
             line = None
             if self.encoding == "utf-8-sig":
                 stream.seek(0)
@@ -185,7 +271,7 @@ class RowFile:
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
         """The rows of a list, or of one object a line."""
-        with self.file.open(encoding="utf-8-sig") as stream:
+        with self._bytes() as raw, io.TextIOWrapper(raw, "utf-8-sig") as stream:
             head = stream.read(1)
             while head.isspace():
                 head = stream.read(1)

@@ -99,7 +99,8 @@ def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> Non
         (["--data", "."], "is a folder"),
         (["--data", "in.csv", "--out", "in.csv"], "is the file that is read"),
         (["--data", "in.csv", "--out", "ragged.csv"], "ragged.csv is there already"),
-        (["--data", "in.csv.gz"], "must end in one of"),
+        (["--data", "in.csv.gz"], "is not packed by gzip"),
+        (["--data", "in.parquet.gz"], "must end in one of"),
         (["--data", "ragged.csv"], "one cell in line 3"),
         (["--data", "in.csv", "--delimiter", ";"], "--delimiter"),
         (["--data", "in.csv", "--delimiter", "xx"], "must be one character"),
@@ -111,6 +112,7 @@ def test_a_split_comes_back_with_its_labels(workdir: Path, trained: Path) -> Non
 def test_what_is_wrong_is_a_sentence(workdir: Path, trained: Path, arguments: list[str], told: str) -> None:
     Path("in.csv").write_text(PAIRS)
     Path("in.csv.gz").write_bytes(b"")
+    Path("in.parquet.gz").write_bytes(b"")
     Path("ragged.csv").write_text("sentence1,sentence2\none,two\nthree\n")
     done = predict(trained, *arguments)
     assert done.return_value == 2 and told in done.stderr and "Traceback" not in done.output, done.output

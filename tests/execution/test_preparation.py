@@ -48,6 +48,20 @@ def test_what_should_be_known_of_the_data_is_said_when_they_are_open(tiny: Path)
     assert told.said == ["opening the data set", "mine is open", "two rows are alike"]
 
 
+@pytest.mark.parametrize(("strategy", "opened"), [("no", "to train"), ("epoch", "to evaluate")])
+def test_where_nothing_is_evaluated_a_data_set_may_open_for_training_alone(
+    tiny: Path, strategy: str, opened: str
+) -> None:
+    rows = rows_of(text=["a"], label=[0])
+    plan = opening(
+        plan_of(tiny, {"metrics": [], "training.eval_strategy": strategy}), splits_of(rows, name="to evaluate")
+    )
+    component = dataclasses.replace(plan.dataset.offer.component, train_only=lambda _: splits_of(rows, name="to train"))  # type: ignore[call-arg]
+    offer = dataclasses.replace(plan.dataset.offer, component=component)
+    plan = dataclasses.replace(plan, dataset=dataclasses.replace(plan.dataset, offer=offer))
+    assert open_data(plan, Watcher())[0].name == opened
+
+
 def test_the_best_evaluation_is_told_by_the_metric_that_is_named(tiny: Path) -> None:
     plan = plan_of(tiny, {"training.load_best_model_at_end": True, "training.metric_for_best_model": "f1"})
     _, best = open_data(plan, Watcher())

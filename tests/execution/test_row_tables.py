@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_cells_of_csv_stay_as_they_are_written(workdir: Path) -> None:
     )
     write_rows(table, ADDED, Path("out.tsv"))
     assert Path("out.tsv").read_text().startswith("id\ttext\tnote\tprediction\tprobability_x\n001\ta b\tNone\tx\t")
+
+
+def test_packed_rows_are_those_that_were_packed(workdir: Path) -> None:
+    Path("in.tsv.gz").write_bytes(gzip.compress(b"id\ttext\n001\ta b\n"))
+    table = read_rows(Path("in.tsv.gz"), Dialect())
+    assert (table.columns, table.suffix, table.delimiter) == ({"id": ["001"], "text": ["a b"]}, ".tsv", "\t")
+    with pytest.raises(ExperimentError, match="must end in one of"):
+        check_writable(Path("out.csv.gz"), None)
 
 
 def test_cells_that_are_no_text_are_had_as_they_are_where_text_is_not_asked_for(workdir: Path) -> None:

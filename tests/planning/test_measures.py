@@ -119,6 +119,20 @@ def test_binary_averages_of_three_classes_are_refused_before_any_work(tiny: Path
     assert result.status == "FAILED" and result.error and f"metrics[1].average: {told}" in result.error
 
 
+def test_metrics_without_rows_to_evaluate_on_may_be_for_the_test(tiny: Path) -> None:
+    rows = [{"text": f"word {i}", "label": "ab"[i % 2]} for i in range(12)]
+    Path("rows.json").write_text("\n".join(map(json.dumps, rows)))
+    files = {"use": "files", "train": "rows.json", "test": "rows.json"}
+    settings = {
+        "dataset": files,
+        "training.eval_strategy": "no",
+        "training.max_steps": 1,
+        **metrics({"use": "accuracy"}),
+    }
+    result = ftrun.run(tiny, overrides=settings, progress=False)
+    assert set(result.metrics) == {"test/loss", "test/accuracy"}, result.error
+
+
 def test_a_number_that_is_to_tell_the_best_is_missed_before_the_model_is_built(tiny: Path) -> None:
     rows = [{"text": f"word {i}", "label": "ab"[i % 2]} for i in range(12)]
     Path("rows.json").write_text("\n".join(map(json.dumps, rows)))

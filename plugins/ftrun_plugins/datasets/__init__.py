@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from ftrun import hookimpl
 from ftrun.contracts import Dataset, Need, Splits, Task, needs_nothing
-from ftrun.errors import Problem, nearest
-from ftrun.rowfiles import FORMATS, dialect_fault
-from ftrun.settings import HubIdOrFolder, LocalPath, NonNegativeInt, PositiveInt, Settings
-from pydantic import Field, model_validator
+from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import dialect_fault
+from ftrun.settings import HubIdOrFolder, NonNegativeInt, PositiveFloat, PositiveInt, Settings
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from ftrun_plugins.datasets import slices
 from ftrun_plugins.datasets.glue_tasks import GLUE_TASKS
+from ftrun_plugins.datasets.sources import absolute_files, absolute_splits, files_of, splits_of
+
+DEFAULT_SIZE = 0.1
+"""The share of the training rows that is cut off for a validation split, where there is none."""
 
 
 class Limits(Settings):
@@ -31,6 +36,12 @@ class Limits(Settings):
     )
 
 
+def _splits_or_parts(told: str | list[str] | None) -> str | list[str] | None:
+    for split in [told] if isinstance(told, str) else told or []:
+        slices.as_slice(split)
+    return told
+
+
 class GlueSettings(Limits):
     """Settings of the data set "glue"."""
 
@@ -43,19 +54,32 @@ class GlueSettings(Limits):
         description="The repository on the Hub, or a folder that is laid out like it.",
     )
     revision: str | None = Field(None, description="Branch, tag or commit on the Hub.")
+    train_split: str | None = Field(
+        None, description="The split to train on, or a part of one such as train[:10%]; train by default."
+    )
+    evaluation_splits: list[str] | None = Field(
+        None, description="The splits to evaluate on, or parts of them; the task's own by default.", min_length=1
+    )
     test: bool = Field(
         False,
         description="Whether to measure the test splits at the end, or to predict those that have no labels.",
     )
 
+    _are_splits_or_parts = field_validator("train_split", "evaluation_splits")(_splits_or_parts)
 
-class LabelledText(Limits):
-    """What a table of text and labels needs to be told."""
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        facts = GLUE_TASKS[self.task]
+        used = [self.train_split or "train", *(self.evaluation_splits or facts.evaluation)]
+        slices.refuse_alike([*used, *facts.test])
+        if shared := next((split for split in facts.test if split in used), None):
+            raise ValueError(f'"{shared}" is for the end: leave it out, and set test = true')
+        return self
 
-    text_columns: list[str] = Field(
-        description="One or two columns of text.", min_length=1, max_length=2, examples=[["text"]]
-    )
-    label_column: str = Field("label", description="The column to predict.")
+
+class Labels(Limits):
+    """What labels are."""
+
     kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
     class_names: list[str] | None = Field(
         None, description="The classes in the order of their ids; by default what the data itself says.", min_length=2
@@ -65,7 +89,7 @@ class LabelledText(Limits):
     )
 
     @model_validator(mode="after")
-    def _coherent(self) -> Self:
+    def _names_are_sound(self) -> Self:
         names = self.class_names or []
         if self.kind == "regression" and (names or self.label_ids):
             raise ValueError('class_names and label_ids are for kind = "classification"')
@@ -75,14 +99,82 @@ class LabelledText(Limits):
             raise ValueError("a class in class_names has no name")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"class_names has {', '.join(twice)} more than once")
-        if len(set(self.text_columns)) < len(self.text_columns):
-            raise ValueError("text_columns has one column twice")
-        if self.label_column in self.text_columns:
-            raise ValueError(f'"{self.label_column}" is both a text column and the label column')
         return self
 
 
-class HubSettings(LabelledText):
+class LabelledText(Labels):
+    """What a table of text and labels needs to be told."""
+
+    text_columns: list[str] = Field(
+        description="One or two columns of text.", min_length=1, max_length=2, examples=[["text"]]
+    )
+    label_column: str = Field("label", description="The column to predict.")
+    drop_unlabelled: bool | None = Field(
+        None, description="Whether rows without a label are left out; None where a file cannot ask for that."
+    )
+
+    @model_validator(mode="after")
+    def _columns_are_sound(self) -> Self:
+        _refuse_columns(self.text_columns, self.label_column)
+        return self
+
+
+class TableText(Labels):
+    """What a file may say of a table of text and labels; the table itself tells the rest."""
+
+    text_columns: list[str] | None = Field(
+        None,
+        description="One or two columns of text; by default what the columns leave no doubt of.",
+        min_length=1,
+        max_length=2,
+        examples=[["text"]],
+    )
+    label_column: str | None = Field(
+        None,
+        description='The column to predict; by default "label", "labels" or the only one that is no text.',
+        examples=["label"],
+    )
+    drop_unlabelled: bool = Field(
+        False,
+        description="Leave rows without a label out of training and evaluation: blank ones, and -1 where that is none "
+        "of the classes.",
+    )
+    validation_size: PositiveFloat | None = Field(
+        None,
+        description="Rows to train on that are cut off for a validation split where none is named; below 1, a share of "
+        "them. By default 0.1 where there is none and eval_strategy asks for one.",
+        examples=[0.1],
+    )
+    split_seed: NonNegativeInt = Field(
+        0, lt=2**32, description="Which rows are cut off; it has nothing to do with the run's seed."
+    )
+
+    @field_validator("validation_size")
+    @classmethod
+    def _whole_from_one(cls, size: float | None) -> float | None:
+        if size is not None and size >= 1 and size != int(size):
+            raise ValueError(f"must be a whole number of rows, or below 1 a share of them, not {size}")
+        return int(size) if size is not None and size >= 1 else size
+
+    @model_validator(mode="after")
+    def _columns_are_sound(self) -> Self:
+        _refuse_columns(self.text_columns or [], self.label_column or "label")
+        return self
+
+    def with_columns(self, texts: Sequence[str], label: str) -> LabelledText:
+        """With all that the table tells."""
+        known = {name: getattr(self, name) for name in LabelledText.model_fields}
+        return LabelledText(**{**known, "text_columns": list(texts), "label_column": label})
+
+
+def _refuse_columns(texts: Sequence[str], label: str) -> None:
+    if len(set(texts)) < len(texts):
+        raise ValueError("text_columns has one column twice")
+    if label in texts:
+        raise ValueError(f'"{label}" is both a text column and the label column')
+
+
+class HubSettings(TableText):
     """Settings of the data set "hub"."""
 
     path: HubIdOrFolder = Field(
@@ -91,32 +183,58 @@ class HubSettings(LabelledText):
     )
     name: str | None = Field(None, description="Its configuration, where it has several.")
     revision: str | None = Field(None, description="Branch, tag or commit.")
-    train_split: str = Field("train", description="The split to train on.")
-    evaluation_splits: list[str] = Field(["validation"], description="The splits to evaluate on.", min_length=1)
-    test_splits: list[str] | None = Field(
-        None, description="The splits to measure at the end, or to predict where they have no labels.", min_length=1
+    train_split: str = Field("train", description="The split to train on, or a part of one such as train[:90%].")
+    evaluation_splits: list[str] | None = Field(
+        None,
+        description="The splits to evaluate on, or parts of them; by default validation, or where there is none, rows "
+        "that are cut off the training split.",
+        min_length=1,
+        examples=[["validation"]],
     )
+    test_splits: list[str] | None = Field(
+        None,
+        description="The splits to measure at the end, or to predict where they have no labels; or parts of them.",
+        min_length=1,
+    )
+
+    _are_splits_or_parts = field_validator("train_split", "evaluation_splits", "test_splits")(_splits_or_parts)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        tests = self.test_splits or []
-        if shared := next((name for name in tests if name in (self.train_split, *self.evaluation_splits)), None):
+        tests, evaluation = self.test_splits or [], self.evaluation_splits or ["validation"]
+        slices.refuse_alike([self.train_split, *evaluation, *tests])
+        if shared := next((name for name in tests if name in (self.train_split, *evaluation)), None):
             use = "train_split" if shared == self.train_split else "evaluation_splits"
             raise ValueError(f'"{shared}" is in both test_splits and {use}')
         if len(set(tests)) < len(tests):
             raise ValueError("test_splits has one split twice")
+        if self.evaluation_splits and self.validation_size is not None:
+            raise ValueError("validation_size cuts a validation split off, and evaluation_splits names one")
         return self
 
 
-class FilesSettings(LabelledText):
+Split = str | list[str]
+"""The files of one split."""
+
+
+class FilesSettings(TableText):
     """Settings of the data set "files"."""
 
-    train: LocalPath = Field(
-        description="File to train on: .csv, .tsv, .json (lines or a list) or .parquet.", examples=["train.csv"]
+    train: Annotated[str | list[str], BeforeValidator(absolute_files)] = Field(
+        description="What to train on: a file .csv, .tsv, .json (lines or a list), .parquet, or .csv.gz and so on; a "
+        "pattern such as data/train-*.csv, or a list of these, which are one split.",
+        examples=["train.csv"],
     )
-    validation: LocalPath = Field(description="File to evaluate on.", examples=["validation.csv"])
-    test: LocalPath | None = Field(
-        None, description="File to measure the model on at the end, or to predict where it has no labels."
+    validation: Annotated[Split | dict[str, Split] | None, BeforeValidator(absolute_splits)] = Field(
+        None,
+        description="What to evaluate on, as train, or a table of several splits by name; by default rows that are cut "
+        "off the training split.",
+        examples=["validation.csv"],
+    )
+    test: Annotated[Split | dict[str, Split] | None, BeforeValidator(absolute_splits)] = Field(
+        None,
+        description="What to measure the model on at the end, or to predict where it has no labels; as validation.",
+        examples=["test.csv"],
     )
     delimiter: str | None = Field(
         None, description="What stands between cells of .csv and .tsv; a comma and a tab by default."
@@ -128,6 +246,15 @@ class FilesSettings(LabelledText):
     def _readable(self) -> Self:
         if fault := dialect_fault(self.delimiter, self.encoding):
             raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.validation is not None and self.validation_size is not None:
+            raise ValueError("validation_size cuts a validation split off, and validation names one")
+        evaluated, tested = (set(splits_of(key, getattr(self, key))) for key in ("validation", "test"))
+        if shared := sorted(evaluated & tested or {"validation"} & tested):
+            raise ValueError(f'the split "{shared[0]}" of test must have another name than one to evaluate on')
         return self
 
 
@@ -152,10 +279,22 @@ def _build_hub(settings: HubSettings) -> Splits:
     return build(settings)
 
 
+def _hub_to_train(settings: HubSettings) -> Splits:
+    from ftrun_plugins.datasets.hub import build
+
+    return build(settings, evaluated=False)
+
+
 def _build_files(settings: FilesSettings) -> Splits:
     from ftrun_plugins.datasets.files import build
 
     return build(settings)
+
+
+def _files_to_train(settings: FilesSettings) -> Splits:
+    from ftrun_plugins.datasets.files import build
+
+    return build(settings, evaluated=False)
 
 
 def _build_sample(settings: SampleSettings) -> Splits:
@@ -164,30 +303,27 @@ def _build_sample(settings: SampleSettings) -> Splits:
     return build(settings, SAMPLE_TASK)
 
 
-def _labelled_task(settings: LabelledText) -> Task | None:
+def _labelled_task(settings: TableText) -> Task | None:
+    texts, label = tuple(settings.text_columns or ()), settings.label_column or "label"
     if settings.kind == "regression":
-        return Task("regression", tuple(settings.text_columns), settings.label_column)
+        return Task("regression", texts, label)
     if settings.class_names is None:
         return None  # only the data tells its classes
-    return Task("classification", tuple(settings.text_columns), settings.label_column, tuple(settings.class_names))
+    return Task("classification", texts, label, tuple(settings.class_names))
 
 
 def _check_files(settings: FilesSettings) -> Sequence[Problem]:
     from ftrun_plugins.datasets.reading import RowFile
 
     problems: list[Problem] = []
-    for split in ("train", "validation", "test"):
-        if getattr(settings, split) is None:
-            continue
-        file = Path(getattr(settings, split)).expanduser()
-        if file.is_dir():
-            problems.append(Problem(f"{file} is a folder", split, "Name a file in it."))
-        elif not file.is_file():
-            problems.append(Problem(f"there is no file {file.absolute()}", split, _sibling(file)))
-        elif file.suffix.lower() not in FORMATS:
-            problems.append(Problem(f"{file} must end in one of {', '.join(FORMATS)}", split))
-        else:
-            problems += RowFile(file, split, settings).check()
+    for key in ("train", "validation", "test"):
+        for split, named in splits_of(key, getattr(settings, key)).items():
+            place = key if split == key else f"{key}.{split}"
+            try:
+                for file in files_of(named, place):
+                    problems += RowFile(file, place, settings).check()
+            except ExperimentError as error:
+                problems += error.problems
     return problems
 
 
@@ -207,11 +343,6 @@ def _needs_files(settings: FilesSettings) -> Sequence[Need]:
     from ftrun_plugins.datasets.presence import file_needs
 
     return file_needs(settings)
-
-
-def _sibling(file: Path) -> str | None:
-    close = nearest(file.name, [other.name for other in file.parent.iterdir()]) if file.parent.is_dir() else None
-    return f"Did you mean {close}?" if close else None
 
 
 def sample_folder() -> Path:
@@ -237,6 +368,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             task=_labelled_task,
             needs=_needs_hub,
             build=_build_hub,
+            train_only=_hub_to_train,
         ),
         Dataset(
             name="files",
@@ -246,6 +378,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             check=_check_files,
             needs=_needs_files,
             build=_build_files,
+            train_only=_files_to_train,
         ),
         Dataset(
             name="sample",

@@ -20,9 +20,10 @@ def build(settings: GlueSettings) -> Splits:
     task = facts.task(settings.task)
     opened = open_repository(settings.path, settings.task, settings.revision)
     tests = facts.test if settings.test else ()
-    train, evaluation, test = splits_named(opened, "train", facts.evaluation, tests)
-    names = {"": "train", **{split: split for split in (*evaluation, *test)}}
-    used, notices = selected(labelled(train, evaluation, _columns(task, train), names, test), settings, "train")
+    asked = settings.evaluation_splits or facts.evaluation
+    (name, train), evaluation, test = splits_named(opened, settings.train_split or "train", asked, tests)
+    names = {"": name, **{split: split for split in (*evaluation, *test)}}
+    used, notices = selected(labelled(train, evaluation, _columns(task, train), names, test), settings, name)
     others = {name: opened.splits[name] for name in facts.test if name in opened.splits}
     return Splits(
         task=replace(used.task, benchmark=task.benchmark),
@@ -30,6 +31,7 @@ def build(settings: GlueSettings) -> Splits:
         evaluation=used.evaluation,
         test={**others, **used.test},
         test_at_end=tests,
+        train_split=name,
         name=f"{settings.path}/{settings.task}",
         source=opened.source,
         digest=opened.digest,

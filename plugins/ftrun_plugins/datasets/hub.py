@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from ftrun.contracts import Splits
+from collections.abc import Sequence
 
-from ftrun_plugins.datasets import HubSettings
+from datasets import ClassLabel, Dataset
+from ftrun.contracts import Splits
+from ftrun.errors import ExperimentError, Problem
+
+from ftrun_plugins.datasets import HubSettings, LabelledText
+from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
+from ftrun_plugins.datasets.holding import holds
+from ftrun_plugins.datasets.inference import LABELS, with_columns
 from ftrun_plugins.datasets.labels import labelled
-from ftrun_plugins.datasets.repositories import open_repository
+from ftrun_plugins.datasets.repositories import Opened, open_repository
 from ftrun_plugins.datasets.selection import selected, splits_named
 
 
-def build(settings: HubSettings) -> Splits:
+def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     """Open the splits that the settings name.
+
+    Args:
+        settings: Which, and what they hold.
+        evaluated: Whether a validation split is cut off where there is none.
 
     Raises:
         ExperimentError: If a split or column is not there, or the labels make no sense.
     """
     opened = open_repository(settings.path, settings.name, settings.revision)
-    tests = settings.test_splits or []
-    train, evaluation, test = splits_named(opened, settings.train_split, settings.evaluation_splits, tests)
-    names = {"": settings.train_split, **{split: split for split in (*evaluation, *test)}}
-    used, notices = selected(labelled(train, evaluation, settings, names, test), settings, settings.train_split)
+    asked = _evaluation(settings, opened)
+    (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
+    columns, told = _columns(settings, train, name)
+    names = {"": name, **{split: split for split in (*evaluation, *test)}}
+    everything = labelled(train, evaluation, columns, names, test)
+    cut = cut_where_none(everything, settings, name, opened.digest, evaluated)
+    used, notices = selected(cut.rows, settings, name)
     return Splits(
         task=used.task,
         train=used.train,
@@ -28,8 +42,36 @@ def build(settings: HubSettings) -> Splits:
         name=f"{settings.path}/{settings.name}" if settings.name else settings.path,
         source=opened.source,
         digest=opened.digest,
-        notices=[*opened.notices, *notices],
-        train_split=settings.train_split,
+        notices=[*opened.notices, *told, *notices],
+        train_split=name,
         test=used.test,
-        test_at_end=tests,
+        test_at_end=list(test),
+        digests=cut.digests,
     )
+
+
+def _evaluation(settings: HubSettings, opened: Opened) -> Sequence[str]:
+    """The splits to evaluate on; none where one is to be cut off."""
+    if settings.evaluation_splits is not None:
+        return settings.evaluation_splits
+    if CUT_OFF not in opened.splits:
+        return []
+    if settings.validation_size is not None:
+        message = f"the data set has a split {CUT_OFF}, and validation_size would cut off another one"
+        hint = 'Leave it out; or take parts: train_split = "train[:90%]", evaluation_splits = ["train[90%:]"].'
+        raise ExperimentError(Problem(message, "dataset.validation_size", hint))
+    return [CUT_OFF]
+
+
+def _columns(settings: HubSettings, train: Dataset, name: str) -> tuple[LabelledText, Sequence[str]]:
+    """The columns that are wanted; looked for in the training split where they are not said."""
+    if settings.text_columns is not None and settings.label_column is not None:
+        return settings.with_columns(settings.text_columns, settings.label_column), []
+    if settings.text_columns is not None and LABELS[0] in train.column_names:
+        return settings.with_columns(settings.text_columns, LABELS[0]), []
+    table = train.with_format("arrow")
+    found = {
+        column: "values" if isinstance(train.features[column], ClassLabel) else holds(table[column][:])
+        for column in train.column_names
+    }
+    return with_columns(settings, found, name)

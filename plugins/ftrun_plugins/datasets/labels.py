@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetInfo, Features
@@ -23,6 +24,27 @@ SHOWN = 5
 """How many of several names a message lists."""
 MANY_CLASSES = 50
 """So many, and hardly two rows of each, are worth a question."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of a split come from, for messages.
+
+    Attributes:
+        name: What to call the split.
+        parts: The names of its files and how many rows each has, where it is of several.
+    """
+
+    name: str
+    parts: Sequence[tuple[str, int]] = ()
+
+    def row(self, place: int) -> str:
+        """What to call the row at a place."""
+        for name, rows in self.parts:
+            if place < rows:
+                return f"row {place + 1} of {name}"
+            place -= rows
+        return f"row {place + 1}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +69,7 @@ def labelled(
     train: Dataset,
     evaluation: Mapping[str, Dataset],
     settings: LabelledText,
-    names: Mapping[str, str],
+    names: Mapping[str, str | Origin],
     test: Mapping[str, Dataset] | None = None,
 ) -> Labelled:
     """Decide what the classes are, and bring every split to them.
@@ -60,7 +82,7 @@ def labelled(
         train: Rows to train on, all of them: a class may be in rows that are not used.
         evaluation: Rows to evaluate on by split.
         settings: The columns, and what the labels are.
-        names: What to call each split in messages; the training split under "".
+        names: What to call each split in messages, or where it comes from; the training split under "".
         test: Rows for a test by split; each has labels in all rows, or in none: no label column, or only blanks or -1.
 
     Raises:
@@ -73,6 +95,7 @@ def labelled(
     known = {split: one for split, one in tests.items() if one.has_labels(splits[0])}
     hidden = {split: one for split, one in tests.items() if split not in known}
     _raise(problem for split in hidden.values() for problem in split.text_problems())
+    splits, dropped = _without_unlabelled(splits) if settings.drop_unlabelled else (splits, [])
     splits += known.values()
     if settings.kind == "regression":
         _raise(problem for split in splits for problem in (*split.text_problems(), *split.number_problems()))
@@ -84,6 +107,7 @@ def labelled(
         _raise(problem for split in splits for problem in split.class_problems(classes))
         task = Task("classification", tuple(settings.text_columns), settings.label_column, tuple(classes.names))
         rows, notices = [split.with_ids(classes) for split in splits], _odd_classes(classes.names, splits[0])
+    notices = [*dropped, *notices]
     notices += [f'{one.name} has no column "{one.label}"' for one in hidden.values() if not one.has_column]
     named = dict(zip([*evaluation, *known], rows[1:], strict=True))
     bare = {split: one.without_labels() for split, one in hidden.items()}
@@ -94,6 +118,22 @@ def labelled(
         notices,
         {split: named[split] if split in known else bare[split] for split in tests},
     )
+
+
+def _without_unlabelled(splits: Sequence[_Split]) -> tuple[list[_Split], list[str]]:
+    """The splits without the rows that have no label, and sentences that count them."""
+    kept = [split.labelled_rows() for split in splits]
+    _raise(
+        Problem(f'{split.name} has no row with a label in column "{split.label}"', "dataset.drop_unlabelled")
+        for split, rows in zip(splits, kept, strict=True)
+        if not len(rows)
+    )
+    notices = []
+    for split, rows in zip(splits, kept, strict=True):
+        every, left = len(split.rows), len(split.rows) - len(rows)
+        if left:
+            notices.append(f"{left:,} of the {every:,} rows of {split.name} have no label and are left out")
+    return [split.only(rows) for split, rows in zip(splits, kept, strict=True)], notices
 
 
 def _raise(problems: Iterator[Problem]) -> None:
@@ -198,8 +238,17 @@ def _spellings(value: Any) -> Sequence[str]:
 class _Split:
     """One split with its columns, looked at as a whole."""
 
-    def __init__(self, name: str, rows: Dataset, settings: LabelledText, is_test: bool = False) -> None:
-        self.name = name
+    def __init__(
+        self,
+        origin: str | Origin,
+        rows: Dataset,
+        settings: LabelledText,
+        is_test: bool = False,
+        places: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
+    ) -> None:
+        self.origin = Origin(origin) if isinstance(origin, str) else origin
+        self.name = self.origin.name
+        self.places = places  # of the rows among all that there were
         self.is_test = is_test
         self.rows = rows
         self.settings = settings
@@ -233,6 +282,36 @@ class _Split:
             return False
         told = [value for value in self.values if not _is_missing(value)]
         return any(not _is_minus_one(value) for value in told) or any(map(_is_minus_one, train.values if told else ()))
+
+    # ------------------------------------------------------------ rows without a label
+
+    def labelled_rows(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The places of the rows that have a label."""
+        missing = [value for value in self.values if self._is_no_label(value)]
+        if not missing:
+            return np.arange(len(self.rows))
+        column = self.column
+        lacks = pc.or_(pc.fill_null(self._is_any(missing), True), pc.is_null(column))
+        return np.flatnonzero(~lacks.to_numpy())
+
+    def _is_no_label(self, value: Any) -> bool:
+        """A blank one, or -1 where the classes are known otherwise and it is none of them."""
+        if _is_missing(value):
+            return True
+        settings = self.settings
+        known = self.declared is not None or settings.label_ids or settings.class_names is not None
+        named = not settings.label_ids and "-1" in (settings.class_names or ())
+        return known and not named and _is_minus_one(value)
+
+    def only(self, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> _Split:
+        """The same with some rows only, which keep their numbers."""
+        if len(places) == len(self.rows):
+            return self
+        return _Split(self.origin, self.rows.select(places), self.settings, self.is_test, places)
+
+    def row(self, place: int) -> str:
+        """What to call the row at a place."""
+        return self.origin.row(place if self.places is None else int(self.places[place]))
 
     # ------------------------------------------------------------ what is wrong
 
@@ -269,9 +348,10 @@ class _Split:
         if self.declared is not None:
             missing += [value for value in self.values if value == -1]  # as `datasets` has rows without a label
         if missing:
-            hint = "Give each row a label, or leave it out."
+            hint = f"Give each row a label, or leave it out.{self._how_to_drop}"
             if self.declared is not None:
                 hint = "-1 stands for a label that is kept secret: train and evaluate on other splits."
+                hint += self._how_to_drop
             if self.is_test:
                 hint = "Give each row a label, or none at all."
             yield self._first_of(self._is_any(missing), f'has no label in column "{self.label}"', hint)
@@ -292,6 +372,7 @@ class _Split:
         close = nearest(self._shown(values[0]), classes.names)
         if classes.by_id:
             hint = f"With label_ids, labels are 0 to {len(classes.names) - 1}: the places of class_names."
+            hint += self._how_to_drop if _is_minus_one(values[0]) else ""
         elif classes.hint_ids and all(_whole(value) is not None for value in values):
             hint = f"The classes: {known}. If the numbers are their places, from 0: [dataset] label_ids = true."
         elif classes.hint_ids:
@@ -320,14 +401,16 @@ class _Split:
             missing = pc.or_(missing, pc.fill_null(pc.is_nan(column), False))
         missing = pc.fill_null(missing, True)
         if pc.any(missing).as_py():
-            hint = "Give each row a number" + (", or none at all." if self.is_test else ".")
+            hint = "Give each row a number" + (", or none at all." if self.is_test else f".{self._how_to_drop}")
             yield self._first_of(missing, f'has no label in column "{self.label}"', hint)
             return
         if bad := next(((row, cell) for row, cell in self._unreadable_numbers()), None):
             row, cell = bad
             comma = isinstance(cell, str) and "," in cell
             hint = "Write it with a point." if comma else 'For names of classes: kind = "classification".'
-            message = f'{self.name} has {cell!r} in column "{self.label}", row {row}, which is no finite float32 number'
+            message = (
+                f'{self.name} has {cell!r} in column "{self.label}", {self.row(row)}, which is no finite float32 number'
+            )
             yield Problem(message, "dataset.label_column", hint)
 
     def _unreadable_numbers(self) -> Iterator[tuple[int, Any]]:
@@ -335,7 +418,7 @@ class _Split:
         numbers = _numbers(self.column)
         if numbers is not None and pc.all(_is_float32(numbers)).as_py():
             return
-        for row, cell in enumerate(self.column.to_pylist(), 1):
+        for row, cell in enumerate(self.column.to_pylist()):
             single = _numbers(pa.chunked_array([pa.array([cell])]))
             if single is None or not _is_float32(single)[0].as_py():
                 yield row, cell
@@ -345,9 +428,14 @@ class _Split:
     ) -> Problem:
         """A problem with some rows: the first one is named."""
         count = pc.sum(where).as_py()
-        row = pc.index(where, True).as_py() + 1
-        rows = f"row {row}" if count == 1 else f"{count:,} rows, the first of them row {row}"
+        row = self.row(pc.index(where, True).as_py())
+        rows = row if count == 1 else f"{count:,} rows, the first of them {row}"
         return Problem(f"{self.name} {message}: {rows}", place, hint)
+
+    @property
+    def _how_to_drop(self) -> str:
+        asked = self.settings.drop_unlabelled
+        return " To leave such rows out: [dataset] drop_unlabelled = true." if asked is False else ""
 
     def _is_any(self, values: Sequence[Any]) -> pa.ChunkedArray:
         column = self.column

@@ -12,6 +12,7 @@ from ftrun.contracts import Need
 from ftrun.settings import is_folder
 
 from ftrun_plugins.datasets import FilesSettings
+from ftrun_plugins.datasets.sources import is_here, splits_of
 
 CARD = "README.md"
 ROWS = ("arrow", "csv", "tsv", "json", "jsonl", "parquet", "txt", "zip", "gz", "zst", "bz2", "xz")
@@ -19,13 +20,14 @@ ROWS = ("arrow", "csv", "tsv", "json", "jsonl", "parquet", "txt", "zip", "gz", "
 
 
 def file_needs(settings: FilesSettings) -> Sequence[Need]:
-    """The files that are named."""
-    named = {split: getattr(settings, split) for split in ("train", "validation", "test")}
-    return [
-        Need(f"the file {path}", Path(path).expanduser().is_file(), "put it there, or name another", split)
-        for split, path in named.items()
-        if path is not None
+    """The files that are named, and the patterns, for which one that matches is enough."""
+    named = [
+        (key if split == key else f"{key}.{split}", path)
+        for key in ("train", "validation", "test")
+        for split, files in splits_of(key, getattr(settings, key)).items()
+        for path in ([files] if isinstance(files, str) else files)
     ]
+    return [Need(f"the file {path}", is_here(path), "put it there, or name another", place) for place, path in named]
 
 
 def repository_needs(path: str, name: str | None, revision: str | None) -> Sequence[Need]:

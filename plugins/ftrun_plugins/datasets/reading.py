@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -12,7 +13,8 @@ from ftrun import rowfiles
 from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import as_text, is_unicode
 
-from ftrun_plugins.datasets import FilesSettings
+from ftrun_plugins.datasets import FilesSettings, LabelledText
+from ftrun_plugins.datasets.inference import LABELS, Holds, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,15 +27,20 @@ class RowFile(rowfiles.RowFile):
 
     Args:
         file: The file.
-        split: The key of `[dataset]` that names it, for messages.
-        settings: Its dialect, and the columns that are wanted.
+        split: The key of `[dataset]` that names it, or `KEY.SPLIT`.
+        settings: Its dialect.
+        columns: The columns that are wanted; those that the settings name if absent.
     """
 
-    def __init__(self, file: Path, split: str, settings: FilesSettings) -> None:
+    def __init__(self, file: Path, split: str, settings: FilesSettings, columns: LabelledText | None = None) -> None:
         dialect = rowfiles.Dialect(settings.delimiter, settings.encoding, settings.quoting)
         super().__init__(file, f"dataset.{split}", dialect)
         self.split = split
+        known = columns or settings
         self.settings = settings
+        self.may_lack_label = False
+        self.texts = known.text_columns or []
+        self.label = known.label_column or LABELS[0]
 
     def read(self) -> pa.Table:
         """The text and label columns, and `idx` where there is one; the file `test` may have no label column.
@@ -52,6 +59,7 @@ class RowFile(rowfiles.RowFile):
         """What the header of a CSV or TSV file alone tells to be wrong, with places inside `[dataset]`; light."""
         if self.format != "csv":
             return []
+        self.may_lack_label = self.settings.label_column is None  # then another may be the label
         try:
             with self.disk_errors(), self.cells() as cells:
                 self._wanted(next(cells, None))
@@ -59,14 +67,40 @@ class RowFile(rowfiles.RowFile):
             return [replace(problem, place=self.split) for problem in error.problems]
         return []
 
+    def begins_with(self, column: str) -> bool:
+        """Whether the first row, or the header, has a column; false if the file cannot be read so far."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            if self.format == "csv":
+                with self.cells() as cells:
+                    return column in next(cells, [])
+            if self.format == "json":
+                return column in next(iter(self.objects()), {})
+            return column in parquet.read_schema(self.file).names
+        except (ExperimentError, OSError, UnicodeError, EOFError, zlib.error, pa.ArrowException):
+            return False
+
+    def contents(self) -> Mapping[str, Holds]:
+        """What each column holds that has a name, of all rows.
+
+        Raises:
+            ExperimentError: As `read`.
+        """
+        look: Callable[[], Mapping[str, Holds]]
+        look = {"csv": self._held_cells, "json": self._held_values, "parquet": self._held_arrays}[self.format]
+        with self.disk_errors():
+            return look()
+
     # ------------------------------------------------------------ columns
 
     def _wanted(self, columns: Sequence[str] | None) -> Mapping[str, int]:
         """Where the wanted columns stand among these."""
         named = self.named(columns)
         assert columns
-        wanted = [*self.settings.text_columns, self.settings.label_column]
-        if self.split == "test" and self.settings.label_column not in named:
+        wanted = [*self.texts, self.label]
+        if self.label not in named and (self.may_lack_label or self.split.partition(".")[0] == "test"):
             wanted.pop()
         if missing := [name for name in dict.fromkeys(wanted) if name not in named]:
             raise self.missing(missing, named)
@@ -85,6 +119,16 @@ class RowFile(rowfiles.RowFile):
                 arrays = [pa.array([row[index] for row in rows], pa.string()) for index in columns.values()]
                 batches.append(pa.record_batch(arrays, schema))
         return pa.Table.from_batches(batches, schema)
+
+    def _held_cells(self) -> Mapping[str, Holds]:
+        with self.cells() as cells:
+            columns = next(cells, None)
+            self.named(columns)
+            assert columns
+            texts: set[int] = set()
+            for row in cells:
+                texts |= {at for at, cell in enumerate(row) if at not in texts and is_text(cell)}
+        return {name: "text" if at in texts else "values" for at, name in enumerate(columns) if name}
 
     # ------------------------------------------------------------ JSON
 
@@ -107,7 +151,7 @@ class RowFile(rowfiles.RowFile):
                 raise self.wrong(
                     f'has {what} in column "{name}", row {number}', "Text, a number or a truth value fits."
                 )
-        if name in self.settings.text_columns:
+        if name in self.texts:
             values = [value if value is None or isinstance(value, str) else as_text(value) for value in values]
         kinds = {type(value) for value in values} - {type(None)}
         if len(kinds) > 1 and kinds != {int, float}:
@@ -124,6 +168,16 @@ class RowFile(rowfiles.RowFile):
         except (OverflowError, pa.ArrowInvalid):
             raise self.wrong(f'has a number in column "{name}" that is too large') from None
 
+    def _held_values(self) -> Mapping[str, Holds]:
+        held: dict[str, Holds] = {}
+        for row in self.objects():
+            for name, value in row.items():
+                if isinstance(value, (list, dict)):
+                    held[name] = "something else"
+                elif held.setdefault(name, "values") == "values" and is_text(value):
+                    held[name] = "text"
+        return held
+
     # ------------------------------------------------------------ Parquet
 
     def _parquet(self) -> pa.Table:
@@ -134,5 +188,18 @@ class RowFile(rowfiles.RowFile):
             with parquet.ParquetFile(self.file) as file:
                 columns = self._wanted(file.schema_arrow.names)
                 return file.read(list(columns)).select(list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise self.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
+
+    def _held_arrays(self) -> Mapping[str, Holds]:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        from ftrun_plugins.datasets.holding import holds
+
+        try:
+            with parquet.ParquetFile(self.file) as file:
+                self.named(file.schema_arrow.names)
+                return {name: holds(file.read([name]).column(name)) for name in file.schema_arrow.names}
         except (pa.ArrowException, OSError) as error:
             raise self.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error

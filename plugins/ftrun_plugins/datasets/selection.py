@@ -14,24 +14,36 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun_plugins.datasets import Limits
 from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import Opened
+from ftrun_plugins.datasets.slices import as_slice
 
 
 def splits_named(
     opened: Opened, train: str, evaluation: Sequence[str], test: Sequence[str] = ()
-) -> tuple[Dataset, dict[str, Dataset], dict[str, Dataset]]:
-    """The split to train on, those to evaluate on, and those for a test.
+) -> tuple[tuple[str, Dataset], dict[str, Dataset], dict[str, Dataset]]:
+    """The split to train on with its name, those to evaluate on, and those for a test, by their names. A part of a
+    split, such as `train[:10%]`, has a name without brackets.
 
     Raises:
-        ExperimentError: If one is not there.
+        ExperimentError: If one is not there, or has no rows.
     """
-    rows = opened.splits
-    known = ", ".join(rows)
-    missing = dict.fromkeys(split for split in (train, *evaluation, *test) if split not in rows)
-    if missing:
-        raise ExperimentError(
-            *(Problem(f'the data set has no split "{split}"', "dataset", f"It has: {known}.") for split in missing)
-        )
-    return rows[train], {split: rows[split] for split in evaluation}, {split: rows[split] for split in test}
+    known = ", ".join(opened.splits)
+    named: dict[str, tuple[str, Dataset]] = {}
+    problems = []
+    for split in dict.fromkeys((train, *evaluation, *test)):
+        part = as_slice(split)
+        whole = part.split if part else split
+        if whole not in opened.splits:
+            problems.append(Problem(f'the data set has no split "{whole}"', "dataset", f"It has: {known}."))
+            continue
+        rows = opened.splits[whole]
+        places = part.of(len(rows)) if part else range(len(rows))
+        if part and not places:
+            problems.append(Problem(f'"{split}" has no rows: {whole} has {len(rows):,}', "dataset"))
+            continue
+        named[split] = (part.name, rows.select(places)) if part else (split, rows)
+    if problems:
+        raise ExperimentError(*problems)
+    return named[train], dict(named[split] for split in evaluation), dict(named[split] for split in test)
 
 
 def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, list[str]]:

@@ -47,7 +47,9 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
     """
     watcher.working("opening the data set")
     with placed_errors(plan.dataset, "dataset"):
-        splits = plan.dataset.component(Dataset).build(plan.dataset.settings)
+        dataset = plan.dataset.component(Dataset)
+        train_only = dataset.train_only if plan.training.eval_strategy == "no" else None
+        splits = (train_only or dataset.build)(plan.dataset.settings)
     check_splits(plan.dataset, splits)
     watcher.data_opened(splits)
     for notice in splits.notices:
@@ -55,7 +57,7 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
     if splits.task.kind not in plan.model.component(Model).kinds:
         message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {splits.task.kind}'
         raise ExperimentError(Problem(message, "model.use"))
-    if not splits.evaluation and (problems := check_evaluated(plan.metrics, plan.training)):
+    if not splits.evaluation and (problems := check_evaluated(plan.metrics, plan.training, bool(splits.test_at_end))):
         raise ExperimentError(*problems)
     directions = metric_directions(plan.metrics, splits.task)
     best = best_by(plan.training, directions, list(splits.evaluation)) if splits.evaluation else None

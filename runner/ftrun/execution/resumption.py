@@ -236,7 +236,7 @@ def plan_resumption(
 
 def _with_a_way_on(problem: Problem, folder: RunFolder) -> Problem:
     """A problem with the test file of a run: training does without it."""
-    if problem.place != TEST:
+    if problem.place != TEST and not (problem.place or "").startswith(f"{TEST}."):
         return problem
     way = f"To go on without it: ftrun resume {folder.name} --unset {TEST} --allow-changes; it is recorded."
     return replace(problem, hint=f"{problem.hint} {way}" if problem.hint else f"Put it back. {way}")

@@ -15,7 +15,7 @@ from ftrun.execution.prediction import Predictor, predicting, table_of_split
 from ftrun.execution.row_tables import DATA, RowTable, read_rows, rows_of_texts
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
-from ftrun.rowfiles import FORMATS, Dialect, dialect_fault
+from ftrun.rowfiles import FORMATS, Dialect, dialect_fault, ending_of, stem_of
 
 Data = str | os.PathLike[str] | Sequence[str | Sequence[str] | Mapping[str, Any]]
 """A file or the name of a split; or rows: a text each, the texts of a pair each, or an object with columns each."""
@@ -51,7 +51,7 @@ class RowSource:
         """What to call the rows: a file's name or a split's; None of rows that are at hand."""
         if not isinstance(self.data, str | os.PathLike):
             return None
-        return self.file.stem if self.file else os.fspath(self.data)
+        return stem_of(self.file) if self.file else os.fspath(self.data)
 
     def read(self, trained: Trained) -> RowTable | None:
         """The rows, as far as they can be had without the model; None of a split, and of texts without a column.
@@ -136,7 +136,7 @@ def data_file(data: str | os.PathLike[str]) -> Path | None:
             raise ExperimentError(Problem(f"{told or '.'} is a folder", DATA, "Name a file in it, or a split."))
         if path.exists():
             return path
-    if path.suffix.lower() in FORMATS or len(path.parts) > 1 or not isinstance(data, str):
+    if ending_of(path) in FORMATS or len(path.parts) > 1 or not isinstance(data, str):
         raise ExperimentError(Problem(f"there is no file {path.absolute()}", DATA))
     return None
 

@@ -14,11 +14,22 @@ from typing import Any, TextIO
 
 from ftrun.contracts import Rows
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import FORMATS, Dialect, RowFile, as_text, is_unicode, listed, shown, text_of
+from ftrun.rowfiles import (
+    FORMATS,
+    Dialect,
+    RowFile,
+    as_text,
+    ending_fault,
+    ending_of,
+    is_unicode,
+    listed,
+    shown,
+    text_of,
+)
 
 DATA = "--data"
 OUT = "--out"
-PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
+PACKED = (".zip", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,9 @@ def read_rows(file: Path, dialect: Dialect) -> RowTable:
     Raises:
         ExperimentError: If it is not what its name says, naming the line or row.
     """
-    _refuse_format(file, DATA)
+    if fault := ending_fault(file):
+        hint = "Unpack it, and name what was in it." if file.suffix.lower() in PACKED else None
+        raise ExperimentError(Problem(fault, DATA, hint))
     reader = RowFile(file, DATA, dialect)
     with reader.disk_errors():
         table = {"csv": _of_cells, "json": _of_objects, "parquet": _of_parquet}[reader.format](reader)
@@ -133,7 +146,8 @@ def check_writable(out: Path, data: Path | None, overwrite: bool = False) -> Non
     Raises:
         ExperimentError: If not, or it is there already, or the file that is read.
     """
-    _refuse_format(out, OUT)
+    if out.suffix.lower() not in FORMATS:
+        raise ExperimentError(Problem(f"{shown(out)} must end in one of {', '.join(FORMATS)}", OUT))
     if not out.absolute().parent.is_dir():
         raise ExperimentError(Problem(f"there is no folder {out.absolute().parent}", OUT, "Make it, or name another."))
     if not os.access(out.absolute().parent, os.W_OK) or out.is_dir():
@@ -207,12 +221,6 @@ def check_shown(table: RowTable, names: Sequence[str], stream: TextIO) -> None:
             raise ExperimentError(Problem(message, OUT, hint)) from None
 
 
-def _refuse_format(file: Path, place: str) -> None:
-    if file.suffix.lower() not in FORMATS:
-        hint = "Unpack it, and name what was in it." if place == DATA and file.suffix.lower() in PACKED else None
-        raise ExperimentError(Problem(f"{shown(file)} must end in one of {', '.join(FORMATS)}", place, hint))
-
-
 def _of_cells(reader: RowFile) -> RowTable:
     with reader.cells() as cells:
         columns = next(cells, None)
@@ -222,14 +230,14 @@ def _of_cells(reader: RowFile) -> RowTable:
             raise reader.wrong(f"has no name for column {columns.index('') + 1}", "Name it in the header.")
         rows = list(cells)
     by_column = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
-    return RowTable(shown(reader.file), by_column, reader.file.suffix.lower(), reader.delimiter)
+    return RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
 
 
 def _of_objects(reader: RowFile) -> RowTable:
     records = list(reader.objects())
     names = dict.fromkeys(name for record in records for name in record)
     by_column = {name: [record.get(name) for record in records] for name in names}
-    return RowTable(shown(reader.file), by_column, reader.file.suffix.lower(), records=records)
+    return RowTable(shown(reader.file), by_column, ending_of(reader.file), records=records)
 
 
 def _of_parquet(reader: RowFile) -> RowTable:

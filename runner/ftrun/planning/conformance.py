@@ -175,6 +175,7 @@ def _and(words: Sequence[str]) -> str:
 CALLED_WITH: Mapping[Any, Sequence[str]] = {
     "build": ("settings", "training"),
     ("dataset", "build"): ("settings",),
+    "train_only": ("settings",),
     ("model", "build"): ("settings", "splits"),
     "load": ("settings", "folder", "task"),
     ("collator", "build"): ("settings", "tokenizer"),
@@ -198,6 +199,7 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "check": _no_function_nor_none,
     "needs": _no_function_nor_none,
     "load": _no_function_nor_none,
+    "train_only": _no_function_nor_none,
     "check_environment": _no_function_nor_none,
     "kinds": _no_words,
     "precisions": _no_words,

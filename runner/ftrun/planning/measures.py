@@ -55,13 +55,19 @@ def check_measures(metrics: Sequence[Part], task: Task, training: TrainingSettin
     return []
 
 
-def check_evaluated(metrics: Sequence[Part], training: TrainingSettings) -> Sequence[Problem]:
-    """A problem for everything that asks for evaluations, where there are no rows to evaluate on."""
+def check_evaluated(metrics: Sequence[Part], training: TrainingSettings, is_tested: bool = False) -> Sequence[Problem]:
+    """A problem for everything that asks for evaluations, where there are no rows to evaluate on.
+
+    Args:
+        metrics: The metrics of the experiment.
+        training: Its training.
+        is_tested: Whether there are rows to measure at the end, which metrics are of use for.
+    """
     without = "the data set has no rows to evaluate on"
     asking = {
         "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {_SPLIT}.',
         "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {_SPLIT}.",
-        "metrics": bool(metrics) and f"Leave out [[metrics]], or {_SPLIT}.",
+        "metrics": bool(metrics) and not is_tested and f"Leave out [[metrics]], or {_SPLIT}.",
     }
     return [Problem(without, place, hint) for place, hint in asking.items() if hint]
 

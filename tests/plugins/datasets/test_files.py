@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
+import ftrun
 import pytest
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError
@@ -100,3 +103,98 @@ def test_a_file_that_goes_before_it_is_read_is_told(workdir: Path) -> None:
     write_csv(workdir / "validation.csv", [("a", "x"), ("b", "y")])
     with pytest.raises(ExperimentError, match=r"dataset: .*train\.csv cannot be read: No such file"):
         build(workdir)
+
+
+ROWS = [(f"{word} {number}", word) for number in range(20) for word in ("good", "bad")]
+
+
+def test_several_files_are_one_split_however_they_are_written(workdir: Path) -> None:
+    write_csv(workdir / "all.csv", list(ROWS))
+    write_csv(workdir / "1.csv", list(ROWS[:10]))
+    turned = "\n".join(["label,text", *(f"{label},{text}" for text, label in ROWS[10:20])])
+    (workdir / "2.csv").write_text(turned, encoding="utf-8-sig")
+    (workdir / "3.jsonl.gz").write_bytes(
+        gzip.compress("\n".join(json.dumps({"text": text, "label": label}) for text, label in ROWS[20:]).encode())
+    )
+    for train in (["1.csv", "2.csv", "3.jsonl.gz"], "[123].*"):
+        splits = build_files(FilesSettings(train=train, validation="all.csv"))
+        whole = build_files(FilesSettings(train="all.csv", validation="all.csv"))
+        assert splits.train[:] == whole.train[:] and splits.digest != whole.digest
+    assert splits.source == str(workdir / "[123].*")
+
+
+def test_the_digest_tells_where_each_split_ends(workdir: Path) -> None:
+    for name in "abc":
+        write_csv(workdir / f"{name}.csv", [(name, "x"), (name, "y")])
+    splits = [
+        {"train": ["a.csv", "b.csv"], "validation": "c.csv"},
+        {"train": "a.csv", "validation": ["b.csv", "c.csv"]},
+        {"train": "a.csv", "validation": {"b": "b.csv", "c": "c.csv"}},
+        {"train": "a.csv", "validation": {"c": "b.csv", "b": "c.csv"}},
+    ]
+    assert len({build_files(FilesSettings(**some)).digest for some in splits}) == 4
+
+
+def test_a_row_of_several_files_is_told_by_file_and_number(workdir: Path) -> None:
+    write_csv(workdir / "a.csv", [("a", "x"), ("b", "y")])
+    write_csv(workdir / "b.csv", [("a", "x"), ("", "y"), ("c", "")])
+    with pytest.raises(ExperimentError, match=r"a\.csv and 1 more has no label .*: row 3 of b\.csv\s.*drop_unlabelled"):
+        build_files(FilesSettings(train=["a.csv", "b.csv"], validation="a.csv"))
+    write_csv(workdir / "b.csv", [("a", "x"), ("b", "y"), ("c", "1")])
+    with pytest.raises(ExperimentError, match=r"row 1 of a\.csv"):
+        build_files(FilesSettings(train=["a.csv", "b.csv"], validation="a.csv", kind="regression"))
+    with pytest.raises(ExperimentError, match=r'other\.csv has no column "text"'):
+        (workdir / "other.csv").write_text("words,label\na,x\n")
+        build_files(FilesSettings(text_columns=["text"], train=["a.csv", "other.csv"], validation="a.csv"))
+
+
+def test_without_a_file_to_evaluate_on_rows_are_cut_off_whatever_the_runs_seed(workdir: Path) -> None:
+    write_csv(workdir / "train.csv", list(ROWS))
+    splits = build_files(FilesSettings(train="train.csv"))
+    assert list(splits.evaluation["validation"]["text"]) == CUT
+    assert set(splits.train["text"]).isdisjoint(CUT) and len(splits.train) == 36
+    assert splits.digest_of("train") != splits.digest_of("validation") != splits.digest
+    assert [notice for notice in splits.notices if "4 of the 40 rows of train are cut off" in notice]
+    fewer = build_files(FilesSettings(train="train.csv", max_train_samples=10, max_eval_samples=2))
+    assert list(fewer.evaluation["validation"]["text"]) == CUT[:2] and len(fewer.train) == 10
+    write_csv(workdir / "train.csv", [*ROWS, *ROWS])
+    assert any("stand in train, too" in notice for notice in build_files(FilesSettings(train="train.csv")).notices)
+
+
+CUT = ["good 2", "bad 3", "good 12", "bad 13"]
+
+
+def test_several_files_to_evaluate_on_have_numbers_of_their_own(tiny: Path) -> None:
+    for name in ("train", "one", "two", "hard", "easy"):
+        write_csv(tiny.parent / f"{name}.csv", list(ROWS[:8]))
+    dataset: dict[str, Any] = {
+        "use": "files",
+        "train": "train.csv",
+        "validation": {"matched": "one.csv", "mis": "two.csv"},
+    }
+    dataset["test"] = {"hard": "hard.csv", "easy": "easy.csv"}
+    settings = {"dataset": dataset, "metrics": [{"use": "accuracy"}], "training.max_steps": 1}
+    result = ftrun.run(tiny, overrides=settings, progress=False)
+    assert result.status == "FINISHED", result.error
+    names = ["eval/matched", "eval/mis", "test/hard", "test/easy"]
+    assert set(result.metrics) == {f"{name}/{number}" for name in names for number in ("loss", "accuracy")}
+    again = ftrun.run(result.run_folder / "experiment.toml", progress=False)
+    assert again.metrics == result.metrics, "the record runs as it stands"
+
+
+def test_a_run_with_rows_cut_off_is_evaluated_on_them_and_one_without_evaluations_trains_on_all(tiny: Path) -> None:
+    write_csv(tiny.parent / "train.csv", list(ROWS))
+    settings = {"dataset": {"use": "files", "train": "train.csv"}, "metrics": [{"use": "accuracy"}]}
+    steps = {"training.max_steps": 2, "training.eval_strategy": "epoch"}
+    runs = [ftrun.run(tiny, overrides={**settings, **steps, "seed": seed}, progress=False) for seed in (1, 2)]
+    for result in runs:
+        assert result.status == "FINISHED" and "eval/accuracy" in result.metrics, result.error
+        table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
+        assert [row[table["columns"].index("text")] for row in table["data"]] == CUT
+        task = json.loads((result.run_folder / "task.json").read_text())
+        assert task["text_columns"] == ["text"] and task["label_column"] == "label"
+    whole = {**settings, "metrics": [], "training.max_steps": 2, "training.eval_strategy": "no"}
+    result = ftrun.run(tiny, overrides=whole, progress=False)
+    assert result.status == "FINISHED" and not result.metrics, result.error
+    refused = ftrun.run(tiny, overrides={**whole, "metrics": [{"use": "accuracy"}]}, progress=False)
+    assert refused.status == "FAILED" and "no rows to evaluate on" in (refused.error or "")

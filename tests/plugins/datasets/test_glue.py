@@ -93,3 +93,15 @@ def test_the_facts_of_its_tasks_hold_together() -> None:
         task = facts.task(name)
         assert len(task.text_columns) in (1, 2) and task.num_labels == len(facts.class_names or "1")
         assert (task.kind == "regression") == (name == "stsb")
+
+
+def test_a_part_of_a_task_is_taken_on_request(workdir: Path) -> None:
+    columns = {"sentence1": list("abcd"), "sentence2": list("efgh"), "label": [0, 1, 0, 1]}
+    path = lay_out(workdir / "glue", "mrpc", columns, ["train", "validation", "test"])
+    settings = {"task": "mrpc", "path": path}
+    splits = build_glue(GlueSettings(**settings, train_split="train[:50%]", evaluation_splits=["train[50%:]"]))
+    assert list(splits.used) == [("training", "train_0_50pct"), ("evaluation", "train_50pct_end")]
+    assert [len(rows) for rows in splits.used.values()] == [2, 2]
+    for wrong, told in ({"train_split": "train["}, "no part"), ({"evaluation_splits": ["test"]}, "is for the end"):
+        with pytest.raises(ValueError, match=told):
+            GlueSettings(**settings, **wrong)

@@ -126,3 +126,67 @@ def test_rows_can_be_limited(workdir: Path) -> None:
     path = repository(workdir / "mine", "train", "validation")
     opened = build_hub(HubSettings(path=path, text_columns=["text"], max_train_samples=2, max_eval_samples=10**9))
     assert (len(opened.train), len(opened.evaluation["validation"])) == (2, 3)
+
+
+def test_parts_of_splits_are_used_by_names_without_brackets(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "validation", "test")
+    settings = {"path": path, "train_split": "train[:2]", "evaluation_splits": ["train[2:]", "validation[-34%:]"]}
+    opened = build_hub(HubSettings(**settings, test_splits=["test[:67%]"]))
+    assert list(opened.used) == [
+        ("training", "train_0_2"), ("evaluation", "train_2_end"), ("evaluation", "validation_minus34pct_end"),
+        ("test", "test_0_67pct"),
+    ]  # fmt: skip
+    assert [len(rows) for rows in opened.used.values()] == [2, 1, 1, 2]
+    for told, why in {"train[5:]": "has no rows: train has 3", "dev[:1]": 'no split "dev"'}.items():
+        with pytest.raises(ExperimentError, match=why):
+            build_hub(HubSettings(path=path, train_split=told))
+    for told, why in {
+        "train[:101%]": "more than 100 %",
+        "train+test": "not joined",
+        "train[0:2]": "called train_0_2",
+    }.items():
+        with pytest.raises(ValueError, match=why):
+            HubSettings(**{**settings, "evaluation_splits": [told]})
+
+
+def test_a_part_of_a_split_has_numbers_of_its_own(tiny: Path) -> None:
+    path = repository(tiny.parent / "mine", "train", "validation")
+    dataset = {"use": "hub", "path": path, "evaluation_splits": ["validation[:50%]", "validation[50%:]"]}
+    settings = {"dataset": dataset, "metrics": [{"use": "accuracy"}], "training.max_steps": 1}
+    result = ftrun.run(tiny, overrides=settings, progress=False)
+    assert result.status == "FINISHED", result.error
+    assert {key.split("/")[1] for key in result.metrics} == {"validation_0_50pct", "validation_50pct_end"}
+
+
+def test_without_a_split_to_evaluate_on_rows_are_cut_off_and_never_where_one_is_named(workdir: Path) -> None:
+    path = repository(workdir / "mine", "train", "dev")
+    (workdir / "mine" / "dev.csv").write_text("id,text,label\n1,a,0\n")
+    lines = ["id,text,label", *(f"{number},row {number} x,{number % 2}" for number in range(40))]
+    (workdir / "mine" / "train.csv").write_text("\n".join(lines))
+    opened = build_hub(HubSettings(path=path))
+    assert len(opened.train) == 36 and len(opened.evaluation["validation"]) == 4
+    assert len(build_hub(HubSettings(path=path, validation_size=10)).train) == 30
+    assert len(build_hub(HubSettings(path=path), evaluated=False).train) == 40
+    with pytest.raises(ExperimentError, match='no split "validation"'):
+        build_hub(HubSettings(path=path, evaluation_splits=["validation"]))
+    with pytest.raises(ExperimentError, match="would cut off another one"):
+        build_hub(HubSettings(path=repository(workdir / "other", "train", "validation"), validation_size=0.5))
+    with pytest.raises(ValueError, match="evaluation_splits names one"):
+        HubSettings(path=path, evaluation_splits=["dev"], validation_size=0.5)
+
+
+def test_rows_of_minus_one_are_left_out_on_request(workdir: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    (workdir / "snli").mkdir()
+    features = Features({name: Value("string") for name in ("premise", "hypothesis")} | {"label": ClassLabel(3)})
+    for split in ("train", "validation"):
+        texts = [f"{split} {number}" for number in range(6)]
+        columns = {"premise": texts, "hypothesis": texts, "label": [0, -1, 1, 2, -1, 0]}
+        Dataset.from_dict(columns, features).to_parquet(workdir / "snli" / f"{split}.parquet")
+    with pytest.raises(ExperimentError, match=r"2 rows, the first of them row 2\s.*drop_unlabelled = true"):
+        build_hub(HubSettings(path=str(workdir / "snli")))
+    opened = build_hub(HubSettings(path=str(workdir / "snli"), drop_unlabelled=True))
+    assert list(opened.train["label"]) == [0, 1, 2, 0] and opened.task.text_columns == ("premise", "hypothesis")
+    told = [notice for notice in opened.notices if "left out" in notice]
+    assert told == [f"2 of the 6 rows of {split} have no label and are left out" for split in ("train", "validation")]

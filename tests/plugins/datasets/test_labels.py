@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from ftrun.errors import ExperimentError
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.labels import Labelled, labelled
+from ftrun_plugins.datasets.labels import Labelled, Origin, labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,3 +226,44 @@ def test_every_label_of_every_split_is_the_files(labels: list[Any], random: Any)
     assert names(done.train) == list(map(as_file_has, labels))
     assert names(done.evaluation["validation"]) == list(map(as_file_has, some))
     assert np.array(done.train["label"]).max() < len(done.task.class_names or ())
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "kept"),
+    [
+        (["x", "", "y", None, " "], {}, ["x", "y"]),
+        ([1.0, None, 2.0, math.nan], {}, ["1.0", "2.0"]),
+        ([-1, 0, 1, None], {}, ["-1", "0", "1"]),
+        ([-1, 0, 1], {"class_names": ["a", "b"], "label_ids": True}, ["a", "b"]),
+        (["-1", "b", "a"], {"class_names": ["a", "b"]}, ["b", "a"]),
+        (["-1", "1"], {"class_names": ["1", "-1"]}, ["-1", "1"]),
+    ],
+)
+def test_rows_without_a_label_are_left_out_on_request_and_counted(
+    labels: list[Any], settings: dict[str, Any], kept: list[str]
+) -> None:
+    done = label(labels, labels, drop_unlabelled=True, **settings)
+    assert names(done.train) == kept == names(done.evaluation["validation"])
+    left = len(labels) - len(kept)
+    told = [
+        f"{left} of the {len(labels)} rows of {split} have no label and are left out"
+        for split in ("train", "validation")
+    ]
+    assert list(done.notices) == (told if left else [])
+
+
+def test_rows_that_are_left_out_keep_the_others_their_numbers() -> None:
+    with pytest.raises(ExperimentError, match="row 4"):
+        label(["x", "", "y"], ["x", "", "y", "z"], drop_unlabelled=True)
+    with pytest.raises(ExperimentError, match="train has no row with a label"):
+        label(["", " "], ["x"], drop_unlabelled=True)
+    with pytest.raises(ExperimentError, match=r"row 2\s.*\[dataset\] drop_unlabelled = true"):
+        label(["x", ""], ["x"], drop_unlabelled=False)
+    numbers = label([1.5, None, math.nan, -1.0], [2.0], kind="regression", drop_unlabelled=True)
+    assert list(numbers.train["label"]) == [1.5, -1.0]
+
+
+def test_a_row_of_several_files_is_that_of_its_file() -> None:
+    origin = Origin("all", [("a.csv", 2), ("b.csv", 3)])
+    assert [origin.row(place) for place in (0, 2, 4)] == ["row 1 of a.csv", "row 1 of b.csv", "row 3 of b.csv"]
+    assert Origin("all").row(4) == "row 5"

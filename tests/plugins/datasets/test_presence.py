@@ -18,6 +18,16 @@ def test_each_file_is_looked_for(workdir: Path) -> None:
     assert (train.key, train.here, validation.key, validation.here) == ("train", True, "validation", False)
 
 
+def test_lists_tables_and_patterns_are_looked_for_file_by_file(workdir: Path) -> None:
+    for name in ("a.csv", "b-1.csv"):
+        Path(name).touch()
+    named = {"train": ["a.csv", "b-*.csv", "c-*.csv"], "validation": {"one": "a.csv", "two": "no.csv"}}
+    settings = FilesSettings(**named, text_columns=["text"])  # type: ignore[arg-type]
+    told = [(need.key, need.here) for need in file_needs(settings)]
+    trained = [("train", True), ("train", True), ("train", False)]
+    assert told == [*trained, ("validation.one", True), ("validation.two", False)]
+
+
 def test_a_configuration_is_here_when_all_its_files_are_in_the_cache(
     own_hub: OwnHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,100 @@
+"""Which columns hold the text and the label, where a file does not say and there is no doubt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import listed
+
+from ftrun_plugins.datasets import LabelledText, TableText
+
+Holds = Literal["text", "values", "something else"]
+"""Of a column: text that is no number; numbers, truth values or nothing; or what can be neither text nor label."""
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question", "sentence"),
+    ("question1", "question2"),
+    ("text", "text_pair"),
+    ("text1", "text2"),
+    ("question", "answer"),
+    ("query", "passage"),
+)
+"""Columns that are two texts of one row by their names, in the order in which a model takes them."""
+LABELS = ("label", "labels")
+IDS = re.compile(r"(?i:(.*[_\W])?(idx?|index|guid|uuid|uid)|unnamed: \d+|__index_level_\d+__)|.*[a-z](ID|Id)")
+
+
+def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -> tuple[LabelledText, Sequence[str]]:
+    """The settings with all their columns, and a sentence about those that nobody has named.
+
+    Args:
+        settings: As a file has them.
+        columns: What each column of the training split holds.
+        name: What to call that split.
+
+    Raises:
+        ExperimentError: If there is a doubt.
+    """
+    label = settings.label_column or _label(settings, columns, name)
+    texts = settings.text_columns or _texts(columns, label, name)
+    told = []
+    if settings.text_columns is None:
+        told.append(f"the text is in {listed(texts)}")
+    if settings.label_column is None and label != LABELS[0]:
+        told.append(f"the label is in {listed([label])}")
+    elif told:
+        told.append(f"the label in {listed([label])}")
+    notices = [f"{' and '.join(told)}, as the columns of {name} tell"] if told else []
+    return settings.with_columns(list(texts), label), notices
+
+
+def is_id(name: str) -> bool:
+    """Whether a column is one of names for rows, by its own name."""
+    return not name or IDS.fullmatch(name) is not None
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text, and neither blank nor a number that is written out."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
+def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
+    texts = settings.text_columns or ()
+    if known := next((one for one in LABELS if one in columns and one not in texts), None):
+        return known
+    left = [one for one, holds in columns.items() if one not in texts and not is_id(one) and holds != "something else"]
+    if not texts:  # then a column of text is no label without a doubt
+        left = [one for one in left if columns[one] == "values"]
+    if len(left) == 1:
+        return left[0]
+    hint = f"Say which: label_column = {_written(left[0] if left else 'label')}. There are: {listed(list(columns))}."
+    problem = Problem(f"{name} does not tell which column is the label", "dataset.label_column", hint)
+    raise ExperimentError(problem)
+
+
+def _texts(columns: Mapping[str, Holds], label: str, name: str) -> Sequence[str]:
+    left = [one for one, holds in columns.items() if holds == "text" and one != label and not is_id(one)]
+    if len(left) == 1:
+        return left
+    if pair := next((pair for pair in PAIRS if sorted(pair) == sorted(left)), None):
+        return pair
+    shown = left[:2] or ["..."]
+    hint = f"Say which: text_columns = [{_written(shown[0])}], or two of them for pairs."
+    hint += f" There are: {listed(list(columns))}."
+    why = f"{len(left)} columns hold text" if left else "no column holds text"
+    problem = Problem(f"{name} does not tell which column is the text: {why}", "dataset.text_columns", hint)
+    raise ExperimentError(problem)
+
+
+def _written(name: str) -> str:
+    return f'"{name}"'

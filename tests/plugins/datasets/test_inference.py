@@ -1,0 +1,72 @@
+"""Columns that nobody has named are taken where there is no doubt, and said; else they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ftrun.errors import ExperimentError
+from ftrun_plugins.datasets import FilesSettings
+from ftrun_plugins.datasets.inference import Holds, is_id, is_text, with_columns
+
+
+def columns(text: str = "", values: str = "", other: str = "") -> dict[str, Holds]:
+    told: dict[str, Holds] = dict.fromkeys(text.split(), "text")
+    told |= dict.fromkeys(values.split(), "values")
+    return {**told, **dict.fromkeys(other.split(), "something else")}
+
+
+def found(holds: dict[str, Holds], **settings: Any) -> tuple[list[str], str, str]:
+    told, notices = with_columns(FilesSettings(train="train.csv", **settings), holds, "train.csv")
+    return told.text_columns, told.label_column, " ".join(notices)
+
+
+@pytest.mark.parametrize(
+    ("holds", "texts", "label"),
+    [
+        (columns("review label"), ["review"], "label"),
+        (columns("review", "label"), ["review"], "label"),
+        (columns("review", "labels idx"), ["review"], "labels"),
+        (columns("review", "stars id"), ["review"], "stars"),
+        (columns("guid review pairID label"), ["review"], "label"),
+        (columns("hypothesis premise", "label"), ["premise", "hypothesis"], "label"),
+        (columns("sentence question", "label idx"), ["question", "sentence"], "label"),
+        (columns("text_pair text", "label"), ["text", "text_pair"], "label"),
+        (columns("text", "label", "tokens"), ["text"], "label"),
+    ],
+)
+def test_columns_without_a_doubt_are_taken_and_said(holds: dict[str, Holds], texts: list[str], label: str) -> None:
+    told = found(holds)
+    assert told[:2] == (texts, label)
+    assert all(f'"{name}"' in told[2] for name in (*texts, label)) and "train.csv" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("holds", "settings", "told"),
+    [
+        (columns("title body", "label"), {}, r'2 columns hold text\s+Say which: text_columns = \["title"\]'),
+        (columns("sentence1 sentence2 more", "label"), {}, "3 columns hold text"),
+        (columns("", "label idx"), {}, "no column holds text"),
+        (columns("id", "label"), {}, "no column holds text"),
+        (columns("text topic"), {}, r"which column is the label\s.*There are: .text., .topic."),
+        (columns("text", "stars votes"), {}, 'which column is the label.*\n.*label_column = "stars"'),
+        (columns("text", "", "label_list"), {}, "which column is the label"),
+        (columns("a b c"), {"text_columns": ["a"]}, "which column is the label"),
+        (columns("text", "idx"), {}, "which column is the label"),
+    ],
+)
+def test_a_doubt_is_asked(holds: dict[str, Holds], settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        found(holds, **settings)
+
+
+def test_what_is_named_is_taken_as_it_is() -> None:
+    assert found(columns("a b label"), text_columns=["b"]) == (["b"], "label", "")
+    assert found(columns("a b id"), text_columns=["b"])[:2] == (["b"], "a")
+    assert found(columns("a b", "c"), label_column="b")[:2] == (["a"], "b")
+
+
+def test_numbers_that_are_written_out_are_no_text_and_ids_no_column_to_learn_from() -> None:
+    assert all(map(is_text, ("a", "1 2", "x1"))) and not any(map(is_text, ("1", "1e5", "nan", " ", None, 3)))
+    assert all(map(is_id, ("id", "ID", "idx", "row_id", "pairID", "docId", "index", "", "Unnamed: 0")))
+    assert not any(map(is_id, ("text", "paid", "valid", "period", "indexed", "label")))
