@@ -62,6 +62,7 @@ def training_arguments(job: Job, device: torch.device, evaluates_first: bool = F
         optim=training.optim
         if training.optim in list(OptimizerNames)
         else "adamw_torch",  # ours, whatever it is called
+        train_sampling_strategy=training.train_sampling_strategy,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=training.bf16,
