@@ -24,7 +24,7 @@ from ftrun.training_arguments import NOT_TAKEN
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
-MODULES = ("contracts", "hookspecs", "settings", "errors", "references", "training")
+MODULES = ("contracts", "hookspecs", "settings", "errors", "references", "training", "testing")
 NOTE = "<!-- Made by `make reference`; what is changed here is lost. -->"
 
 
@@ -61,7 +61,7 @@ def _target(member: Any) -> Any:
 
 def _named(member: Any) -> Iterator[str]:
     if member.kind is griffe.Kind.CLASS:
-        yield from _class(member)
+        yield from _suite(member) if member.name.endswith("Suite") else _class(member)
     elif member.kind is griffe.Kind.FUNCTION:
         yield from ["", f"### {member.name}", "", f"`{_signature(member)}`", "", _summary(member), *_described(member)]
     else:
@@ -81,6 +81,24 @@ def _class(member: Any) -> Iterator[str]:
         yield from (
             f"- `{_signature(method)}`{': ' if _summary(method) else ''}{_summary(method)}" for method in methods
         )
+
+
+def _suite(member: Any) -> Iterator[str]:
+    """What an author may set and override of a suite, and what its tests promise; not what it has of others."""
+    bases = ", ".join(str(base) for base in member.bases)
+    yield from ["", f"### {member.name}", "", f"{_summary(member)} ({bases})" if bases else _summary(member)]
+    yield from ["", "| to set or override | type | default | what it is |", "| --- | --- | --- | --- |"]
+    for name, text in _descriptions(member):
+        field = member.members.get(name) or member.attributes[name]
+        yield f"| `{name}` | {_code(field.annotation)} | {_code(field.value)} | {_cell(text)} |"
+    tests: list[str] = []
+    for method in member.members.values():
+        if method.kind is griffe.Kind.FUNCTION and _is_public(method):
+            if method.name.startswith("test_"):
+                tests.append(f"- `{method.name}`: {_summary(method)}")
+            elif method.name.startswith(("make_", "expects_", "try_out")):
+                yield f"| `{_signature(method)}` | | | {_cell(_summary(method))} |"
+    yield from ["", *tests]
 
 
 def _fields(member: Any) -> Iterator[str]:

@@ -13,11 +13,37 @@ from typing import Any
 
 import hypothesis
 import pytest
+from ftrun.testing import ComponentSuite
 from helpers import SHARED, TINY, Begin, Ftrun, Hub, OwnHub, make_bert, make_glue
 from plugin_packages import site as site
 from warm import Command, Commands
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
+
+SECONDS = (
+    "a_run_",
+    "_curve",
+    "it_saved",
+    "kill_9",
+    "asked_to_stop",
+    "patience",
+    "best_model",
+    "are_due",
+    "a_key_",
+    "is_cut",
+)
+"""In the names of a suite's tests of built-in components: those that `make test-all` alone runs."""
+SAID_ELSEWHERE = ("importing_it_is_light", "leaves_the_process", "not_finite")
+"""The same of those that another test says of all parts at once."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_suites = issubclass(getattr(item, "cls", None) or object, ComponentSuite)
+        if is_suites and any(words in item.name for words in (*SECONDS, *SAID_ELSEWHERE)):
+            item.add_marker(pytest.mark.slow)
+
 
 hypothesis.settings.register_profile("ftrun", deadline=None)  # a first call imports what the later ones find
 hypothesis.settings.load_profile("ftrun")

@@ -5,8 +5,7 @@ As a plugin it offers the model `bag` and the collator `bag`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from ftrun import hookimpl
 from ftrun.contracts import (
     BuiltModel,
     Collator,
-    EvaluationReport,
     Job,
     Model,
     Splits,
-    StepReport,
     Task,
 )
 from ftrun.settings import TrainingSettings
+from ftrun.testing import FakeReporter as Told  # noqa: F401 - what a reporter was told
 from safetensors.torch import save_file
 from torch.nn import functional
 
@@ -106,54 +104,6 @@ def ftrun_models() -> list[Model]:
 @hookimpl
 def ftrun_collators() -> list[Collator]:
     return [Collator(name="bag", summary="Its batches", build=lambda settings, tokenizer: collate)]
-
-
-class Told:
-    """A reporter that keeps what it is told, and checkpoints in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)  # as the core makes a run's folder
-        self.folder = folder
-        self.steps: list[StepReport] = []
-        self.evaluations: list[EvaluationReport] = []
-        self.looked: list[tuple[str, int, int]] = []
-        self.began: tuple[int, int] | None = None
-        self.stop_after: int | None = None
-
-    @property
-    def stop_requested(self) -> bool:
-        return self.stop_after is not None and len(self.steps) >= self.stop_after
-
-    def training_started(self, total_steps: int, first_step: int = 1) -> None:
-        self.began = total_steps, first_step
-
-    def stepped(self, report: StepReport) -> None:
-        self.steps.append(report)
-
-    def evaluating(self, split: str, done: int, total: int) -> None:
-        self.looked.append((split, done, total))
-
-    def evaluated(self, report: EvaluationReport) -> None:
-        self.evaluations.append(report)
-
-    def settle(self) -> None:
-        pass
-
-    @contextlib.contextmanager
-    def checkpoint(self, step: int, best_step: int | None = None) -> Iterator[Path]:
-        folder = self.checkpoint_folder(step)
-        folder.mkdir(parents=True)
-        yield folder
-
-    def checkpoint_folder(self, step: int) -> Path:
-        return self.folder / "checkpoints" / f"checkpoint-{step}"
-
-    def whole_checkpoint(self, step: int) -> Path:
-        return self.checkpoint_folder(step)
-
-    @property
-    def losses(self) -> list[float]:
-        return [float(report.loss) for report in self.steps]
 
 
 @dataclass

@@ -22,6 +22,7 @@ MODULES = (
     "ftrun.hookspecs",
     "ftrun.references",
     "ftrun.settings",
+    "ftrun.testing",
     "ftrun.training",
 )
 """The modules that are public, and all that they list in `__all__`. A module that becomes public is added here."""
@@ -56,6 +57,9 @@ def _of_module(module: ModuleType) -> Iterator[str]:
 
 def _of_class(name: str, kind: type[Any]) -> Iterator[str]:
     yield f"{name}({', '.join(base.__name__ for base in kind.__bases__ if base is not object)})"
+    if name.endswith("Suite"):
+        yield from (f"{name}.{line}" for line in _of_suite(kind))
+        return
     yield from (f"{name}.{line}" for line in _fields(kind))
     made_of_fields = dataclasses.is_dataclass(kind) or hasattr(kind, "model_fields")
     called = CALLED if made_of_fields or getattr(kind, "_is_protocol", False) else (*CALLED, "__init__")
@@ -65,6 +69,16 @@ def _of_class(name: str, kind: type[Any]) -> Iterator[str]:
             yield f"{name}.{key}: {inspect.get_annotations(value.fget)['return']}, a property"  # type: ignore[arg-type]
         elif inspect.isfunction(value) and public:
             yield f"{name}.{key}{_signature(value)}"
+
+
+def _of_suite(kind: type[Any]) -> Iterator[str]:
+    """What its author may set; its tests may become more."""
+    for key, declared in inspect.get_annotations(kind).items():
+        if not key.startswith("_"):
+            yield f"{key}: {declared}" + (f" = {_default(vars(kind)[key])}" if key in vars(kind) else "")
+    for key, value in vars(kind).items():
+        if key.startswith(("make_", "expects_")):
+            yield f"{key}{_signature(value)}"
 
 
 def _fields(kind: type[Any]) -> Iterator[str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
+import tomllib
+import types
 from pathlib import Path
+from typing import Any
 
 import ftrun
 import ftrun.api
@@ -15,7 +19,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.screen.watchers import PlainWatcher
-from helpers import TINY, Begin, begun, journal_of, plan_of, rows_of, slow, splits_of
+from helpers import TINY, Begin, begun, journal_of, plan_of, rows_of, slow, splits_of, weights_of
 from helpers import run as finish
 
 
@@ -88,6 +92,63 @@ def test_paths_may_be_text_or_paths(executed: Executed, tiny: Path) -> None:
     ftrun.run("tiny.toml")
     ftrun.run(Path("tiny.toml"), runs_folder=tiny.parent / "runs")
     assert [str(plan.path) for plan, _, _ in executed.calls] == ["tiny.toml", "tiny.toml"]
+
+
+def test_a_dict_is_run_as_the_file_that_holds_it(executed: Executed, tiny: Path) -> None:
+    tables = {**tomllib.loads(TINY), "profile": {"smoke": {"training": {"max_steps": 3}}}}
+    before = copy.deepcopy(tables)
+    given = types.MappingProxyType(tables)
+    ftrun.run(tiny, overrides={"training.learning_rate": 5e-4}, unset=["training.device"])
+    ftrun.run(
+        given, "smoke", {"training.learning_rate": 5e-4}, ["training.device", "training.max_steps"], backend="loop"
+    )
+    (file, _, _), (plan, _, beginning) = executed.calls
+    assert plan.resolved() == file.resolved() and plan.profile == "smoke" and plan.path.absolute() == tiny.parent
+    assert beginning.folder.path.parent == tiny.parent / "runs" and beginning.folder.name.startswith("tiny-")
+    assert tables == before
+
+
+def test_a_dict_extends_a_file_and_names_paths_of_the_working_folder(executed: Executed, tiny: Path) -> None:
+    for name in ("train.csv", "validation.csv"):
+        (tiny.parent / name).write_text("text,label\na,x\nb,y\n")
+    files = {"train": Path("train.csv"), "validation": "validation.csv", "text_columns": ("text",)}
+    ftrun.run({"name": "mine", "extends": "tiny.toml", "dataset": {"use": "files", **files}, "metrics": []})
+    ((plan, _, _),) = executed.calls
+    assert (plan.name, plan.seed) == ("mine", 1)
+    assert plan.resolved()["dataset"]["train"] == str(tiny.parent / "train.csv")
+
+
+def test_what_is_wrong_with_a_dict_is_told_by_its_places(executed: Executed, tiny: Path) -> None:
+    sound = tomllib.loads(TINY)
+    nameless = {key: value for key, value in sound.items() if key != "name"}
+    endless: dict[str, Any] = {"name": "endless"}
+    endless["model"] = endless
+    for tables, told in (
+        (nameless, r"^name: this key is required"),
+        ({**sound, "training": {"lr": 1}}, r"^training\.lr: .*\(in the dict\)\n.*learning_rate"),
+        ({**sound, "extends": "other.toml"}, r"^extends: there is no file other\.toml \(in the dict\)"),
+        ({**sound, "profile": {"smoke": 1}}, r"^profile\.smoke: must be a table"),
+        ({**sound, 1: 2}, r"a key that is no text"),
+        (endless, r"more than 20 tables"),
+        ({}, r"^name: "),
+    ):
+        with pytest.raises(ftrun.ExperimentError, match=told):
+            ftrun.run(tables)
+    with pytest.raises(ftrun.ExperimentError, match='the dict has no profile "smoke"'):
+        ftrun.run(sound, "smoke")
+    assert not executed.calls and [path.name for path in tiny.parent.iterdir()] == ["tiny.toml"]
+
+
+@pytest.mark.slow
+def test_a_dict_leaves_the_record_that_its_file_leaves(tiny: Path) -> None:
+    settings = {"training.max_steps": 2}
+    of_file = ftrun.run(tiny, overrides=settings, progress=False)
+    of_dict = ftrun.run(tomllib.loads(TINY), overrides=settings, progress=False)
+    assert weights_of(of_dict.run_folder) == weights_of(of_file.run_folder)
+    name = "experiment.toml"
+    assert (of_dict.run_folder / name).read_text() == (of_file.run_folder / name).read_text()
+    tags = next(record["tags"] for record in journal_of(of_dict.run_folder) if "tags" in record)
+    assert tags["mlflow.source.name"] == str(tiny.parent)
 
 
 def test_who_wants_no_progress_is_shown_none(executed: Executed, tiny: Path) -> None:

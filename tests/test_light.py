@@ -44,6 +44,7 @@ print("MODULES", *sorted(name for name in sys.modules if "." not in name))
         ["cache"],
         ["runs"],
         ["check", "tiny.toml"],
+        ["check", "--offline", "tiny.toml"],
         ["show", "tiny.toml"],
         ["describe", "model", "sequence-classification"],
         ["schema"],

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
-import signal
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +12,14 @@ import ftrun.training
 import numpy as np
 import pytest
 import torch
-from ftrun.contracts import BackendSession, Predictions
+from ftrun.contracts import Backend, BackendSession, Predictions
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.settings import RUNNER_KEYS, TrainingSettings
-from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, run, weights_of
+from ftrun.testing import BackendSuite
+from helpers import BACKENDS, died_after, journal_of, points_of, run, weights_of
 from plain import Parts, Told
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
-LONG = {**SAVING, "training.num_train_epochs": 10}
 
 
 def sgd_backend() -> str:
@@ -32,6 +29,21 @@ def sgd_backend() -> str:
         documentation.index("    from ftrun import hookimpl") : documentation.index("The order of calls")
     ]
     return textwrap.dedent(example)
+
+
+def sgd_component() -> Backend:
+    """The backend that the example offers."""
+    namespace: dict[str, Any] = {"__name__": "sgd"}
+    exec(sgd_backend(), namespace)
+    (backend,) = namespace["ftrun_backends"]()
+    return backend
+
+
+@pytest.mark.slow
+class TestSgd(BackendSuite):
+    component = sgd_component()
+    training = {"learning_rate": 0.1}
+    test_importing_it_is_light = None  # it stands in a documentation, and in no module
 
 
 def offer(folder: Path, module: str, source: str | None = None) -> Path:
@@ -68,7 +80,7 @@ def test_the_example_is_short_and_says_what_it_obeys(sgd: Path) -> None:
     assert backend.checkpoint_format == "ftrun.training 1"
     assert {"momentum", "optim", "adam_beta1"} & backend.honours == set()
     left = set(TrainingSettings.model_fields) - backend.honours - RUNNER_KEYS
-    assert left == {"optim", "adam_beta1", "adam_beta2", "adam_epsilon"}
+    assert left == {"optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon"}
 
 
 def test_its_step_is_sgds(sgd: Path, tmp_path: Path) -> None:
@@ -107,28 +119,6 @@ def test_it_counts_the_batch_and_not_how_it_is_cut(tiny: Path, sgd: Path) -> Non
         curves.append(points_of(run(tiny, settings).run_folder))
     training = [{key: value for key, value in curve.items() if "eval" not in key[0]} for curve in curves]
     assert training[1] == pytest.approx(training[0], rel=1e-5, abs=1e-7) and len(training[0]) == 4 * 12
-
-
-@pytest.mark.slow
-def test_after_kill_9_it_goes_on_to_the_undisturbed_runs_weights(
-    tiny: Path, sgd: Path, begin_ftrun: Begin, ftrun_command: Ftrun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    undisturbed = run(tiny, {**LONG, "backend.use": "sgd"})
-    tiny.with_name("killed.toml").write_text('extends = "tiny.toml"\nname = "killed"\nbackend = { use = "sgd" }\n')
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(sgd), os.environ.get("PYTHONPATH", "")]))
-    settings = [f"--set={key}={value}" for key, value in LONG.items()]
-    process = begin_ftrun("killed.toml", *settings)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list(tiny.parent.glob("runs/killed-*/checkpoints/checkpoint-1*")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = ftrun_command("resume", "killed.toml", "--json", *settings)
-    assert done.returncode == 0, done.stderr
-    (folder,) = tiny.parent.glob("runs/killed-*")
-    assert [record["step"] for record in journal_of(folder) if record["type"] == "resumed"]
-    assert points_of(folder) == points_of(undisturbed.run_folder)
-    assert weights_of(folder) == weights_of(undisturbed.run_folder)
 
 
 PLAIN = {"model": {"use": "bag"}, "collator": {"use": "bag"}, "training.learning_rate": 0.05, **SAVING}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from ftrun.cli import COMMANDS
 from ftrun.planning.catalogue import load_catalogue
 from helpers import PROJECT, Ftrun
+from plugin_packages import Site
 
 README = (PROJECT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -21,7 +23,7 @@ PROGRAMS = [text for language, text in BLOCKS if language == "python"]
 
 
 def test_the_readme_has_what_these_tests_run() -> None:
-    assert len(EXPERIMENTS) == 2 and len(PROGRAMS) == 3
+    assert len(EXPERIMENTS) == 2 and len(PROGRAMS) == 4
 
 
 @pytest.mark.parametrize("text", EXPERIMENTS, ids=lambda text: text.split('"')[1])
@@ -57,6 +59,15 @@ def test_its_plugin_is_one() -> None:
     assert isinstance(metric, Metric)
     predictions = Predictions(np.eye(2)[[0, 1, 1]], np.array([0, 1, 1]), 0.0)
     assert metric.build(None, Task("classification", ("text",)))(predictions) == {"kappa": 1.0}
+
+
+@pytest.mark.slow
+def test_its_plugin_passes_the_suite_that_is_shown(site: Site, workdir: Path) -> None:
+    site.add(PROGRAMS[-2], "my-package", points="kappa = my_package")
+    (workdir / "test_kappa.py").write_text(PROGRAMS[-1])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kappa.py"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **site.env})
+    assert done.returncode == 0 and "19 passed" in done.stdout, done.stdout
 
 
 def test_every_command_is_in_its_table() -> None:

@@ -76,6 +76,34 @@ CASES: dict[str, tuple[dict[str, Any], list[int]]] = {
         },
         [1, 2, 5],
     ),
+    "SGD with momentum, a cosine with restarts": (
+        {
+            "training.optim": "sgd",
+            "training.optim_args": {"momentum": 0.9},
+            "training.lr_scheduler_type": "cosine_with_restarts",
+            "training.lr_scheduler_kwargs": {"num_cycles": 3},
+        },
+        [1, 7],
+    ),
+    "Adafactor, rows of a like length together": (
+        {"training.optim": "adafactor", "training.train_sampling_strategy": "group_by_length"},
+        [2, 7],
+    ),
+    "Adagrad": ({"training.optim": "adagrad"}, [4]),
+    "RMSprop": ({"training.optim": "rmsprop", "training.optim_args": {"momentum": 0.5, "centered": True}}, [4]),
+    "NAdam, warm-up, stable, decay": (
+        {
+            "training.optim": "nadam",
+            "training.lr_scheduler_type": "warmup_stable_decay",
+            "training.lr_scheduler_kwargs": {"num_decay_steps": 4},
+        },
+        [4],
+    ),
+    "Adam, activations computed again, an evaluation before the first step": (
+        {"training.optim": "adam", "training.gradient_checkpointing": True, "training.eval_on_start": True},
+        [5],
+    ),
+    "compiled": ({"training.torch_compile": True, "training.torch_compile_backend": "eager"}, [5]),
     "to the midst of an epoch": ({"training.max_steps": 9}, [8, 9]),
 }
 SOON = ("early stopping and the best model",)

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from ftrun.planning.experiment import TrackingSettings
 from ftrun.settings import OTHER_SPELLINGS, TrainingSettings, validate
-from ftrun.training_arguments import NOT_TAKEN, OTHER_SCHEDULES
+from ftrun.training_arguments import NOT_TAKEN, OTHER_OPTIMIZERS, OTHER_SAMPLING, OTHER_SCHEDULES
 
 FIELDS = TrainingSettings.model_fields
+NEEDED: dict[str, dict[str, Any]] = {
+    "cosine_with_min_lr": {"lr_scheduler_kwargs": {"min_lr_rate": 0.1}},
+    "cosine_warmup_with_min_lr": {"lr_scheduler_kwargs": {"min_lr": 1e-6}},
+    "warmup_stable_decay": {"lr_scheduler_kwargs": {"num_decay_steps": 2}},
+}
+"""What a schedule cannot do without."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def test_every_schedule_of_transformers_is_taken_or_refused_by_its_own_name() ->
     from transformers.trainer_utils import SchedulerType
 
     for schedule in SchedulerType:
-        told = refused(lr_scheduler_type=schedule.value)
+        told = refused(lr_scheduler_type=schedule.value, **NEEDED.get(schedule.value, {}))
         if schedule.value in OTHER_SCHEDULES:
             assert OTHER_SCHEDULES[schedule.value].reason in told["training.lr_scheduler_type"]
         else:
@@ -78,6 +84,16 @@ def test_every_optimizer_of_transformers_is_taken_or_refused_by_its_own_name() -
     from transformers.training_args import OptimizerNames
 
     taken = [optimizer.value for optimizer in OptimizerNames if not refused(optim=optimizer.value)]
-    assert sorted(taken) == ["adamw_torch", "adamw_torch_fused"]
-    told = {refused(optim=name.value).get("training.optim", "") for name in OptimizerNames if name.value not in taken}
-    assert all("AdamW is the only optimizer so far" in sentence for sentence in told)
+    assert sorted(taken) == ["adafactor", "adagrad", "adamw_torch", "adamw_torch_fused", "rmsprop", "sgd"]
+    for name in set(OptimizerNames) - set(taken):
+        told = refused(optim=name.value).get("training.optim", "")
+        assert f'"{name.value}" is not taken: {OTHER_OPTIMIZERS[name.value].reason}' in told
+
+
+def test_every_order_of_transformers_is_taken_or_refused_by_its_own_name(arguments: dict[str, object]) -> None:
+    from transformers import TrainingArguments
+
+    (field,) = [f for f in dataclasses.fields(TrainingArguments) if f.name == "train_sampling_strategy"]
+    for order in field.metadata["choices"]:
+        told = refused(train_sampling_strategy=order)
+        assert not told or OTHER_SAMPLING[order].reason in told["training.train_sampling_strategy"]

@@ -29,7 +29,7 @@ from ftrun.screen.watchers import make_watcher
 
 
 def run(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Mapping[str, Any],
     profile: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     unset: Sequence[str] = (),
@@ -37,10 +37,10 @@ def run(
     progress: bool = True,
     backend: str | None = None,
 ) -> RunResult:
-    """Run an experiment file, as the command `ftrun FILE` does.
+    """Run an experiment, as the command `ftrun FILE` does.
 
     Args:
-        path: The TOML file.
+        path: The TOML file; or a dict with what one holds, `name` among it, and paths from the working folder.
         profile: The `[profile.NAME]` to lay over it.
         overrides: Values by dotted key, such as `{"training.num_train_epochs": 1}`.
         unset: Dotted keys to take out.
@@ -59,7 +59,7 @@ def run(
     """
     catalogue = load_catalogue()
     chosen = with_backend(overrides or {}, backend)
-    plan = make_plan(load_experiment(Path(path), profile, chosen, unset), catalogue)
+    plan = make_plan(load_experiment(_source(path), profile, chosen, unset), catalogue)
     watcher = _watcher(progress, catalogue)
     return _in_program(execute(plan, catalogue, watcher, FreshStart(plan, Path(runs_folder))))
 
@@ -185,6 +185,10 @@ def evaluate(
         watcher = _watcher(progress, catalogue)
         trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
         return measure(trained, RowSource(data, text_columns, delimiter, encoding), watcher, name)
+
+
+def _source(experiment: str | os.PathLike[str] | Mapping[str, Any]) -> Path | Mapping[str, Any]:
+    return experiment if isinstance(experiment, Mapping) else Path(experiment)
 
 
 def _watcher(progress: bool, catalogue: Catalogue) -> Watcher:

@@ -18,6 +18,8 @@ ANSWER_SECONDS = 4.0
 """How long the Hub may take to say at which commit a repository is."""
 
 Kind = Literal["model", "dataset"]
+HOW_TO_CACHE = "`ftrun check --deep FILE` puts it into the cache, once online; or name a folder that has it"
+"""What to do where the cache lacks something of the Hub."""
 WAYS_OUT = (
     "go online once so that it is cached; point HF_ENDPOINT at a mirror, or HF_HOME at a cache that has it; name a "
     "local folder instead; or take the same road offline with --profile smoke."
@@ -92,6 +94,21 @@ def listing(found: Found) -> Sequence[str]:
         ]
     except CachedRepoTreeNotFoundError:
         return ()
+
+
+def cached(repo_id: str, kind: Kind, revision: str | None = None) -> Path | None:
+    """The folder in the cache with what is there of a repository at a revision; None if nothing is. Since 1.2.
+
+    No network is asked, and it is not said whether all files are there.
+    """
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"{kind}s--{repo_id.replace('/', '--')}"
+    wanted = revision or constants.DEFAULT_REVISION
+    reference = folder / "refs" / wanted
+    commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else wanted
+    snapshot = folder / "snapshots" / commit
+    return snapshot if snapshot.is_dir() else None
 
 
 def fetch(found: Found, files: Sequence[str], revision: str | None = None, anew: bool = False) -> Path:

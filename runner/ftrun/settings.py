@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -27,7 +28,8 @@ from pydantic_core import CoreSchema
 
 from ftrun.errors import Problem, nearest
 from ftrun.nesting import Spot, spot_of
-from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SCHEDULES, Refusal
+from ftrun.training_arguments import OTHER_OPTIMIZERS, OTHER_SAMPLING, OTHER_SCHEDULES, Refusal
+from ftrun.update_arguments import WITH_ADAM_KEYS, Value, optimizer_faults, read_optimizer_arguments, schedule_faults
 
 __all__ = [
     "HubIdOrFolder",
@@ -240,6 +242,11 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
 def _is_positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -253,8 +260,23 @@ class TrainingSettings(Settings):
     per_device_eval_batch_size: PositiveInt = Field(8, description="Rows in a batch while evaluating.")
     gradient_accumulation_steps: PositiveInt = Field(1, description="Batches whose gradients make one step.")
     learning_rate: NonNegativeFloat = Field(5e-5, description="Highest learning rate of the schedule.")
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"] = (
-        Field("linear", description="How the learning rate goes after the warm-up.")
+    lr_scheduler_type: Literal[
+        "linear",
+        "cosine",
+        "cosine_with_restarts",
+        "polynomial",
+        "constant",
+        "constant_with_warmup",
+        "inverse_sqrt",
+        "cosine_with_min_lr",
+        "cosine_warmup_with_min_lr",
+        "warmup_stable_decay",
+    ] = Field("linear", description="How the learning rate goes after the warm-up.")
+    lr_scheduler_kwargs: dict[str, bool | int | float | str] | None = Field(
+        None,
+        validate_default=True,
+        description="What that schedule takes by name, such as { num_cycles = 3 }; its own defaults by default.",
+        examples=[{}],
     )
     warmup_steps: NonNegativeFloat = Field(
         0.0, description='Steps of linear warm-up; below 1, a fraction of all steps. None with "constant".'
@@ -267,15 +289,45 @@ class TrainingSettings(Settings):
         description='How much a row of each class counts in the loss, in the order of the task\'s classes; "balanced": '
         "the less the more rows of the class there are to train on. In evaluations, too; all alike by default.",
     )
-    optim: Literal["adamw_torch_fused", "adamw_torch"] = Field(
-        "adamw_torch_fused", description="AdamW, fused into one kernel or parameter by parameter."
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adam", "nadam", "sgd", "adagrad", "rmsprop", "adafactor"] = (
+        Field(
+            "adamw_torch_fused",
+            description="The optimizer: AdamW, fused into one kernel or parameter by parameter, or another; adam and "
+            "nadam are torch's, which transformers has no name for.",
+        )
+    )
+    optim_args: dict[str, bool | int | float | str] | str | None = Field(
+        None,
+        description="What that optimizer takes by name, such as { momentum = 0.9 } for sgd; text as transformers has "
+        "it, too.",
+        examples=[{}],
     )
     weight_decay: NonNegativeFloat = Field(0.0, description="Decay of all weights but biases and norms.")
-    adam_beta1: Beta = Field(0.9, description="AdamW's decay of the gradient's mean.")
-    adam_beta2: Beta = Field(0.999, description="AdamW's decay of the gradient's square.")
-    adam_epsilon: PositiveFloat = Field(1e-8, description="AdamW's term against division by zero.")
+    adam_beta1: Beta = Field(0.9, description="The decay of the gradient's mean in AdamW, Adam and NAdam.")
+    adam_beta2: Beta = Field(0.999, description="Their decay of the gradient's square.")
+    adam_epsilon: PositiveFloat = Field(1e-8, description="Their term against division by zero.")
     max_grad_norm: NonNegativeFloat = Field(1.0, description="Largest gradient norm; 0 clips nothing.")
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
+    gradient_checkpointing: bool | None = Field(
+        None,
+        description="Compute what layers said again for their gradients, and do not keep it: less memory, more time, "
+        "the same curve.",
+    )
+    gradient_checkpointing_kwargs: dict[str, bool | int] | None = Field(
+        None,
+        description="every_n_layers = 2 does so for every second layer alone.",
+        examples=[{"every_n_layers": 2}],
+    )
+    torch_compile: bool = Field(False, description="Compile the model by torch.compile, for lengths of any kind.")
+    torch_compile_backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] | None = Field(
+        None, description='What compiles; "inductor" by default.'
+    )
+    torch_compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None = (
+        Field(None, description="inductor's mode; the two that tune choose by measuring, and so anew in every run.")
+    )
+    tf32: bool | None = Field(
+        None, description="Multiply float32 as TF32, on a GPU that has it; as torch does it by default."
+    )
     full_determinism: bool = Field(
         False, description="Deterministic algorithms alone, for the same bits on a GPU, too; slower there."
     )
@@ -284,6 +336,9 @@ class TrainingSettings(Settings):
         None,
         description='Steps between evaluations, with eval_strategy = "steps"; below 1, a fraction of all steps. '
         "500 by default.",
+    )
+    eval_on_start: bool = Field(
+        False, description="Evaluate before the first step, too; that one is never the best, as nothing is learnt yet."
     )
     save_strategy: Literal["no", "steps", "epoch", "best"] = Field(
         "steps", description='When to write a checkpoint; "best": after each evaluation better than all before.'
@@ -311,6 +366,11 @@ class TrainingSettings(Settings):
         0.0, description="What an evaluation must be better by to count for early stopping."
     )
     data_seed: NonNegativeInt | None = Field(None, description="Seed of the order of the rows; seed by default.")
+    train_sampling_strategy: Literal["random", "sequential", "group_by_length"] = Field(
+        "random",
+        description='Order of the rows in an epoch; "group_by_length": at random, rows of a like length together, for '
+        "less padding.",
+    )
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
     dataloader_num_workers: NonNegativeInt = Field(0, le=1024, description="Processes that collate batches.")
     preprocessing_num_workers: PositiveInt | None = Field(
@@ -340,22 +400,75 @@ class TrainingSettings(Settings):
             return value
         raise ValueError(f'must be "balanced" or a list of positive numbers, one for each class, not {shown(value)}')
 
-    @field_validator("lr_scheduler_type", "optim", mode="before")
+    @field_validator("optim_args", mode="before")
+    @classmethod
+    def _as_a_table(cls, value: Any) -> Any:
+        return read_optimizer_arguments(value) if isinstance(value, str) else value
+
+    @field_validator("lr_scheduler_kwargs")
+    @classmethod
+    def _what_the_schedule_takes(cls, value: Any, info: ValidationInfo) -> Any:
+        if "lr_scheduler_type" in info.data and "learning_rate" in info.data:
+            _refuse(schedule_faults(info.data["lr_scheduler_type"], value or {}, info.data["learning_rate"]))
+        return value
+
+    @field_validator("optim_args")
+    @classmethod
+    def _what_the_optimizer_takes(cls, value: Any, info: ValidationInfo) -> Any:
+        if "optim" in info.data:
+            _refuse(optimizer_faults(info.data["optim"], value or {}))
+        return value
+
+    @field_validator("adam_beta1", "adam_beta2", "adam_epsilon")
+    @classmethod
+    def _for_adam_alone(cls, value: float, info: ValidationInfo) -> float:
+        optim, default = info.data.get("optim"), cls.model_fields[str(info.field_name)].default
+        if optim not in (None, *WITH_ADAM_KEYS) and value != default:
+            raise ValueError(f"it is Adam's and its kin's, and optim = \"{optim}\" has none; see optim_args")
+        return value
+
+    @field_validator("lr_scheduler_type", "optim", "train_sampling_strategy", mode="before")
     @classmethod
     def _say_why_not(cls, value: Any) -> Any:
-        if isinstance(value, str) and (refusal := {**OTHER_SCHEDULES, **OTHER_OPTIMIZERS}.get(value)):
+        others = {**OTHER_SCHEDULES, **OTHER_OPTIMIZERS, **OTHER_SAMPLING}
+        if isinstance(value, str) and (refusal := others.get(value)):
             raise ValueError(f'"{value}" is not taken: {refusal.reason}')
         return value
+
+    @field_validator("gradient_checkpointing_kwargs")
+    @classmethod
+    def _checkpointing_of_layers(cls, value: Any) -> Any:
+        for key, given in (value or {}).items():
+            layers = key == "every_n_layers" and type(given) is int and given > 0
+            if not layers and (key, given) != ("use_reentrant", False):
+                raise ValueError(f"takes every_n_layers, from 1, and no {key} = {shown(given)}")
+        return value
+
+    @model_validator(mode="after")
+    def _levers_fit(self) -> Self:
+        if self.gradient_checkpointing_kwargs and not self.gradient_checkpointing:
+            raise ValueError("gradient_checkpointing_kwargs needs gradient_checkpointing = true")
+        if (self.torch_compile_backend or self.torch_compile_mode) and not self.torch_compile:
+            key = "torch_compile_backend" if self.torch_compile_backend else "torch_compile_mode"
+            raise ValueError(f"{key} needs torch_compile = true")
+        if self.torch_compile_mode and self.torch_compile_backend not in (None, "inductor"):
+            raise ValueError(f'torch_compile_mode is inductor\'s, and not for "{self.torch_compile_backend}"')
+        if self.tf32 and self.device in ("cpu", "mps"):
+            raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
+        return self
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
-        if self.lr_scheduler_type == "polynomial" and self.learning_rate <= 1e-7:
-            raise ValueError("a polynomial goes down to 1e-7: learning_rate must be above that")
         if self.looks_for_best and self.eval_strategy == "no":
             raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
         return self
+
+    @property
+    def optimizer_arguments(self) -> Mapping[str, Value]:
+        """`optim_args`, empty where there are none."""
+        return self.optim_args if isinstance(self.optim_args, dict) else {}
 
     @property
     def looks_for_best(self) -> bool:

@@ -84,27 +84,20 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "a model for classification or regression keeps no cache of keys and values as it trains",
         ),
         # what is not there yet
-        *_each("fp16 fp16_full_eval", "half precision by float16 is not there yet", "Write bf16 = true for bfloat16."),
+        *_each(
+            "fp16",
+            "float16 needs a scaled loss, which is not there yet; on a CPU Accelerate would train in float32 instead",
+            "Write bf16 = true for bfloat16.",
+        ),
+        *_each("fp16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("bf16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
-        *_each("tf32", "TF32 is not there yet: float32 is computed as torch does by default"),
-        *_each(
-            "lr_scheduler_kwargs",
-            "schedules that need values of their own are not there yet",
-            "The schedules that there are: lr_scheduler_type.",
-        ),
-        *_each(
-            "optim_args optim_target_modules",
-            "AdamW is the only optimizer so far",
-            "Its settings: learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon.",
-        ),
+        *_each("optim_target_modules", "it is for optimizers of GaLore and APOLLO, which are not there"),
         *_each("neftune_noise_alpha", "noise on embeddings is not there yet"),
         *_each(
-            "activation_checkpointing activation_checkpointing_kwargs gradient_checkpointing "
-            "gradient_checkpointing_kwargs",
-            "trading time for memory by computing activations again is not there yet",
-            "Take a smaller per_device_train_batch_size and more gradient_accumulation_steps: the curve is the same.",
+            "activation_checkpointing activation_checkpointing_kwargs",
+            "it is called as most versions of transformers call it",
+            "Write gradient_checkpointing = true.",
         ),
-        *_each("torch_compile torch_compile_backend torch_compile_mode", "torch.compile is not there yet"),
         *_each("use_liger_kernel liger_kernel_config", "Liger's kernels are not there yet"),
         *_each("torch_empty_cache_steps", "nothing empties the device's cache of memory yet"),
         *_each(
@@ -113,14 +106,11 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "If memory runs out, halve per_device_train_batch_size and double gradient_accumulation_steps.",
         ),
         *_each(
-            "eval_delay eval_on_start",
-            "evaluations other than those of eval_strategy are not there yet",
+            "eval_delay",
+            "it would keep the first evaluations from an early stop and the best model, without a word",
             "Write eval_strategy and eval_steps.",
         ),
-        *_each(
-            "train_sampling_strategy length_column_name",
-            "rows are trained on in a random order; grouping them by length is not there yet",
-        ),
+        *_each("length_column_name", "the length of a row is that of its tokens"),
         *_each(
             "dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor "
             "dataloader_multiprocessing_context dataloader_in_order",
@@ -163,14 +153,20 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
         *_each("per_gpu_train_batch_size", "it is counted by device", "Write per_device_train_batch_size."),
         *_each("per_gpu_eval_batch_size", "it is counted by device", "Write per_device_eval_batch_size."),
         *_each("save_safetensors", "weights are always saved as safetensors"),
-        *_each("group_by_length", "rows are trained on in a random order; grouping them by length is not there yet"),
-        *_each("adafactor", "AdamW is the only optimizer so far", 'Write optim = "adamw_torch".'),
+        *_each(
+            "group_by_length",
+            "it has become one of train_sampling_strategy",
+            'Write train_sampling_strategy = "group_by_length".',
+        ),
+        *_each("adafactor", "it is one of the optimizers", 'Write optim = "adafactor".'),
         *_each(
             "fp16_opt_level fp16_backend half_precision_backend",
             "half precision by float16 is not there yet",
             "Write bf16 = true for bfloat16.",
         ),
-        *_each("torchdynamo jit_mode_eval use_ipex", "compiling models is not there yet"),
+        *_each(
+            "torchdynamo jit_mode_eval use_ipex", "torch.compile has taken its place", "Write torch_compile = true."
+        ),
         *_each("tpu_num_cores tpu_metrics_debug xpu_backend", "the devices so far are cpu, cuda and mps"),
         *_each(
             "sharded_ddp fsdp_min_num_params fsdp_transformer_layer_cls_to_wrap mp_parameters",
@@ -196,25 +192,27 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
 """By key. A key of the installed TrainingArguments is here or in `TrainingSettings`; a test holds it to that."""
 
 OTHER_SCHEDULES: Mapping[str, Refusal] = dict(
-    [
-        *_each(
-            "cosine_with_restarts cosine_with_min_lr cosine_warmup_with_min_lr warmup_stable_decay",
-            "it needs lr_scheduler_kwargs, which are not there yet",
-        ),
-        *_each("reduce_lr_on_plateau greedy", "a schedule that follows the evaluations is not there yet"),
-    ]
+    _each("reduce_lr_on_plateau greedy", "it follows the evaluations, and to look at a run must not change its curve")
 )
 """The schedules of transformers that `lr_scheduler_type` does not take, and why."""
 
 OTHER_OPTIMIZERS: Mapping[str, Refusal] = dict(
-    _each(
-        "adafactor adagrad adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch_4bit adamw_torch_8bit "
-        "adamw_torch_npu_fused adamw_torch_xla ademamix ademamix_8bit apollo_adamw apollo_adamw_layerwise "
-        "galore_adafactor galore_adafactor_layerwise galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise "
-        "galore_adamw_layerwise grokadamw lion_32bit lion_8bit lomo paged_adamw_32bit paged_adamw_8bit "
-        "paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb "
-        "rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw schedule_free_radam schedule_free_sgd sgd stable_adamw",
-        "AdamW is the only optimizer so far",
-    )
+    [
+        *_each(
+            "adalomo adamw_8bit adamw_anyprecision adamw_bnb_8bit adamw_torch_4bit adamw_torch_8bit ademamix "
+            "ademamix_8bit apollo_adamw apollo_adamw_layerwise galore_adafactor galore_adafactor_layerwise "
+            "galore_adamw galore_adamw_8bit galore_adamw_8bit_layerwise galore_adamw_layerwise grokadamw lion_32bit "
+            "lion_8bit lomo paged_adamw_32bit paged_adamw_8bit paged_ademamix_32bit paged_ademamix_8bit "
+            "paged_lion_32bit paged_lion_8bit rmsprop_bnb rmsprop_bnb_32bit rmsprop_bnb_8bit schedule_free_adamw "
+            "schedule_free_radam schedule_free_sgd stable_adamw",
+            "it is in a package of its own, and the optimizers are those that torch and transformers bring",
+        ),
+        *_each("adamw_torch_npu_fused adamw_torch_xla", "the devices so far are cpu, cuda and mps"),
+    ]
 )
 """The optimizers of transformers that `optim` does not take, and why."""
+
+OTHER_SAMPLING: Mapping[str, Refusal] = dict(
+    _each("batch_rebalance", "it evens out what several processes do, and a run trains in one process so far")
+)
+"""The orders of transformers that `train_sampling_strategy` does not take, and why."""

@@ -139,7 +139,7 @@ def evaluated(job: Job, reporter: Reporter, **changed: Any) -> FitResult:
 class Session:
     """Trains without torch."""
 
-    told: Any = {"device": "abacus", "threads": "1", "precision": "beads"}  # noqa: RUF012
+    told: Any = {"device": "abacus", "threads": "1", "precision": "beads"}
     train: Any = staticmethod(trained)
     say: Any = staticmethod(predicted)
 

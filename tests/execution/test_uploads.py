@@ -13,7 +13,7 @@ from ftrun.contracts import BestBy
 from ftrun.errors import ExperimentError
 from ftrun.execution.uploads import Choice, Policy
 from ftrun.runs.folder import RunFolder
-from helpers import TRACKED, died_after, journal_of, mlflow_client, plan_of, run, slow
+from helpers import BACKENDS, TRACKED, died_after, journal_of, mlflow_client, plan_of, run, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
 
@@ -72,6 +72,21 @@ def test_all_checkpoints_are_in_mlflow_whatever_the_run_folder_keeps(tiny: Path)
     assert [int(model.tags["ftrun.step"]) for model in ranked] == [
         row["step"] for row in sorted(rows, key=lambda row: row["eval/loss"])
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("store")
+def test_mlflow_ranks_the_checkpoints_of_all_runs_by_a_metric(tiny: Path) -> None:
+    settings = {**SAVING, "tracking.checkpoints": "all", "training.learning_rate": 0.01}
+    runs = [run(tiny, {**settings, "backend.use": name, "seed": seed}) for seed, name in enumerate(BACKENDS)]
+    rows = [row for result in runs for row in table_of(result)]
+    client = mlflow_client(runs[0])
+    order = [{"field_name": "metrics.eval/f1", "ascending": False}]
+    experiment = client.get_run(runs[0].run_id).info.experiment_id
+    ranked = client.search_logged_models([experiment], order_by=order)
+    scores = [next(metric.value for metric in model.metrics if metric.key == "eval/f1") for model in ranked]
+    assert scores == sorted((row["eval/f1"] for row in rows), reverse=True) and len(set(scores)) > 1
+    assert {model.source_run_id for model in ranked} == {result.run_id for result in runs}
 
 
 @pytest.mark.usefixtures("store")

@@ -81,7 +81,7 @@ def test_where_the_model_goes_is_on_the_record(catalogue: Catalogue, tiny: Path)
         ("training.metric_for_best_model", "eval/f_1", "Did you mean f1"),
         ("training.early_stopping_patience", 0, "greater than 0"),
         ("training.eval_steps", 2.5, "whole number of steps"),
-        ("training.lr_scheduler_type", "cosine_with_min_lr", "needs lr_scheduler_kwargs"),
+        ("training.lr_scheduler_type", "greedy", "to look at a run must not change its curve"),
         ("training.dataloader_num_workers", 10**6, "less than or equal to 1024"),
         ("training.preprocessing_num_workers", 10**6, "less than or equal to 1024"),
         ("training.preprocessing_num_workers", 0, "greater than 0"),
@@ -134,7 +134,7 @@ def test_a_problem_names_the_layer_that_its_value_came_from(catalogue: Catalogue
 
 def test_a_polynomial_that_could_not_go_down_is_told(catalogue: Catalogue, tiny: Path) -> None:
     wrong = {"training.lr_scheduler_type": "polynomial", "training.learning_rate": 0.0}
-    assert "learning_rate must be above" in problems(catalogue, tiny, wrong)["training"]
+    assert "learning_rate must be above" in problems(catalogue, tiny, wrong)["training.lr_scheduler_kwargs"]
 
 
 def test_a_metric_that_does_not_suit_the_task_is_told(catalogue: Catalogue, tiny: Path) -> None:

@@ -42,7 +42,7 @@ RIGHT = {
 WRONG = {
     "key": (f"{WHOLE}training = {{ learning_rat = 1 }}", "'learning_rat' was unexpected"),
     "type": (f'{WHOLE}training = {{ max_steps = "3" }}', 'not of type "integer"'),
-    "enumeration": (f'{WHOLE}training = {{ optim = "sgd" }}', '"sgd" is not one of'),
+    "enumeration": (f'{WHOLE}training = {{ optim = "lomo" }}', '"lomo" is not one of'),
     "limit": (f"{WHOLE}training = {{ adam_beta1 = 1 }}", "1"),
     "top": (f"{WHOLE}metric = []", "'metric' was unexpected"),
     "use": (WHOLE.replace("loop", "lop"), '"lop" is not one of'),

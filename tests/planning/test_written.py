@@ -20,7 +20,7 @@ LEAVES = st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=Fals
 class Anything(Settings):
     words: tuple[str, ...] = ()
     numbers: frozenset[int] = frozenset()
-    table: dict[str, Any] = {}  # noqa: RUF012
+    table: dict[str, Any] = {}
     day: datetime.date | None = None
 
 

@@ -16,6 +16,11 @@ from plugin_packages import install, tool
 EACH: Sequence[Sequence[PluginKind]] = [*([kind] for kind in PLUGIN_KINDS), PLUGIN_KINDS]
 
 
+def _weight(kinds: Sequence[PluginKind]) -> pytest.MarkDecorator:
+    """The package of every kind has all files; those of one kind each are left for the hand."""
+    return pytest.mark.slow if len(kinds) > 1 or kinds == ["metric"] else pytest.mark.by_hand
+
+
 def called(kinds: Sequence[PluginKind]) -> str:
     return "every kind" if len(kinds) > 1 else kinds[0]
 
@@ -35,8 +40,7 @@ def test_a_package_has_its_hooks_and_is_linted(kinds: Sequence[PluginKind], tmp_
     tool(tmp_path, "ruff", "format", "--no-cache", "--check", ".")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kinds", EACH, ids=called)
+@pytest.mark.parametrize("kinds", [pytest.param(kinds, marks=_weight(kinds)) for kinds in EACH], ids=called)
 def test_a_package_installs_type_checks_passes_its_tests_and_runs(kinds: Sequence[PluginKind], tmp_path: Path) -> None:
     package, site = tmp_path / "package", tmp_path / "site"
     new_package("ftrun-mine", kinds, package)

@@ -51,3 +51,11 @@ def test_a_pipe_is_no_terminal_and_gets_no_colours(capsys: pytest.CaptureFixture
     console = make_console()
     console.print("[bold red]failed[/]")
     assert not console.is_terminal and capsys.readouterr().out == "failed\n"
+
+
+def test_a_command_that_a_cell_begins_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm-color")
+    assert make_console().is_terminal
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert not make_console().is_terminal

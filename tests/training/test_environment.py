@@ -27,7 +27,7 @@ DISAGREEING = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS=auto": "gradient_accumulation_steps = 1",
     "ACCELERATE_TORCH_DEVICE=cuda": 'training.device = "cpu" | training.device = "cuda"',
     "ACCELERATE_TORCH_DEVICE=cuda:1": 'training.device = "cpu"',
-    "ACCELERATE_DYNAMO_BACKEND=inductor": "a run compiles nothing",
+    "ACCELERATE_DYNAMO_BACKEND=inductor": "training.torch_compile = false",
     "ACCELERATE_USE_DEEPSPEED=true": "trains in one process",
     "ACCELERATE_USE_FSDP=True": "trains in one process",
     "ACCELERATE_USE_MEGATRON_LM=1": "trains in one process",
@@ -229,7 +229,7 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def reads() -> Callable[[str], bool]:
     """Whether an installed library names a variable."""
-    sources = [_source(name) for name in ("accelerate", "transformers", "torch/cuda", "torch/_native")]
+    sources = [_source(name) for name in ("accelerate", "transformers", "torch/cuda", "torch/_native", "torch/_dynamo")]
     (library,) = [
         path for path in (_folder("torch") / "lib").glob("libtorch_cpu.*") if path.suffix in (".so", ".dylib")
     ]

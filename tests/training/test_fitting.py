@@ -65,6 +65,22 @@ def test_evaluations_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> N
     assert told.looked[:2] == [("validation", 8, 13), ("validation", 13, 13)]
 
 
+def test_an_evaluation_before_the_first_step_is_none_of_the_best_and_is_not_made_again(tmp_path: Path) -> None:
+    told, again = Told(tmp_path / "first"), Told(tmp_path / "again")
+    first = {"eval_on_start": True, "max_steps": 3, "save_strategy": "steps", "save_steps": 1}
+    best = {"eval_strategy": "steps", "eval_steps": 1, "load_best_model_at_end": True}
+    faults = iter([0.0, 3.0, 1.0, 2.0, 1.0])
+    given: dict[str, Any] = {
+        "best_by": BestBy("eval/fault", False),
+        "evaluators": [lambda _: {"fault": next(faults)}],
+    }
+    fit = taken(Parts(told.folder, settings={**first, **best}, given=given), told)
+    assert [report.step for report in told.evaluations] == [0, 1, 2, 3]
+    assert told.evaluations[0].epoch == 0 and fit.model_step == 2
+    taken(Parts(again.folder, settings=first, given={"resume_from": told.checkpoint_folder(1)}), again)
+    assert [report.step for report in again.evaluations] == [3]
+
+
 def test_the_best_is_kept_and_taken_and_patience_ends_it(tmp_path: Path) -> None:
     told = Told(tmp_path)
     best = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "best", "load_best_model_at_end": True}

@@ -8,7 +8,16 @@ from ftrun_plugins.backends import ftrun_backends
 
 
 def test_every_key_is_obeyed_by_the_fitting_the_schedule_or_the_step() -> None:
-    steps = {"learning_rate", "optim", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"}
+    steps = {
+        "learning_rate",
+        "optim",
+        "optim_args",
+        "weight_decay",
+        "adam_beta1",
+        "adam_beta2",
+        "adam_epsilon",
+        "max_grad_norm",
+    }
     parts = [FITTING_KEYS, SCHEDULE_KEYS, steps]
     obeyed = set(TrainingSettings.model_fields) - RUNNER_KEYS
     assert obeyed == set().union(*parts) and len(obeyed) == sum(map(len, parts))

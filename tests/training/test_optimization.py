@@ -133,6 +133,88 @@ def test_the_rates_are_those_of_transformers(warmup: float, schedule: Any) -> No
             schedule_of.step()
 
 
+VALUES: dict[str, tuple[str, dict[str, Any]]] = {
+    "a cosine of three halves": ("cosine", {"num_cycles": 1.5}),
+    "restarts": ("cosine_with_restarts", {"num_cycles": 3}),
+    "a square": ("polynomial", {"lr_end": 0.01, "power": 2.0}),
+    "a time scale": ("inverse_sqrt", {"timescale": 4}),
+    "a lowest rate": ("cosine_with_min_lr", {"min_lr": 0.1}),
+    "a lowest share": ("cosine_with_min_lr", {"min_lr_rate": 0.2, "num_cycles": 1.0}),
+    "a warm-up from a share": ("cosine_warmup_with_min_lr", {"min_lr_rate": 0.2, "warmup_lr_rate": 0.3}),
+    "decay": ("warmup_stable_decay", {"num_decay_steps": 4}),
+    "stable, then decay": (
+        "warmup_stable_decay",
+        {"num_stable_steps": 2, "num_decay_steps": 3, "warmup_type": "cosine", "min_lr_ratio": 0.1},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", VALUES)
+def test_the_rates_are_those_of_transformers_with_values_too(name: str) -> None:
+    import warnings
+
+    from transformers import get_scheduler
+
+    schedule, values = VALUES[name]
+    optimizers = [torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2)]
+    settings = TrainingSettings(lr_scheduler_type=schedule, lr_scheduler_kwargs=values, warmup_steps=2, learning_rate=1)  # type: ignore[arg-type]
+    ours = build_scheduler(optimizers[0], settings, 9)
+    with warnings.catch_warnings(action="ignore"):
+        theirs = get_scheduler(schedule, optimizers[1], 2, 9, dict(values))
+    for _ in range(9):
+        assert ours.get_last_lr() == theirs.get_last_lr()
+        for optimizer, schedule_of in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.step()
+            schedule_of.step()
+
+
+def test_parts_that_are_longer_than_the_training_are_told() -> None:
+    settings = TrainingSettings(
+        lr_scheduler_type="warmup_stable_decay", lr_scheduler_kwargs={"num_decay_steps": 6}, warmup_steps=4
+    )
+    with pytest.raises(ExperimentError, match="4 steps of warm-up, 0 stable ones and 6 of decay are more than the 9"):
+        build_scheduler(torch.optim.SGD([torch.zeros(1)], lr=1.0), settings, 9)
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adamw_torch": {"adam_beta1": 0.8},
+    "sgd": {"optim_args": {"momentum": 0.9, "nesterov": True}},
+    "adagrad": {"optim_args": {"lr_decay": 0.1, "eps": 1e-6}},
+    "rmsprop": {"optim_args": {"alpha": 0.9, "momentum": 0.5, "centered": True}},
+    "adafactor": {},
+}
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+def test_the_optimizers_are_those_of_trainer(tmp_path: Path, optim: str) -> None:
+    from ftrun.update_arguments import written_optimizer_arguments
+    from transformers import Trainer, TrainingArguments
+
+    settings = TrainingSettings(optim=optim, weight_decay=0.1, **OPTIMIZERS[optim])
+    told = {"adam_beta1": settings.adam_beta1, "optim_args": written_optimizer_arguments(settings.optimizer_arguments)}
+    arguments = TrainingArguments(str(tmp_path), optim=optim, weight_decay=0.1, use_cpu=True, report_to=[], **told)
+    torch.manual_seed(0)
+    models = [Bag(9, 3), Bag(9, 3)]
+    models[1].load_state_dict(models[0].state_dict())
+    del models[1].config
+    optimizers = [build_optimizer(models[0], settings), Trainer(models[1], arguments).create_optimizer()]
+    assert type(optimizers[0]) is type(optimizers[1])
+    for _ in range(3):
+        for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_model_of_which_nothing_is_trained_is_told() -> None:
+    with pytest.raises(ExperimentError, match="nothing is left to train"):
+        build_optimizer(Bag(9, 3).requires_grad_(False), TrainingSettings())
+
+
 def test_nothing_is_clipped_at_zero() -> None:
     assert largest_norm(TrainingSettings(max_grad_norm=0.0)) == float("inf")
     assert largest_norm(TrainingSettings(max_grad_norm=0.5)) == 0.5

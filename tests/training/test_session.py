@@ -68,3 +68,26 @@ def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ExperimentError, match='there is no "cuda" on this machine'):
         Predicting(TrainingSettings(device="cuda"))
+
+
+def test_tf32_is_refused_where_there_is_none_and_is_the_sessions_alone() -> None:
+    from ftrun.training.session import _tf32
+
+    with pytest.raises(ExperimentError, match=r'training\.tf32: there is no TF32 on a "cpu"'):
+        Predicting(TrainingSettings(device="cpu").model_copy(update={"tf32": True}))
+    places: Any = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    before = [place.fp32_precision for place in places]
+    for asked, told in ((True, "tf32"), (False, "ieee")):
+        with _tf32(asked):
+            assert [place.fp32_precision for place in places] == [told, told]
+        assert [place.fp32_precision for place in places] == before
+
+
+def test_a_compiled_models_predictions_are_those_of_the_model(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, settings={"torch_compile": True, "torch_compile_backend": "eager"})
+    job = parts.job()
+    with Predicting(job.training) as session:
+        compiled = session.predict(job, parts.encoded(9))
+    plain = Parts(tmp_path).job()
+    with Predicting(plain.training) as session:
+        assert (session.predict(plain, parts.encoded(9)).logits == compiled.logits).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ftrun import hookimpl
-from ftrun.contracts import Backend, BackendSession
+from ftrun.contracts import Backend, BackendSession, needs_nothing
 from ftrun.settings import Settings, TrainingSettings
 from ftrun.training import CHECKPOINT_FORMAT, disagreements
 
@@ -41,6 +41,7 @@ def ftrun_backends() -> Sequence[Backend]:
             devices=DEVICES,
             check_environment=disagreements,
             checkpoint_format=CHECKPOINT_FORMAT,
+            needs=needs_nothing,
             build=_build_trainer,
         ),
         Backend(
@@ -50,6 +51,7 @@ def ftrun_backends() -> Sequence[Backend]:
             devices=DEVICES,
             check_environment=disagreements,
             checkpoint_format=CHECKPOINT_FORMAT,
+            needs=needs_nothing,
             build=_build_loop,
         ),
         Backend(
@@ -59,6 +61,7 @@ def ftrun_backends() -> Sequence[Backend]:
             devices=DEVICES,
             check_environment=disagreements,
             checkpoint_format=CHECKPOINT_FORMAT,
+            needs=needs_nothing,
             build=_build_accelerate,
         ),
     ]

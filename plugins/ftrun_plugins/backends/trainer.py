@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
+from transformers.training_args import OptimizerNames
 
 
 class TrainerSession(TorchSession):
@@ -22,7 +23,7 @@ class TrainerSession(TorchSession):
     def fit(self, job: Job, reporter: Reporter) -> FitResult:
         fitting = Fitting(job, reporter)
         with _configuration_kept(job.model):
-            trainer = CurveTrainer(fitting, training_arguments(job, self.device))
+            trainer = CurveTrainer(fitting, training_arguments(job, self.device, fitting.evaluates_first))
         trainer.train(resume_from_checkpoint=str(job.resume_from) if job.resume_from else None)
         result = fitting.finish()
         trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
@@ -44,7 +45,7 @@ def _configuration_kept(model: Any) -> Iterator[None]:
         vars(model).update(own)
 
 
-def training_arguments(job: Job, device: torch.device) -> TrainingArguments:
+def training_arguments(job: Job, device: torch.device, evaluates_first: bool = False) -> TrainingArguments:
     """Trainer's arguments, for its loop and for callbacks that read them; what is due when is the horizon's to say."""
     training = job.training
     arguments = TrainingArguments(
@@ -56,8 +57,11 @@ def training_arguments(job: Job, device: torch.device) -> TrainingArguments:
         gradient_accumulation_steps=training.gradient_accumulation_steps,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.lr_scheduler_type,
+        lr_scheduler_kwargs=training.lr_scheduler_kwargs,
         warmup_steps=training.warmup_steps,
-        optim=training.optim,
+        optim=training.optim
+        if training.optim in list(OptimizerNames)
+        else "adamw_torch",  # ours, whatever it is called
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=training.bf16,
@@ -65,6 +69,7 @@ def training_arguments(job: Job, device: torch.device) -> TrainingArguments:
         seed=job.seed,
         data_seed=job.data_seed,
         eval_strategy="no",
+        eval_on_start=evaluates_first,
         save_strategy="no",
         logging_strategy="no",
         logging_nan_inf_filter=False,

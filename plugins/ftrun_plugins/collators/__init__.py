@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftrun import hookimpl
-from ftrun.contracts import Collate, Collator
+from ftrun.contracts import Collate, Collator, needs_nothing
 from ftrun.settings import PositiveInt, Settings
 from pydantic import Field
 
@@ -50,6 +50,7 @@ def ftrun_collators() -> Sequence[Collator]:
             summary="Pads each batch to its longest row",
             settings=DynamicPaddingSettings,
             needs_tokenizer=True,
+            needs=needs_nothing,
             build=_build_dynamic,
         ),
         Collator(
@@ -57,6 +58,7 @@ def ftrun_collators() -> Sequence[Collator]:
             summary="Pads every row to one length: for accelerators that want one shape",
             settings=FixedLengthSettings,
             needs_tokenizer=True,
+            needs=needs_nothing,
             build=_build_fixed,
         ),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from ftrun import hookimpl
-from ftrun.contracts import Dataset, Splits, Task
+from ftrun.contracts import Dataset, Need, Splits, Task, needs_nothing
 from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import dialect_fault
 from ftrun.settings import HubIdOrFolder, NonNegativeInt, PositiveFloat, PositiveInt, Settings
@@ -327,6 +327,24 @@ def _check_files(settings: FilesSettings) -> Sequence[Problem]:
     return problems
 
 
+def _needs_glue(settings: GlueSettings) -> Sequence[Need]:
+    from ftrun_plugins.datasets.presence import repository_needs
+
+    return repository_needs(settings.path, settings.task, settings.revision)
+
+
+def _needs_hub(settings: HubSettings) -> Sequence[Need]:
+    from ftrun_plugins.datasets.presence import repository_needs
+
+    return repository_needs(settings.path, settings.name, settings.revision)
+
+
+def _needs_files(settings: FilesSettings) -> Sequence[Need]:
+    from ftrun_plugins.datasets.presence import file_needs
+
+    return file_needs(settings)
+
+
 def sample_folder() -> Path:
     """The folder of the embedded sample inside the package."""
     return Path(str(resources.files("ftrun_plugins.datasets") / "sample_data"))
@@ -340,6 +358,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             summary="One of GLUE's tasks, from the Hub or a folder",
             settings=GlueSettings,
             task=lambda settings: GLUE_TASKS[settings.task].task(settings.task),
+            needs=_needs_glue,
             build=_build_glue,
         ),
         Dataset(
@@ -347,6 +366,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             summary="Any data set of text and labels on the Hugging Face Hub",
             settings=HubSettings,
             task=_labelled_task,
+            needs=_needs_hub,
             build=_build_hub,
             train_only=_hub_to_train,
         ),
@@ -356,6 +376,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             settings=FilesSettings,
             task=_labelled_task,
             check=_check_files,
+            needs=_needs_files,
             build=_build_files,
             train_only=_files_to_train,
         ),
@@ -364,6 +385,7 @@ def ftrun_datasets() -> Sequence[Dataset]:
             summary="Sentence pairs in MRPC's schema, shipped with ftrun: nothing to download",
             settings=SampleSettings,
             task=lambda settings: SAMPLE_TASK,
+            needs=needs_nothing,
             build=_build_sample,
         ),
     ]

@@ -5,14 +5,15 @@ Light; `scores.py` and `probabilities.py` do the work.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ftrun import hookimpl
-from ftrun.contracts import Direction, Evaluator, Metric, Task
+from ftrun.contracts import Direction, Evaluator, Metric, Need, Task, needs_nothing
 from ftrun.errors import ExperimentError, Problem
-from ftrun.settings import PositiveInt, Settings, absolute_folder, absolute_path
+from ftrun.settings import PositiveInt, Settings, absolute_folder, absolute_path, is_folder
 from pydantic import AfterValidator, Field
 
 GLUE_SCORES: Mapping[str, Sequence[str]] = {
@@ -151,6 +152,20 @@ def _check_evaluate(settings: EvaluateSettings) -> Sequence[Problem]:
     return [Problem(f"{settings.path} is a script that would run on this machine", "trust_remote_code", hint)]
 
 
+def _needs_evaluate(settings: EvaluateSettings) -> Sequence[Need]:
+    """The script, where it is named; or what `evaluate` has kept of one of the Hub's, the newest of which it takes."""
+    if settings.path.endswith(".py") or is_folder(settings.path):
+        return [Need(f"the script {settings.path}", Path(settings.path).exists(), "put it there", "path")]
+    from huggingface_hub import constants
+
+    modules = Path(os.environ.get("HF_MODULES_CACHE") or Path(constants.HF_HOME) / "modules")
+    path = settings.path if "/" in settings.path else f"evaluate-metric/{settings.path}"
+    name = path.replace("/", "--")
+    kept = list((modules / "evaluate_modules" / "metrics" / name).glob(f"*/{path.rpartition('/')[2]}.py"))
+    get = "once online, run the experiment; or name the script's file; or take a metric that comes with ftrun"
+    return [Need(f"the script of the metric {settings.path}", bool(kept), get, "path")]
+
+
 def _require(kind: str, name: str, task: Task) -> None:
     if task.kind != kind:
         raise ExperimentError(Problem(f'"{name}" is a metric of {kind}, and the task is {task.kind}'))
@@ -207,11 +222,14 @@ def _build_evaluate(settings: EvaluateSettings, task: Task) -> Evaluator:
 @hookimpl
 def ftrun_metrics() -> Sequence[Metric]:
     return [
-        Metric(name="glue", summary="What GLUE measures for the task", yields=_glue, build=_build_glue),
+        Metric(
+            name="glue", summary="What GLUE measures for the task", yields=_glue, needs=needs_nothing, build=_build_glue
+        ),
         Metric(
             name="accuracy",
             summary="Share of rows with the right class",
             yields=_fixed("classification", "accuracy"),
+            needs=needs_nothing,
             build=_scores("accuracy"),
         ),
         *[
@@ -220,6 +238,7 @@ def ftrun_metrics() -> Sequence[Metric]:
                 summary=summary,
                 settings=AveragedSettings,
                 yields=_averaged(name),
+                needs=needs_nothing,
                 build=_scores(name),
             )
             for name, summary in (
@@ -232,6 +251,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             name="matthews_correlation",
             summary="Correlation of predicted and true classes, fair to classes of unequal size",
             yields=_fixed("classification", "matthews_correlation"),
+            needs=needs_nothing,
             build=_scores("matthews_correlation"),
         ),
         Metric(
@@ -240,6 +260,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             settings=RocAucSettings,
             check=_check_roc_auc,
             yields=_of_probabilities("roc_auc", "max"),
+            needs=needs_nothing,
             build=_build_roc_auc,
         ),
         Metric(
@@ -247,12 +268,14 @@ def ftrun_metrics() -> Sequence[Metric]:
             summary="Area under the precision-recall curve, from probabilities",
             settings=RankedSettings,
             yields=_of_probabilities("average_precision", "max"),
+            needs=needs_nothing,
             build=_build_average_precision,
         ),
         Metric(
             name="log_loss",
             summary="Mean negative log of the right class's probability",
             yields=_of_probabilities("log_loss", "min"),
+            needs=needs_nothing,
             build=_build_log_loss,
         ),
         Metric(
@@ -260,18 +283,21 @@ def ftrun_metrics() -> Sequence[Metric]:
             summary="How far probabilities are from the share of rows that are right",
             settings=CalibrationSettings,
             yields=_of_probabilities("expected_calibration_error", "min"),
+            needs=needs_nothing,
             build=_build_calibration,
         ),
         Metric(
             name="correlation",
             summary="Pearson's and Spearman's correlation, for regression",
             yields=_fixed("regression", "pearson", "spearmanr"),
+            needs=needs_nothing,
             build=_scores("pearson", "spearmanr"),
         ),
         Metric(
             name="regression-errors",
             summary="Mean squared and mean absolute error",
             yields=_errors,
+            needs=needs_nothing,
             build=_scores("mse", "mae"),
         ),
         Metric(
@@ -280,6 +306,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             settings=EvaluateSettings,
             check=_check_evaluate,
             yields=_yields_as_told,
+            needs=_needs_evaluate,
             build=_build_evaluate,
         ),
     ]

@@ -35,6 +35,13 @@ def _correlation(function: Any) -> Score:
     return score
 
 
+def _matthews(references: Any, predictions: Any, average: str) -> float:
+    # with one class alone it is 0, of which scikit-learn warns where both have the same one
+    if np.ptp(predictions) == 0 or np.ptp(references) == 0:
+        return 0.0
+    return float(matthews_corrcoef(references, predictions))
+
+
 SCORES: Mapping[str, Score] = {
     "accuracy": lambda references, predictions, average: accuracy_score(references, predictions),
     "f1": lambda references, predictions, average: f1_score(references, predictions, average=average, zero_division=0),
@@ -44,7 +51,7 @@ SCORES: Mapping[str, Score] = {
     "recall": lambda references, predictions, average: recall_score(
         references, predictions, average=average, zero_division=0
     ),
-    "matthews_correlation": lambda references, predictions, average: matthews_corrcoef(references, predictions),
+    "matthews_correlation": _matthews,
     "pearson": _correlation(pearsonr),
     "spearmanr": _correlation(spearmanr),
     "mse": lambda references, predictions, average: mean_squared_error(references, predictions),

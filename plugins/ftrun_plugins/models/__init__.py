@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ftrun import hookimpl
-from ftrun.contracts import BuiltModel, Model, Splits, Task
+from ftrun.contracts import BuiltModel, Model, Need, Splits, Task
 from ftrun.errors import Problem
 from ftrun.references import problem_with
-from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
+from ftrun.settings import HubIdOrFolder, NonNegativeInt, PositiveInt, Settings
 from pydantic import Field
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -24,6 +24,11 @@ class TextSettings(Settings):
     )
     pad_token: str | None = Field(None, description="Token to pad with, for a tokenizer that has none.")
     dropout: Dropout | None = Field(None, description="Every dropout probability of the model; its own by default.")
+    freeze: Literal["base"] | NonNegativeInt | None = Field(
+        None,
+        description='What is not trained: "base" for all but the head, or a number for the embeddings and so many of '
+        "the first layers.",
+    )
 
 
 class CheckpointSettings(TextSettings):
@@ -82,6 +87,18 @@ def _check_tokenizer(settings: ConfigurationSettings) -> Sequence[Problem]:
     return problem_with(settings.tokenizer, "tokenizer")
 
 
+def _needs_checkpoint(settings: CheckpointSettings) -> Sequence[Need]:
+    from ftrun_plugins.models.presence import checkpoint_needs
+
+    return checkpoint_needs(settings.checkpoint, settings.revision, "checkpoint")
+
+
+def _needs_tokenizer(settings: ConfigurationSettings) -> Sequence[Need]:
+    from ftrun_plugins.models.presence import tokenizer_needs
+
+    return tokenizer_needs(settings.tokenizer, settings.revision, "tokenizer")
+
+
 @hookimpl
 def ftrun_models() -> Sequence[Model]:
     return [
@@ -90,6 +107,7 @@ def ftrun_models() -> Sequence[Model]:
             summary="A pretrained transformer with a head for classes, or one number for regression",
             settings=CheckpointSettings,
             check=_check_checkpoint,
+            needs=_needs_checkpoint,
             build=_build_from_checkpoint,
             load=_load,
         ),
@@ -98,6 +116,7 @@ def ftrun_models() -> Sequence[Model]:
             summary="The same with fresh random weights, from a configuration",
             settings=ConfigurationSettings,
             check=_check_tokenizer,
+            needs=_needs_tokenizer,
             build=_build_from_config,
             load=_load,
         ),

@@ -24,10 +24,12 @@ from transformers import (
 
 from ftrun_plugins.models import CheckpointSettings, ConfigurationSettings, TextSettings
 from ftrun_plugins.models.checkpoints import Checkpoint, open_checkpoint
+from ftrun_plugins.models.freezing import freeze
 from ftrun_plugins.models.heads import Head, choose_head
 from ftrun_plugins.models.tokenizers import (
     Encoder,
     check_padding,
+    end_of_rows,
     fit_inputs,
     limit_of,
     load_tokenizer,
@@ -173,7 +175,17 @@ def _fresh_config(settings: ConfigurationSettings, tokenizer: PreTrainedTokenize
     if unknown:
         message = f"{type(config).__name__} has no {', '.join(unknown)}"
         raise ExperimentError(Problem(message, "model.config"))
+    if config.is_encoder_decoder:
+        _let_decode(config, settings, tokenizer)
     return config
+
+
+def _let_decode(config: PretrainedConfig, settings: ConfigurationSettings, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Tell a decoder what begins its input and what ends a row, where the configuration does not, as T5's."""
+    if getattr(config, "decoder_start_token_id", None) is None:
+        config.decoder_start_token_id = tokenizer.pad_token_id
+    if "eos_token_id" not in settings.config and tokenizer.eos_token_id is not None:
+        config.eos_token_id = tokenizer.eos_token_id
 
 
 def _describe_task(
@@ -299,12 +311,14 @@ def _built(
     notices: Sequence[str],
 ) -> BuiltModel:
     fit_inputs(tokenizer, model)
+    freeze(model, settings.freeze)
     known_tokens = unknown_to_model(model.config, tokenizer)
     limit = limit_of(model, tokenizer, task, settings.max_length)
     names = task.class_names or ()
     label_ids = {names.index(name): output for output, name in enumerate(head.class_names or ())}
     facts = [limit.length, task.kind, sorted(label_ids.items()), known_tokens, tokenizer.model_input_names]
-    encoder = Encoder(tokenizer, task, limit.length, label_ids, known_tokens)
+    end = end_of_rows(model.config, tokenizer, task, checkpoint.place)
+    encoder = Encoder(tokenizer, task, limit.length, label_ids, known_tokens, end)
     source, digest = origin
     return BuiltModel(
         model=model,

@@ -30,6 +30,11 @@ LENGTH_WITHOUT_LIMIT = 512
 LONGEST_SAYING = 300
 POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
 """transformers' names of embeddings with a row for each position."""
+READ_OFF_THE_END = ("bart", "bigbird_pegasus", "led", "mbart", "mt5", "mvp", "plbart", "t5", "umt5")
+"""Families whose head reads its class off the token that ends a text: all rows must have as many of them."""
+TELL_TEXTS_APART = ("albert", "funnel", "rembert", "xlnet")
+"""Families that learnt which text of a pair a token is of, and whose tokenizers do not say it any more: those of
+transformers 4 did, and the weights are from then."""
 
 
 def load_tokenizer(checkpoint: Checkpoint, settings: TextSettings) -> PreTrainedTokenizerBase:
@@ -188,10 +193,44 @@ def _known_tokens(config: PretrainedConfig) -> int | None:
     return size if isinstance(size, int) else None
 
 
+@dataclass(frozen=True)
+class End:
+    """The token that a head reads its class off.
+
+    Attributes:
+        token: Its number.
+        count: How many of them the tokenizer gives a row.
+    """
+
+    token: int
+    count: int
+
+
+def end_of_rows(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, task: Task, place: str) -> End | None:
+    """The token that the model's head reads its class off; None if it reads it elsewhere.
+
+    Raises:
+        ExperimentError: If the tokenizer ends no text with it.
+    """
+    if config.model_type not in READ_OFF_THE_END:
+        return None
+    token = config.eos_token_id
+    count = tokenizer(*["a"] * len(task.text_columns))["input_ids"].count(token)
+    if not count:
+        message = f"{config.model_type} reads its class off the token {token}, and the tokenizer ends no text with it"
+        raise ExperimentError(Problem(message, place, "Take a tokenizer of the family's own."))
+    return End(token, count)
+
+
 def fit_inputs(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
-    """Have the tokenizer give what the model takes, no more, and a mask with it: padding must not be read as text."""
+    """Have the tokenizer give what the model takes, no more.
+
+    A mask is with it, since padding must not be read as text, and of which text a token is where the model learnt that.
+    """
     takes = inspect.signature(type(model).forward).parameters
     names = [name for name in tokenizer.model_input_names if name in takes]
+    if model.config.model_type in TELL_TEXTS_APART and "token_type_ids" not in names:
+        names.append("token_type_ids")
     if "attention_mask" in takes and "attention_mask" not in names:
         names.append("attention_mask")
     if names != list(tokenizer.model_input_names):
@@ -207,6 +246,7 @@ class Encoder:
         max_length: Longest input in tokens.
         label_ids: The model's class of each of the task's, where its order is another.
         known_tokens: How many tokens the model knows, where the tokenizer has more.
+        end: The token that the model's head reads its class off.
     """
 
     def __init__(
@@ -216,12 +256,14 @@ class Encoder:
         max_length: int,
         label_ids: Mapping[int, int] | None = None,
         known_tokens: int | None = None,
+        end: End | None = None,
     ) -> None:
         self.tokenizer = copy.deepcopy(tokenizer)
         self.task = task
         self.max_length = max_length
         self.label_ids = label_ids or {}
         self.known_tokens = known_tokens
+        self.end = end
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
         texts = [list(batch[column]) for column in self.task.text_columns]
@@ -232,6 +274,8 @@ class Encoder:
             raise ExperimentError(Problem(message, "dataset.text_columns", "Leave such rows out, or write something."))
         if self.known_tokens is not None:
             self._check_tokens(encoded["input_ids"], self.known_tokens)
+        if self.end is not None:
+            self._check_end(encoded["input_ids"], self.end)
         if self.task.label_column in batch:  # rows to be predicted have none
             encoded["labels"] = [self._label(label) for label in batch[self.task.label_column]]
         return encoded
@@ -253,6 +297,14 @@ class Encoder:
             message = f'the text holds the token "{token}", number {highest}, and the model knows 0 to {known - 1} only'
             hint = "The tokenizer is another model's, or has tokens that were added without the model's learning them."
             raise ExperimentError(Problem(message, "model", hint))
+
+    def _check_end(self, rows: Sequence[Sequence[int]], end: End) -> None:
+        if any(row.count(end.token) != end.count for row in rows):
+            token = self.tokenizer.convert_ids_to_tokens(end.token)
+            message = f'some texts hold "{token}", which the model takes for the end of a text'
+            raise ExperimentError(
+                Problem(message, "dataset.text_columns", "Leave such rows out, or write it otherwise.")
+            )
 
 
 def said(error: BaseException) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from ftrun.cli import completing
+from ftrun.contracts import KINDS, Kind
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.planning.catalogue import Catalogue, load_catalogue
 from ftrun.planning.choice import OPTION, VARIABLE, Choice
@@ -98,6 +99,7 @@ def load_plan(
     unset: Sequence[str],
     environ: Mapping[str, str] = os.environ,
     backend: str | None = None,
+    asked: Collection[Kind] = KINDS,
 ) -> Plan:
     """The plan of a file with the command's options.
 
@@ -106,7 +108,7 @@ def load_plan(
     """
     chosen = with_backend(dict(map(parse_override, overrides)), backend)
     experiment = load_experiment(Path(path), profile, chosen, unset)
-    return make_plan(experiment, catalogue, environ)
+    return make_plan(experiment, catalogue, environ, asked=asked)
 
 
 def announce_killed() -> None:

@@ -20,6 +20,8 @@ from ftrun.contracts.components import (
     Kind,
     Metric,
     Model,
+    Need,
+    needs_nothing,
 )
 from ftrun.contracts.data import (
     BuiltModel,
@@ -68,6 +70,7 @@ __all__ = [
     "Metric",
     "Model",
     "ModelOutput",
+    "Need",
     "Predictions",
     "Reporter",
     "Rows",
@@ -76,4 +79,5 @@ __all__ = [
     "Task",
     "Tokenizer",
     "TrainableModel",
+    "needs_nothing",
 ]

@@ -16,13 +16,35 @@ from ftrun.settings import Settings, TrainingSettings
 
 CONTRACT_VERSION = "1.2"
 """What a plugin may count on. The first number goes up when something that a plugin does may stop working, the second
-when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.1"` in its module."""
+when something is added. A plugin that needs one, or a later one, says so: `ftrun_contract = "1.2"` in its module."""
 
 Kind = Literal["dataset", "model", "collator", "metric", "backend"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "collator", "metric", "backend")
 Direction = Literal["max", "min"]
 
 S = TypeVar("S", bound=Settings, default=Any)
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that must be on a machine that has no network. Since 1.2.
+
+    Attributes:
+        what: What it is, such as "the weights of google-bert/bert-base-uncased".
+        here: Whether it is on this machine; None where that cannot be told.
+        get: How to get it, where it is not.
+        key: The key of the settings that names it.
+    """
+
+    what: str
+    here: bool | None
+    get: str | None = None
+    key: str | None = None
+
+
+def needs_nothing(settings: Any) -> Sequence[Need]:
+    """What a component needs whose package is all of it."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +56,16 @@ class Component(Generic[S]):
         summary: One line of help.
         settings: The keys that a file may set beside `use`. What they hold survives being written to TOML and read
             back.
+        needs: Light: what these settings name that must be on this machine where there is no network, each with whether
+            it is; asked by `ftrun check --offline`, and must itself ask no network. None where that is not known. Since
+            1.2.
     """
 
     kind: ClassVar[Kind]
     name: str
     summary: str
     settings: type[S] = Settings  # type: ignore[assignment]
+    needs: Callable[[S], Sequence[Need]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class Totals:
         speeds = {key: count / self.seconds for key, count in counts.items() if count and self.seconds}
         told = {"train_runtime": self.seconds, **speeds, **self._tokens()}
         with contextlib.suppress(Exception):  # a backend may do without what another needs of a model
-            told["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
+            told |= _parameters_of(model)
         computing = _computing_parameters(model)
         if computing and self.tokens_with_padding:
             told["total_flos"] = 6 * computing * self.tokens_with_padding  # forward and backward, as Trainer counts
@@ -68,6 +68,14 @@ class Totals:
 
 def _sum(total: int | None, more: int | None) -> int | None:
     return None if total is None or more is None else total + more
+
+
+def _parameters_of(model: TrainableModel) -> dict[str, float]:
+    """All parameters, and where some are frozen, those that are trained."""
+    parameters = list(model.parameters())
+    told = {"num_parameters": sum(parameter.numel() for parameter in parameters)}
+    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return told if trained == told["num_parameters"] else {**told, "num_trained_parameters": trained}
 
 
 def _computing_parameters(model: TrainableModel) -> int | None:

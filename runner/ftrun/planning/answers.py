@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Backend, Dataset, Direction, Metric, Task
+from ftrun.contracts import Backend, Dataset, Direction, Metric, Need, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.planning.catalogue import Offer
 from ftrun.planning.conformance import said
@@ -86,6 +86,22 @@ def task_of(part: Part, place: str) -> Task | None:
         if task is None or isinstance(task, Task):
             return task
         raise _no_answer("task", part.offer, task, "an ftrun.contracts.Task, or None where only the data tells")
+
+
+def needs_answered(part: Part, place: str) -> Sequence[Need] | None:
+    """What a part says that its settings need on a machine without a network; None where it says nothing.
+
+    Raises:
+        ExperimentError: If its answer is none.
+    """
+    ask = part.offer.component.needs
+    if ask is None:
+        return None
+    with placed_errors(part, place):
+        needs = _asked("needs", part.offer, ask, part.settings)
+        if isinstance(needs, list | tuple) and all(isinstance(need, Need) for need in needs):
+            return needs
+        raise _no_answer("needs", part.offer, needs, "a list of ftrun.contracts.Need, empty where it needs nothing")
 
 
 def yields_of(part: Part, place: str, task: Task) -> Mapping[str, Direction]:

@@ -93,6 +93,7 @@ class Catalogue:
         plugins: All of them, those that failed or were left out among them.
         choice: Which of them were to load.
         notices: What a person should know of how they were loaded, in sentences.
+        manager: Pluggy's, with the modules of those that answered.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Catalogue:
         self.plugins = plugins
         self.choice = choice or Choice()
         self.notices = [*notices, *(notice for plugin in plugins for notice in plugin.notices)]
-        self._manager = manager
+        self.manager = manager
         self._offers: dict[Kind, dict[str, list[Offer]]] = {kind: {} for kind in KINDS}
         for plugin in plugins:
             for component in plugin.components:
@@ -174,10 +175,10 @@ class Catalogue:
 
     def observe(self, hook: str, **facts: Any) -> None:
         """Call an observing hook of every plugin; one that raises is logged and harms nothing."""
-        for name, module in self._manager.list_name_plugin():
-            others = [plugin for plugin in self._manager.get_plugins() if plugin is not module]
+        for name, module in self.manager.list_name_plugin():
+            others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
-                self._manager.subset_hook_caller(hook, others)(**facts)
+                self.manager.subset_hook_caller(hook, others)(**facts)
             except KeyboardInterrupt:
                 raise
             except BaseException:  # sys.exit, too, is no observer's to call

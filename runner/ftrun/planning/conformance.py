@@ -183,6 +183,7 @@ CALLED_WITH: Mapping[Any, Sequence[str]] = {
     "task": ("settings",),
     "yields": ("settings", "task"),
     "check": ("settings",),
+    "needs": ("settings",),
     ("backend", "check"): ("settings", "training"),
     "check_environment": ("training", "environment"),
 }
@@ -196,6 +197,7 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "yields": _no_function,
     "task": _no_function_nor_none,
     "check": _no_function_nor_none,
+    "needs": _no_function_nor_none,
     "load": _no_function_nor_none,
     "train_only": _no_function_nor_none,
     "check_environment": _no_function_nor_none,

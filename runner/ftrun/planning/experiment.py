@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from pydantic import AfterValidator, Field
 
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.planning.layers import Layers, Table
+from ftrun.planning.layers import Layers, Table, as_tables
 from ftrun.settings import NonNegativeInt, Settings, is_folder, shown
 
 
@@ -132,12 +132,17 @@ class ExperimentSettings(Settings):
     push: Table = Field({}, description="Where on the Hub the trained model goes.")
 
 
+NO_FILE = Path()
+"""The path of an experiment that is no file's but a program's: the working folder, where its paths are from."""
+THE_DICT = "the dict"
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What a file declares, merged from its layers but not yet validated.
 
     Attributes:
-        path: The file; profile: the profile that was asked for.
+        path: The file, or `NO_FILE`; profile: the profile that was asked for.
         tables: The merged top-level table.
         origins: The layer that each dotted place was last set by.
         missed: What `--unset` was to take out and was not there.
@@ -148,6 +153,11 @@ class Experiment:
     profile: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     missed: Sequence[str] = ()
+
+    @property
+    def called(self) -> str:
+        """What a person knows the experiment's source by."""
+        return _called(self.path)
 
     def origin(self, place: str | None) -> str | None:
         """The file, profile or option that a value at `place` came from, as near as is known."""
@@ -160,15 +170,15 @@ class Experiment:
 
 
 def load_experiment(
-    path: str | Path,
+    source: str | Path | Mapping[str, Any],
     profile: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     unset: Sequence[str] = (),
 ) -> Experiment:
-    """Read an experiment file with all its layers: the file it extends, itself, a profile, and overrides.
+    """Read an experiment with all its layers: the file it extends, itself, a profile, and overrides.
 
     Args:
-        path: The TOML file.
+        source: The TOML file, or what one would hold; `extends` is from the working folder there.
         profile: The `[profile.NAME]` to lay over it.
         overrides: Values by dotted key, such as `{"training.learning_rate": 3e-5}`, laid over everything.
         unset: Dotted keys to take out at the end.
@@ -176,10 +186,11 @@ def load_experiment(
     Raises:
         ExperimentError: If a file is missing or no TOML, extends itself, or has no such profile.
     """
-    path = Path(path)
+    is_file = not isinstance(source, Mapping)
+    path = NO_FILE if isinstance(source, Mapping) else Path(source)
     layers = Layers()
-    for file in reversed(_extended(path)):
-        layers.add(_read(file), file.name if file != path else str(path))
+    for file, table in reversed(_extended(path, as_tables(source) if isinstance(source, Mapping) else _read(path))):
+        layers.add(table, file.name if file != path else _called(path))
     layers.tables.pop("extends", None)
     profiles = _profiles(layers)
     if profile is not None:
@@ -187,7 +198,7 @@ def load_experiment(
     if overrides:
         layers.override(overrides)
     missed = layers.remove(unset)
-    if "name" not in layers.tables:
+    if "name" not in layers.tables and is_file:
         layers.add({"name": path.stem}, "the file's own name")
     return Experiment(path, layers.tables, profile, layers.origins, missed)
 
@@ -199,8 +210,8 @@ def profiles_of(path: Path) -> list[str]:
         ExperimentError: If one of them cannot be read.
     """
     layers = Layers()
-    for file in reversed(_extended(path)):
-        layers.add(_read(file), file.name)
+    for file, table in reversed(_extended(path, _read(path))):
+        layers.add(table, file.name)
     return sorted(_profiles(layers))
 
 
@@ -222,22 +233,27 @@ def with_backend(overrides: Mapping[str, Any], backend: str | None) -> Mapping[s
     return overrides
 
 
-def _extended(path: Path) -> list[Path]:
-    """The file, the one that it extends, and so on."""
-    chain = [path]
-    while (above := _read(chain[-1]).get("extends")) is not None:
+def _extended(path: Path, table: Table) -> list[tuple[Path, Table]]:
+    """A file and what it holds, the one that it extends, and so on."""
+    chain = [(path, table)]
+    while (above := chain[-1][1].get("extends")) is not None:
+        below = chain[-1][0]
         if not isinstance(above, str) or not above:
-            raise ExperimentError(Problem("must be the name of one file", "extends", origin=str(chain[-1])))
-        file = chain[-1].parent / above
+            raise ExperimentError(Problem("must be the name of one file", "extends", origin=_called(below)))
+        file = below.parent / above
         if not os.path.isfile(file):  # noqa: PTH113 - Path's own raises for what cannot be a path
-            raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), str(chain[-1])))
-        if os.path.realpath(file) in [os.path.realpath(known) for known in chain]:
-            loop = " -> ".join(known.name for known in [*chain, file])
+            raise ExperimentError(Problem(f"there is no file {file}", "extends", _sibling(file), _called(below)))
+        if os.path.realpath(file) in [os.path.realpath(known) for known, _ in chain]:
+            loop = " -> ".join(known.name for known in [*(known for known, _ in chain), file])
             raise ExperimentError(
-                Problem(f"the files extend each other in a circle: {loop}", "extends", origin=str(path))
+                Problem(f"the files extend each other in a circle: {loop}", "extends", origin=_called(path))
             )
-        chain.append(file)
+        chain.append((file, _read(file)))
     return chain
+
+
+def _called(path: Path) -> str:
+    return THE_DICT if path == NO_FILE else str(path)
 
 
 def _read(path: Path) -> Table:
@@ -283,4 +299,4 @@ def _chosen(profiles: Mapping[str, Table], profile: str, path: Path) -> Table:
         return profiles[profile]
     close = nearest(profile, profiles)
     hint = f'Did you mean "{close}"?' if close else f"Its profiles: {', '.join(sorted(profiles)) or 'none'}."
-    raise ExperimentError(Problem(f'{path} has no profile "{profile}"', "--profile", hint))
+    raise ExperimentError(Problem(f'{_called(path)} has no profile "{profile}"', "--profile", hint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,6 +143,25 @@ def parse_override(text: str) -> tuple[str, Any]:
     except (ValueError, RecursionError):  # tomllib's own error is a ValueError; so is a number of too many digits
         return key, value
     return key, parsed["value"] if len(parsed) == 1 else value
+
+
+def as_tables(given: Mapping[str, Any]) -> Table:
+    """What a program gives for tables, as a file would hold it: tables of any kind, lists, and paths as text.
+
+    >>> as_tables({"dataset": {"text_columns": ("text",)}})
+    {'dataset': {'text_columns': ['text']}}
+    """
+    return {key: _as_value(value, 1) for key, value in given.items()}
+
+
+def _as_value(value: Any, depth: int) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if depth > DEEPEST:  # told by `add`; it may hold itself
+        return value
+    if isinstance(value, Mapping):
+        return {key: _as_value(inner, depth + 1) for key, inner in value.items()}
+    return [_as_value(inner, depth + 1) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _nested(overrides: Mapping[str, Any], origin: str) -> Table:

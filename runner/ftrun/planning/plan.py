@@ -30,6 +30,7 @@ class Plan:
     """An experiment that can be run: all its parts are there and all its settings are sound.
 
     Attributes:
+        path: The file; the working folder where there is none.
         task: What is to be learnt, where that is known without opening the data.
         metrics: With `yields`, their numbers and better directions by key, as far as they are known.
     """
@@ -122,7 +123,7 @@ def make_plan(
 
 def _with_origin(problem: Problem, experiment: Experiment) -> Problem:
     origin = problem.origin or experiment.origin(problem.place)
-    return Problem(problem.message, problem.place, problem.hint, origin or str(experiment.path))
+    return Problem(problem.message, problem.place, problem.hint, origin or experiment.called)
 
 
 class _Planner:
@@ -331,6 +332,8 @@ def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:
     """With how a top-level table or name is written, where a file has another form of it."""
     key, _, entry = (problem.place or "").partition("[")
     value = tables.get(key)
+    if key == "name" and value is None:
+        return Problem("this key is required", key, "Its runs' folders begin with it.")
     if key == "name":
         message = f"must be letters, digits, ., _ and -, at most 128, the first a letter or digit, not {shown(value)}"
         return Problem(message, key, 'Write name = "..." at the top of the file: its runs\' folders begin with it.')

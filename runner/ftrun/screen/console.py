@@ -43,5 +43,13 @@ class _LastingFile:
 
 
 def make_console(stderr: bool = False) -> Console:
-    """Where a run is shown; a run goes on where nobody is left to see it."""
-    return Console(file=cast(TextIO, _LastingFile(sys.stderr if stderr else sys.stdout)))
+    """Where a run is shown; a run goes on where nobody is left to see it.
+
+    In a notebook rich shows HTML, and beside it the same as text, which must not hold a terminal's codes.
+    """
+    console = Console(file=cast(TextIO, _LastingFile(sys.stderr if stderr else sys.stdout)))
+    if console.is_jupyter:
+        return Console(color_system=None)
+    if "JPY_PARENT_PID" in os.environ:  # begun by a cell's `!`, which says it is a terminal and moves no cursor
+        return Console(file=console.file, force_terminal=False)
+    return console

@@ -11,7 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ftrun.contracts import Need
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
+from ftrun.planning.needs import Needed
 from ftrun.runs.comparison import losses
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
@@ -33,6 +35,16 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
         model += f"; rows are cut after {inspection.max_length:,} tokens"
     parts = [_splits(inspection.splits), _labels(inspection.splits), model]
     return Group(*(part for part in parts if part is not None))
+
+
+def needs_table(needs: Sequence[Needed]) -> Table:
+    """What an experiment needs, whether it is on this machine, and how to get what is not."""
+    table = _table("for", "needs", "here", "how to get it", left=4)
+    for needed in needs:
+        need = needed.need or Need("nothing else", True)
+        here = {True: Text("\N{CHECK MARK}", "green"), False: Text("missing", "red"), None: Text("not known", "yellow")}
+        table.add_row(Text(needed.place), Text(need.what), here[need.here], Text(needed.get or ""))
+    return table
 
 
 def _splits(splits: Sequence[SplitFacts]) -> Table:
@@ -136,10 +148,11 @@ def _same(result: RunResult, reference: RunResult, first: Mapping[int, float]) -
     return "yes" if first and losses(RunFolder(result.run_folder)) == first else "no"
 
 
-def _table(*headers: str) -> Table:
+def _table(*headers: str, left: int = 1) -> Table:
+    """A table whose first columns are words, and the others numbers."""
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for number, header in enumerate(headers):
-        table.add_column(Text(header), justify="right" if number else "left", overflow="fold")
+        table.add_column(Text(header), justify="left" if number < left else "right", overflow="fold")
     return table
 
 

@@ -29,6 +29,7 @@ from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.results import RunResult
 from ftrun.screen.listing import readable
+from ftrun.screen.notebook import NotebookProgress
 from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, summary
 from ftrun.tracking.state import Delivery
 
@@ -37,8 +38,9 @@ LINE_SECONDS = 10.0
 
 
 def make_watcher(console: Console) -> Watcher:
-    """The watcher that fits the console: live on a terminal, plain lines elsewhere."""
-    return LiveWatcher(console) if console.is_terminal and not console.is_dumb_terminal else PlainWatcher(console)
+    """The watcher that fits the console: live on a terminal and in a notebook, plain lines elsewhere."""
+    is_live = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    return LiveWatcher(console) if is_live else PlainWatcher(console)
 
 
 class PlainWatcher(Watcher):
@@ -108,7 +110,7 @@ class LiveWatcher(PlainWatcher):
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._bars = Progress(
+        columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),  # names and errors are shown as they are
             BarColumn(),
@@ -116,9 +118,14 @@ class LiveWatcher(PlainWatcher):
             TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=console,
         )
-        self._live = Live(Group(self._bars), console=console, transient=True, refresh_per_second=8)
+        self._bars: Progress
+        self._live: Live | NotebookProgress
+        if console.is_jupyter:
+            self._bars = self._live = NotebookProgress(*columns, console=console)
+        else:
+            self._bars = Progress(*columns, console=console)
+            self._live = Live(Group(self._bars), console=console, transient=True, refresh_per_second=8)
         self._training: TaskID | None = None
         self._passing: dict[str, TaskID] = {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.text import Text
 
 from ftrun.contracts import Splits
-from ftrun.planning.experiment import absolute_store
+from ftrun.planning.experiment import NO_FILE, absolute_store
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 from ftrun.redaction import address, redacted_uri
@@ -34,7 +34,8 @@ def heading(plan: Plan, run_folder: Path) -> Text:
     profile = f", profile {plan.profile}" if plan.profile else ""
     text = Text()
     text.append(f"{plan.name}", style="bold")
-    text.append(f" on {plan.backend.use} ({plan.path}{profile})\n")
+    source = "a dict" if plan.path == NO_FILE else plan.path
+    text.append(f" on {plan.backend.use} ({source}{profile})\n")
     text.append(f"  data set  {_told(plan.dataset)}\n")
     text.append(f"  model     {_told(plan.model)}\n")
     text.append(f"  run       {_short(run_folder)}")

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ftrun.contracts import Collate, EncodedRows, Job
+from ftrun.training.sampling import Order, random_order
 from ftrun.training.workers import loader_options
 
 Batch = Mapping[str, torch.Tensor]
@@ -18,10 +19,10 @@ have any. The first dimension of `labels`, or without them of its first tensor, 
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Row numbers of each batch of an epoch, in a random order that depends on the seed and the epoch alone.
+    """Row numbers of each batch of an epoch, in an order that depends on the seed and the epoch alone.
 
-    The order is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn from a
-    generator seeded with seed + epoch.
+    The order by default is that of Accelerate's `SeedableRandomSampler`, which Trainer uses too: a permutation drawn
+    from a generator seeded with seed + epoch.
 
     As an epoch begins, one number is drawn from torch's global generator, which dropout draws from too. So does every
     iterator of a DataLoader without a generator of its own, that of the course's loop among them; here it is not drawn
@@ -32,18 +33,22 @@ class EpochBatches(Sampler[list[int]]):
         batch_size: Rows in a batch; an epoch's last may be shorter.
         seed: The data seed.
         drop_last: Whether to leave out a shorter last batch.
+        order: Makes the order of an epoch of a generator that is seeded for it; at random by default.
 
     Attributes:
         first_batch: Where the next iteration begins, to resume inside an epoch; those after it begin at 0.
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int, drop_last: bool = False) -> None:
+    def __init__(
+        self, rows: int, batch_size: int, seed: int, drop_last: bool = False, order: Order | None = None
+    ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
         self.first_batch = 0
+        self._order = order or random_order(rows)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration goes through, counted from 0."""
@@ -62,7 +67,7 @@ class EpochBatches(Sampler[list[int]]):
         if first_batch == 0:
             torch.empty((), dtype=torch.int64).random_()
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(self.rows, generator=generator).tolist()
+        order = self._order(generator)
         for start in range(first_batch * self.batch_size, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size]
 

@@ -3,8 +3,9 @@ where they choose among kernels, and kept from the libraries while a run trains.
 
 Gone through: accelerate 1.15, transformers 5.23, torch 2.13 with oneDNN and MKL, datasets 5.2, huggingface_hub 2.4.
 What is not here changes no number: places, caches, logs, debugging, timeouts, trackers; what distributes a training,
-for this is one process; what compiles, for nothing is compiled; other devices than a CPU, CUDA and MPS; and what is
-recorded as the thread count or the device that it led to.
+for this is one process; other devices than a CPU, CUDA and MPS; and what is
+recorded as the thread count or the device that it led to. Where a file sets `torch_compile`, inductor's own variables
+(`TORCHINDUCTOR_...`) are neither judged nor recorded.
 """
 
 from __future__ import annotations
@@ -71,13 +72,22 @@ def _off(what: str) -> Judge:
     return lambda value, training: Verdict(value.lower() not in TRUE, what)
 
 
-def _not_compiled(value: str, training: TrainingSettings) -> Verdict:
-    return Verdict(value.lower() == "no", "a run compiles nothing")
+def _compiler(value: str, training: TrainingSettings) -> Verdict:
+    if not training.torch_compile:
+        return Verdict(value.lower() == "no", "the file says training.torch_compile = false")
+    backend = training.torch_compile_backend or "inductor"
+    return Verdict(value.lower() == backend, f'the file has the model compiled by "{backend}"')
+
+
+def _compiles(value: str, training: TrainingSettings) -> Verdict:
+    return Verdict(
+        value.lower() not in TRUE or not training.torch_compile, "the file says training.torch_compile = true"
+    )
 
 
 def _no_tf32(value: str, training: TrainingSettings) -> Verdict:
-    agrees = value.lower() not in TRUE or training.device == "cpu"
-    return Verdict(agrees, "a run multiplies float32 in full, not as TF32")
+    agrees = value.lower() not in TRUE or training.device == "cpu" or bool(training.tf32)
+    return Verdict(agrees, "a run multiplies float32 in full, not as TF32", "training.tf32 = true")
 
 
 def _no_fast_math(value: str, training: TrainingSettings) -> Verdict:
@@ -106,7 +116,8 @@ JUDGED: Mapping[str, Judge] = {
     "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": _accumulation,
     "ACCELERATE_USE_CPU": _cpu,
     "ACCELERATE_TORCH_DEVICE": _device,
-    "ACCELERATE_DYNAMO_BACKEND": _not_compiled,
+    "ACCELERATE_DYNAMO_BACKEND": _compiler,
+    "TORCH_COMPILE_DISABLE": _compiles,
     "ACCELERATE_USE_DEEPSPEED": _off(ONE_PROCESS),
     "ACCELERATE_USE_FSDP": _off(ONE_PROCESS),
     "ACCELERATE_USE_MEGATRON_LM": _off(ONE_PROCESS),

@@ -15,9 +15,12 @@ from transformers import TrainerState
 from ftrun.contracts import EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport
 from ftrun.errors import ExperimentError, Problem
 from ftrun.training.batches import Batch, EpochBatches, groups, training_loader
+from ftrun.training.compilation import compile_model
 from ftrun.training.evaluation import metrics_of, predict
 from ftrun.training.objective import Objective
 from ftrun.training.optimization import Horizon, learning_rate_of
+from ftrun.training.recomputation import recompute_activations
+from ftrun.training.sampling import order_of
 from ftrun.training.selection import Selection
 from ftrun.training.state import (
     load_optimizer,
@@ -34,10 +37,11 @@ class Fitting:
     """One job on its way.
 
     `steps` gives the steps that are to be taken, and does all that is due after each; `finish` is the end. Who cannot
-    leave the loop to `steps` calls what it is made of: `begin`, then for each step `begin_step` and `end_step`, and
-    what `evaluation_due`, `checkpoint_due` and `stops` say.
+    leave the loop to `steps` calls what it is made of: `begin`, what `evaluates_first` says, then for each step
+    `begin_step` and `end_step`, and what `evaluation_due`, `checkpoint_due` and `stops` say.
 
-    Where the job resumes from a checkpoint, the model has its weights once this is made.
+    Once this is made, the model has the weights of the checkpoint, where the job resumes from one, and computes as
+    `gradient_checkpointing` and `torch_compile` have it.
 
     Args:
         job: What to train.
@@ -58,7 +62,11 @@ class Fitting:
         self.reporter = reporter
         training = job.training
         self._batches = EpochBatches(
-            len(job.train), training.per_device_train_batch_size, job.data_seed, training.dataloader_drop_last
+            len(job.train),
+            training.per_device_train_batch_size,
+            job.data_seed,
+            training.dataloader_drop_last,
+            order_of(job),
         )
         if not len(self._batches):
             message = f"the {len(job.train)} rows to train on make no whole batch, and others are left out"
@@ -78,6 +86,8 @@ class Fitting:
             if job.resume_best:
                 self.selection.read(state)
             self.step = self._saved_at = state.global_step
+        recompute_activations(job.model, training)
+        compile_model(job.model, training)
 
     def steps(
         self,
@@ -99,6 +109,8 @@ class Fitting:
         """
         self.begin(optimizer, scheduler, forward)
         self.job.model.train()
+        if self.evaluates_first:
+            self.evaluate()
         for batches in self._groups(loader or self.loader):
             step = self.begin_step(batches)
             yield step
@@ -161,6 +173,11 @@ class Fitting:
         return self.is_over or self.reporter.stop_requested
 
     @property
+    def evaluates_first(self) -> bool:
+        """Whether to evaluate now, before the first step; a run that is resumed after one has done so."""
+        return self.job.training.eval_on_start and self.step == 0
+
+    @property
     def evaluation_due(self) -> bool:
         """Whether to evaluate now."""
         return self.horizon.evaluates_by_strategy(self.step)
@@ -176,7 +193,8 @@ class Fitting:
     def evaluate(self) -> dict[str, float]:
         """Evaluate all splits and report; the numbers by MLflow's key."""
         self._predict()
-        self.selection.judge(self.step, self._metrics)
+        if self.step:  # what has learnt nothing has no checkpoint, and is no candidate
+            self.selection.judge(self.step, self._metrics)
         self._evaluated_at = self.step
         self.reporter.evaluated(EvaluationReport(self.step, self.horizon.epoch_after(self.step), self._metrics))
         return self._metrics

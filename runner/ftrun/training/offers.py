@@ -16,10 +16,13 @@ FITTING_KEYS = frozenset(
         "device",
         "early_stopping_patience",
         "early_stopping_threshold",
+        "eval_on_start",
         "eval_steps",
         "eval_strategy",
         "full_determinism",
         "gradient_accumulation_steps",
+        "gradient_checkpointing",
+        "gradient_checkpointing_kwargs",
         "greater_is_better",
         "label_smoothing_factor",
         "load_best_model_at_end",
@@ -31,9 +34,14 @@ FITTING_KEYS = frozenset(
         "save_steps",
         "save_strategy",
         "save_total_limit",
+        "tf32",
+        "torch_compile",
+        "torch_compile_backend",
+        "torch_compile_mode",
+        "train_sampling_strategy",
     }
 )
 """The keys of `[training]` that `Fitting` and `TorchSession` obey together, for `Backend.honours`."""
 
-SCHEDULE_KEYS = frozenset({"lr_scheduler_type", "warmup_steps"})
+SCHEDULE_KEYS = frozenset({"lr_scheduler_kwargs", "lr_scheduler_type", "warmup_steps"})
 """Those that `build_scheduler` obeys; the learning rate is the optimizer's."""

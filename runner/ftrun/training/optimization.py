@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
+from transformers.optimization import Adafactor
 from transformers.trainer_pt_utils import get_parameter_names
 
 from ftrun.contracts import TrainableModel
 from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import TrainingSettings, steps_of
+from ftrun.update_arguments import WITH_ADAM_KEYS
 
 WITHOUT_DECAY = [r"bias", r"layernorm", r"rmsnorm", r"(?:^|\.)norm(?:$|\.)", r"_norm(?:$|\.)"]
 """Names of parameters that do not decay, as in `Trainer.get_decay_parameter_names`, whose module takes half a second to
@@ -93,34 +97,70 @@ def decay_groups(model: TrainableModel | torch.nn.Module, weight_decay: float) -
     ]
 
 
-def build_optimizer(model: TrainableModel | torch.nn.Module, training: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW as Trainer sets it up, with `decay_groups`."""
-    return torch.optim.AdamW(
-        decay_groups(model, training.weight_decay),
-        lr=training.learning_rate,
-        betas=(training.adam_beta1, training.adam_beta2),
-        eps=training.adam_epsilon,
-        fused=training.optim == "adamw_torch_fused",
-    )
+def build_optimizer(model: TrainableModel | torch.nn.Module, training: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimizer that `optim` names as Trainer sets it up, with `decay_groups`; to be made of a model where it is
+    trained.
+
+    Raises:
+        ExperimentError: If nothing of the model is to be trained.
+    """
+    groups = decay_groups(model, training.weight_decay)
+    if not any(group["params"] for group in groups):
+        raise ExperimentError(Problem("all of the model's parameters are frozen: nothing is left to train", "model"))
+    arguments: dict[str, Any] = {"lr": training.learning_rate, **training.optimizer_arguments}
+    if training.optim in WITH_ADAM_KEYS:
+        arguments |= {"betas": (training.adam_beta1, training.adam_beta2), "eps": training.adam_epsilon}
+    if training.optim in ("adamw_torch_fused", "adamw_torch"):
+        arguments["fused"] = training.optim == "adamw_torch_fused"
+    if training.optim == "adafactor":  # else it has a schedule of its own, as in Trainer
+        arguments = {"scale_parameter": False, "relative_step": False, **arguments}
+    optimizer: torch.optim.Optimizer = OPTIMIZERS[training.optim](groups, **arguments)
+    return optimizer
+
+
+OPTIMIZERS: Mapping[str, Callable[..., Any]] = {
+    "adamw_torch_fused": torch.optim.AdamW,
+    "adamw_torch": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "nadam": torch.optim.NAdam,
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "rmsprop": torch.optim.RMSprop,
+    "adafactor": Adafactor,
+}
+"""By `optim`."""
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, training: TrainingSettings, total_steps: int) -> LRScheduler:
     """The learning rate's course over `total_steps`.
 
     Raises:
-        ExperimentError: If a polynomial is left no step after the warm-up; transformers divides by their number.
+        ExperimentError: If warm-up and decay leave the schedule none of the steps that it needs.
     """
     warmup = steps_of(training.warmup_steps, total_steps)
-    if training.lr_scheduler_type == "polynomial" and warmup == total_steps:
+    arguments = dict(training.lr_scheduler_kwargs or {})
+    if training.lr_scheduler_type == "polynomial" and warmup == total_steps:  # transformers divides by the rest
         message = f"the warm-up takes all {total_steps} steps, and leaves a polynomial none to go down in"
         raise ExperimentError(Problem(message, "training.warmup_steps"))
-    scheduler: LRScheduler = get_scheduler(
-        training.lr_scheduler_type,
-        optimizer=optimizer,
-        num_warmup_steps=warmup,
-        num_training_steps=total_steps,
-    )
+    if training.lr_scheduler_type == "warmup_stable_decay":
+        _check_parts(warmup, arguments, total_steps)
+    with warnings.catch_warnings(action="ignore"):  # that num_stable_steps counts, where it is given
+        scheduler: LRScheduler = get_scheduler(
+            training.lr_scheduler_type,
+            optimizer=optimizer,
+            num_warmup_steps=warmup,
+            num_training_steps=total_steps,
+            scheduler_specific_kwargs=arguments,
+        )
     return scheduler
+
+
+def _check_parts(warmup: int, arguments: Mapping[str, Any], total_steps: int) -> None:
+    stable, decay = arguments.get("num_stable_steps", 0), arguments["num_decay_steps"]
+    if warmup + stable + decay > total_steps:
+        parts = f"{warmup} steps of warm-up, {stable} stable ones and {decay} of decay"
+        message = f"{parts} are more than the {total_steps} of the training"
+        raise ExperimentError(Problem(message, "training.lr_scheduler_kwargs"))
 
 
 def learning_rate_of(scheduler: LRScheduler) -> float:

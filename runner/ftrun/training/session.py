@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 import transformers
@@ -19,6 +19,7 @@ from ftrun.contracts import EncodedRows, FitResult, Job, ModelOutput, Prediction
 from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import TrainingSettings
 from ftrun.training.batches import Batch, to_device
+from ftrun.training.compilation import check_compiler, compile_model, fresh_compiler
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
 from ftrun.training.evaluation import predict
 from ftrun.training.state import random_states, restore_random_states
@@ -33,11 +34,11 @@ class TorchSession(ABC):
     """A backend's session but for `fit`: device, precision, seeding, predicting, and the state of the process.
 
     Args:
-        training: Of the settings `device`, `bf16` and `full_determinism`.
+        training: Of the settings `device`, `bf16`, `tf32`, `torch_compile` and `full_determinism`.
 
     Raises:
-        ExperimentError: If the device is not there, or the environment asks for another than the best one, where
-            the file leaves it open.
+        ExperimentError: If the device is not there or cannot what is asked of it, or the environment asks for another
+            than the best one, where the file leaves it open.
 
     Attributes:
         device: Where to train.
@@ -49,6 +50,10 @@ class TorchSession(ABC):
         if not _is_there(self.device):
             message = f'there is no "{self.device}" on this machine, or this torch is made without it'
             raise ExperimentError(Problem(message, "training.device", '"auto" takes the best one there is.'))
+        check_compiler(training, self.device)
+        if training.tf32 and self.device.type != "cuda":
+            message = f'there is no TF32 on a "{self.device}": it is the tensor cores\' of a GPU'
+            raise ExperimentError(Problem(message, "training.tf32", "Leave it out."))
         found = training.model_copy(update={"device": self.device.type})
         if problems := disagreements(found, os.environ):
             raise ExperimentError(*problems)
@@ -63,6 +68,8 @@ class TorchSession(ABC):
             _quiet_libraries(),
             child_signal_restored(),
             determinism,
+            fresh_compiler() if self.training.torch_compile else contextlib.nullcontext(),
+            _tf32(self.training.tf32),
         ):
             self._restore.enter_context(restored)
         return self
@@ -91,6 +98,7 @@ class TorchSession(ABC):
 
     def predict(self, job: Job, rows: EncodedRows) -> Predictions:
         """What the model says of rows, as an evaluation of them would have it, to the last bit on a CPU."""
+        compile_model(job.model, job.training)
         return predict(job, rows, self.forward(job.model.to(self.device)))
 
     def forward(self, model: TrainableModel) -> Forward:
@@ -137,6 +145,24 @@ def _accelerate_state() -> Iterator[None]:
         for singleton, state in zip(singletons, before, strict=True):
             singleton._shared_state.clear()
             singleton._shared_state.update(state)
+
+
+@contextlib.contextmanager
+def _tf32(wanted: bool | None) -> Iterator[None]:
+    """Whether a GPU multiplies float32 as TF32, which is a setting of the process; None leaves it as torch has it."""
+    if wanted is None:
+        yield
+        return
+    backends: Any = torch.backends  # whose types do not know these yet
+    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "tf32" if wanted else "ieee"
+    try:
+        yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
 
 
 @contextlib.contextmanager

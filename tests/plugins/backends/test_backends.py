@@ -1,4 +1,4 @@
-"""One declaration, one curve: the three backends give the same numbers and the same weights, to the last bit."""
+"""Every backend passes the suite that anybody's does; and one declaration, one curve: the three backends give the same numbers and the same weights, to the last bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ from typing import Any
 
 import ftrun
 import pytest
+from ftrun.testing import BackendSuite
 from helpers import BACKENDS, TINY, journal_of, points_of, run, slow, weights_of
+
+
+class TestLoop(BackendSuite):
+    component = "loop"
+    one_curve = True
+
+
+class TestTrainer(BackendSuite):
+    component = "trainer"
+    one_curve = True
+
+
+class TestAccelerate(BackendSuite):
+    component = "accelerate"
+    one_curve = True
+
 
 EVERY_STEP = ("train/loss", "train/learning_rate", "train/grad_norm", "epoch")
 
@@ -39,11 +56,46 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "metric_for_best_model": "f1",
         "save_strategy": "best",
     },
+    "a cosine with restarts": {"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 3}},
+    "warm-up, stable, decay": {
+        "lr_scheduler_type": "warmup_stable_decay",
+        "lr_scheduler_kwargs": {"num_decay_steps": 4, "decay_type": "1-sqrt"},
+        "warmup_steps": 2,
+    },
+    "SGD with momentum": {"optim": "sgd", "optim_args": {"momentum": 0.9, "nesterov": True}, "weight_decay": 0.1},
+    "Adafactor": {"optim": "adafactor"},
+    "Adam": {"optim": "adam", "adam_beta1": 0.8},
+    "NAdam": {"optim": "nadam", "optim_args": {"decoupled_weight_decay": True}, "weight_decay": 0.1},
+    "Adagrad": {"optim": "adagrad", "optim_args": {"lr_decay": 0.1}},
+    "RMSprop": {"optim": "rmsprop", "optim_args": {"centered": True, "momentum": 0.5}},
+    "rows of a like length together": {
+        "train_sampling_strategy": "group_by_length",
+        "per_device_train_batch_size": 3,
+        "gradient_accumulation_steps": 2,
+    },
+    "rows as they stand": {"train_sampling_strategy": "sequential"},
+    "an evaluation before the first step": {"eval_on_start": True},
+    "activations computed again, in bfloat16": {"gradient_checkpointing": True, "bf16": True},
+    "compiled": {"torch_compile": True, "torch_compile_backend": "eager", "max_steps": 4},
     "a last batch left out, another order": {"dataloader_drop_last": True, "data_seed": 7},
 }
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+SETTINGS_LATER = (
+    *("warm-up, stable, decay", "Adam", "NAdam", "Adagrad", "RMSprop", "rows as they stand"),
+    *("an evaluation before the first step", "activations computed again, in bfloat16"),
+    "compiled",
+)
+"""Those that `make test-all` alone tries."""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(settings, id=name, marks=[pytest.mark.slow] if name in SETTINGS_LATER else [])
+        for name, settings in SETTINGS.items()
+    ],
+)
 def test_all_backends_give_one_curve_and_the_same_weights(tiny: Path, settings: dict[str, Any]) -> None:
     overrides = {f"training.{key}": value for key, value in settings.items()}
     first, *others = [run(tiny, {**overrides, "backend.use": backend}) for backend in BACKENDS]
@@ -93,6 +145,50 @@ def test_looking_never_changes_the_curve(tiny: Path, backend: str) -> None:
     ]
     assert training_curve(looked.run_folder) == training_curve(never.run_folder)
     assert weights_of(looked.run_folder) == weights_of(never.run_folder)
+
+
+@pytest.mark.parametrize(
+    "lever",
+    [
+        {"eval_on_start": True},
+        slow({"gradient_checkpointing": True}),
+        slow({"torch_compile": True, "torch_compile_backend": "eager"}),
+    ],
+)
+def test_what_changes_no_number_leaves_the_curve_and_the_files_as_they_are(tiny: Path, lever: dict[str, Any]) -> None:
+    short: dict[str, Any] = {"training.max_steps": 4, "backend.use": "trainer"}
+    plain, other = [
+        run(tiny, {**short, **{f"training.{key}": value for key, value in settings.items()}})
+        for settings in ({}, lever)
+    ]
+    points = points_of(other.run_folder)
+    assert {key: value for key, value in points.items() if key[1]} == points_of(plain.run_folder)
+    assert {key for key, step in points if not step} == (
+        {"eval/loss", "eval/accuracy", "eval/f1"} if "eval_on_start" in lever else set()
+    )
+    models = [
+        {path.name: path.read_bytes() for path in (result.run_folder / "model").iterdir()} for result in (plain, other)
+    ]
+    assert models[0] == models[1]
+
+
+@pytest.mark.by_hand
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own, of inductor
+def test_by_inductor_all_backends_give_one_curve_and_a_resumed_run_the_same_end(tiny: Path) -> None:
+    from ftrun.training.compilation import _has_cpp_compiler
+    from helpers import died_after
+
+    if not _has_cpp_compiler():
+        pytest.skip("there is no C++ compiler")
+    compiled = {"training.torch_compile": True, "training.max_steps": 5, "training.eval_strategy": "no"}
+    saving = {"training.save_strategy": "steps", "training.save_steps": 2}
+    first, *others = [run(tiny, {**compiled, **saving, "backend.use": backend}) for backend in BACKENDS]
+    for other in others:
+        assert points_of(other.run_folder) == points_of(first.run_folder)
+        assert weights_of(other.run_folder) == weights_of(first.run_folder)
+    resumed = ftrun.resume(died_after(first.run_folder, 2, "died"), progress=False)
+    assert resumed.status == "FINISHED", resumed.error
+    assert weights_of(resumed.run_folder) == weights_of(first.run_folder)
 
 
 def test_many_classes_give_one_curve_too(tiny: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 from ftrun.contracts import Collate
 from ftrun.errors import ExperimentError
 from ftrun_plugins.collators.padding import dynamic, fixed
@@ -58,9 +57,3 @@ def test_fixed_length_is_fixed(tokenizer: PreTrainedTokenizerBase, ids: list[lis
 def test_a_row_longer_than_the_fixed_length_is_told(tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(ExperimentError, match=r"12 tokens, more than the fixed length of 8[\s\S]*max_length = 8"):
         fixed(tokenizer, 8)(rows_of([[7] * 12]))
-
-
-def test_collating_draws_no_random_number(tokenizer: PreTrainedTokenizerBase) -> None:
-    before = torch.get_rng_state()
-    dynamic(tokenizer, None)(rows_of([[5, 6], [7]]))
-    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,315 @@
+"""What a model is held to."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import pickle
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from ftrun.contracts import BuiltModel, Component, Dataset, Kind, Model, Predictions, Splits, Task
+from ftrun.errors import FtrunError
+from ftrun.execution.checks import check_model
+from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.preparation import build_collate, load_model
+from ftrun.execution.watcher import Watcher
+from ftrun.pickling import check_picklable
+from ftrun.settings import Settings
+from ftrun.testing.generators import generators_kept, nothing_drawn
+from ftrun.testing.plain import columns_of, plain, rows_encoded, rows_of, same
+from ftrun.testing.running import TinyRun, Workshop, difference, go_on
+from ftrun.testing.sentences import answering, expect, fail
+from ftrun.testing.suite import ComponentSuite, Table
+from ftrun.testing.tiny import tiny_splits, tiny_task
+
+GIVEN = "under-test:splits-of-the-suite"
+SEVERAL = 3
+"""Rows of the batch that a model is tried with."""
+
+
+class ModelSuite(ComponentSuite):
+    """What a model is held to, beside what every component is (see `ftrun.testing.ComponentSuite`).
+
+    - It builds what the contract says, for the task, and has the tokenizer that `has_tokenizer` promises.
+    - The same seed draws the same weights.
+    - A second build says the same of itself: `encode_key`, by which encoded rows are kept; `digest`, by which a resumed
+      run tells whether the weights are what they were; `source`, `class_names`.
+    - Its `encode` is pure: the same rows are encoded alike, each by itself, and left as they are; no random number is
+      drawn.
+    - `encode` can be sent to other processes, as `preprocessing_num_workers` asks where they are spawned.
+    - A batch with labels gives a loss that gradients go back from, and numbers of the shape (rows, `num_labels`).
+    - Rows without labels are predicted, and as they are with them.
+    - Predicting is no matter of chance: asked again, it gives the same, so `eval()` is obeyed.
+    - Padding does not count: a row is predicted alike, by itself or among longer ones.
+    - Training it moves its weights, and every built-in backend gives one curve and the same saved model, bit for bit.
+    - A run of it that died goes on to the same numbers and the same saved model.
+    - What it saved, `load` reads back, and it predicts the same, bit for bit.
+    - `load` refuses a folder that is another's, in a sentence.
+
+    Attributes:
+        task: What it is to learn. By default classification of pairs, three classes; see `tiny_task`.
+        backends: The backends that must give one curve. By default all that are built in.
+        in_processes: Whether `encode` must be sent to other processes. By default true.
+        experiment: As with every suite; here mostly `{"collator": {"use": "NAME"}}`, where the model has no tokenizer,
+            and `{"training.learning_rate": 0.1}`.
+    """
+
+    kind: ClassVar[Kind] = "model"
+    task: ClassVar[Task] = tiny_task()
+    backends: ClassVar[Sequence[str]] = ("loop", "trainer", "accelerate")
+    in_processes: ClassVar[bool] = True
+
+    def make_splits(self) -> Splits:
+        """The data: that of `tiny_splits` for `task`, unless overridden."""
+        kind, columns = self.task.kind, len(self.task.text_columns)
+        return tiny_splits(kind, columns, self.task.num_labels)
+
+    def test_it_builds_what_the_contract_says(self) -> None:
+        """A `BuiltModel` that can be called and saved."""
+        built = self._build()
+        try:
+            check_model(self.part, built)
+        except FtrunError as error:
+            fail(str(error), "See `help(ftrun.contracts.BuiltModel)`.")
+        kinds = self.part.component(Model).kinds
+        hint = f"Its kinds are {', '.join(sorted(kinds))}; give the suite such a task: task = tiny_task(...)."
+        expect(self.task.kind in kinds, f"{self.who} does not take {self.task.kind}, the task of the suite", hint)
+
+    def test_it_has_the_tokenizer_that_it_promises(self) -> None:
+        """`has_tokenizer` is known before any work."""
+        promised, there = self.part.component(Model).has_tokenizer, self._build().tokenizer is not None
+        message = f"has_tokenizer of {self.who} is {promised}, and it comes with {'one' if there else 'none'}"
+        expect(promised == there, message)
+
+    def test_the_same_seed_draws_the_same_weights(self) -> None:
+        """Each weight, bit for bit."""
+        first, second = (_weights(self._build()) for _ in range(2))
+        unlike = [name for name in {**first, **second} if not _equal(first.get(name), second.get(name))]
+        hint = "Draw from torch's global generator alone, which is seeded before `build`, and in one order."
+        expect(
+            not unlike, f"{', '.join(unlike[:3])} of {self.who} differs when it is built again from the same seed", hint
+        )
+
+    def test_a_second_build_says_the_same_of_itself(self) -> None:
+        """By which a run tells whether anything has changed."""
+        first, second = self._build(), self._build()
+        for name in ("encode_key", "digest", "source", "class_names", "max_length"):
+            one, other = getattr(first, name), getattr(second, name)
+            hint = "No time, no address of an object and no hash() of Python's: what it depends on, such as a checksum."
+            expect(one == other, f"{name} of {self.who} is {one!r} and, built again, {other!r}", hint)
+
+    def test_encode_is_pure(self) -> None:
+        """The same rows are encoded alike, each by itself, and left as they are."""
+        built, columns = self._build(), columns_of(self._splits.train)
+        before = copy.deepcopy(columns)
+        with nothing_drawn(f"encode of {self.who}"), answering(f"encode of {self.who}"):
+            first, second = built.encode(columns), built.encode(columns)
+            alone = [built.encode({name: [column[row]] for name, column in columns.items()}) for row in range(SEVERAL)]
+        expect(
+            same(before, columns),
+            f"encode of {self.who} alters the rows that it is given",
+            "Copy what is to be changed.",
+        )
+        expect(
+            same(first, second), f"encode of {self.who} gives something else for the same rows", "Keep nothing in it."
+        )
+        rows = rows_of(plain(first))
+        for number, row in enumerate(alone):
+            hint = "Encode each row by itself; to make rows one length is the collator's."
+            message = f"encode of {self.who} gives something else for row {number + 1} alone than among others"
+            expect(rows_of(plain(row)) == [rows[number]], message, hint)
+
+    def test_encode_can_be_sent_to_processes(self) -> None:
+        """`preprocessing_num_workers` encodes in other processes."""
+        if not self.in_processes:
+            return
+        encode, columns = self._build().encode, columns_of(self._splits.train, SEVERAL)
+        hint = "Make it of functions and classes that a module holds; if it means not to be sent: in_processes = False."
+        try:
+            check_picklable(encode, f"encode of {self.who}", "training.preprocessing_num_workers", "Leave it out")
+            sent = pickle.loads(pickle.dumps(encode))  # noqa: S301 - written here
+        except Exception as error:
+            fail(str(error), hint)
+        with answering(f"encode of {self.who}, sent to another process,"):
+            alike = same(encode(copy.deepcopy(columns)), sent(copy.deepcopy(columns)))
+            expect(alike, f"encode of {self.who} is another once it is sent", hint)
+
+    def test_a_batch_gives_a_loss_and_numbers(self) -> None:
+        """A finite mean loss that gradients go back from, and a number a class for each row."""
+        with self.workshop(self._overrides) as made, answering(f"{self.who}, given a batch,"):
+            output: Any = made.job.model(**made.job.collate(_first(made, SEVERAL)))
+            for name in ("loss", "logits"):
+                hint = "It must be an attribute of what the model gives: see `help(ftrun.contracts.ModelOutput)`."
+                expect(
+                    getattr(output, name, None) is not None, f"{self.who} gives no {name} for a batch with labels", hint
+                )
+            shape, count = tuple(output.logits.shape), made.splits.task.num_labels
+            sound = len(shape) >= 2 and shape[0] == SEVERAL and shape[-1] == count
+            expect(sound, f"{self.who} gives logits of shape {shape} for {SEVERAL} rows and {count} labels")
+            loss = output.loss
+            expect(loss.requires_grad, f"no gradient goes back from the loss of {self.who}", "Do not detach it.")
+            value = loss.detach()
+            sound = not tuple(value.shape) and math.isfinite(float(value))
+            expect(sound, f"the loss of {self.who} is {value}", "It must be one finite number.")
+
+    def test_rows_without_labels_are_predicted(self) -> None:
+        """As they are with labels."""
+        with self.workshop(self._overrides) as made, answering(f"{self.who}, given rows without labels,"):
+            rows = _first(made, SEVERAL)
+            bare = [{name: value for name, value in row.items() if name != "labels"} for row in rows]
+            told, without = (made.session.predict(made.job, some).logits for some in (rows, bare))
+        expect(
+            same(told, without), f"{self.who} predicts rows otherwise where they have labels", "It must not read them."
+        )
+
+    def test_predicting_is_no_matter_of_chance(self) -> None:
+        """Asked again, it gives the same."""
+        with self.workshop(self._overrides) as made, answering(f"predicting with {self.who}"):
+            rows = _first(made, SEVERAL)
+            first, second = (made.session.predict(made.job, rows).logits for _ in range(2))
+        hint = "Obey eval(): dropout and the like are for training."
+        expect(same(first, second), f"{self.who} predicts something else when it is asked again", hint)
+
+    def test_padding_does_not_count(self) -> None:
+        """A row is predicted alike, by itself or among longer ones, to rounding."""
+        with self.workshop(self._overrides) as made, answering(f"predicting with {self.who}"):
+            rows = _first(made, 8)
+            together = made.session.predict(made.job, rows).logits
+            alone = [made.session.predict(made.job, [row]).logits[0] for row in rows]
+        for number, (one, other) in enumerate(zip(plain(together), plain(alone), strict=True)):
+            alike = _flat(one)[: len(_flat(other))] == pytest.approx(_flat(other), rel=1e-3, abs=1e-5)
+            hint = "Leave out what the attention mask leaves out, from means and the like, too."
+            expect(
+                alike, f"{self.who} predicts row {number + 1} as {one} among longer ones, and as {other} alone", hint
+            )
+
+    def test_it_trains_on_every_backend_with_one_curve(self) -> None:
+        """The same loss at every step and the same saved model, bit for bit; and training moves its weights."""
+        first = self._trained
+        for backend in [name for name in self.backends if name != self.backends[0]]:
+            other = self.run({**self._overrides, "backend.use": backend}, f"a run on {backend}")
+            names = (f"on {self.backends[0]}", f"on {backend}")
+            told = difference(first, other, names)
+            hint = "Draw what is random from torch's global generator, as dropout does, and keep nothing between runs."
+            expect(told is None, f"{self.who} gives another curve: {told}", hint)
+        with self.workshop(self._overrides) as made:
+            folder = self.new_folder()
+            made.built.model.save_pretrained(folder)
+            moved = any(first.model.get(path.name) != path.read_bytes() for path in folder.iterdir())
+        hint = "Are its parameters in `parameters()`, do they require gradients, and does save_pretrained write them?"
+        expect(moved, f"training leaves {self.who} as it was, by what it saves", hint)
+
+    def test_a_run_that_died_goes_on_with_it(self) -> None:
+        """To the same numbers, and the same saved model."""
+        died = self._trained.died_after(2)
+        try:
+            resumed = go_on(died, self.catalogue)
+        except FtrunError as error:
+            fail(f"a run of {self.who} cannot be gone on with:\n{error}")
+        if resumed.result.status != "FINISHED":
+            fail(f"a run of {self.who} that is gone on with does not finish: {resumed.result.error}")
+        told = difference(self._trained, resumed, ("undisturbed", "gone on with"))
+        hint = "All that it learns must be in its state_dict(), as buffers and parameters."
+        expect(told is None, f"a run of {self.who} comes to something else once it has died and gone on: {told}", hint)
+
+    def test_what_it_saved_predicts_the_same(self) -> None:
+        """`load` reads back what `save_pretrained` wrote."""
+        if self.part.component(Model).load is None:
+            pytest.skip("it has no `load`, so nobody predicts with it")
+        run = self._trained
+        with self.workshop(self._overrides) as made, answering(f"load of {self.who}"):
+            built = load_model(made.plan, run.folder / "model", made.splits.task, Watcher())
+            said = _said(made, built)
+        split = next(iter(made.splits.evaluation))
+        there = run.logits.get(split) or [row["prediction"] for row in run.predictions[split]]
+        found = plain(said.logits) if run.logits else plain(said.values)
+        if not run.logits and made.splits.task.class_names:
+            pytest.skip("of such a task a run keeps no numbers to compare with")
+        hint = "Is all in the folder that it was trained with: weights, settings, order of classes?"
+        expect(
+            found == there, f"{self.who} that was loaded predicts something else than the one that was trained", hint
+        )
+
+    def test_a_folder_of_something_else_is_refused(self) -> None:
+        """In a sentence, and with no Python error."""
+        load = self.part.component(Model).load
+        if load is None:
+            pytest.skip("it has no `load`, so nobody predicts with it")
+        folder = self.new_folder()
+        (folder / "notes.txt").write_text("no model")
+        with answering(f"load of {self.who}, given a folder that holds no model,"):
+            try:
+                load(self.part.settings, folder, self.task)
+            except FtrunError:
+                return
+        fail(f"load of {self.who} takes a folder that holds no model", "Raise an ExperimentError that says so.")
+
+    def try_out(self, settings: Settings) -> None:
+        """Builds it."""
+        with generators_kept():
+            self.part.component(Model).build(settings, self._splits)
+
+    @property
+    def offered(self) -> Sequence[Component]:
+        """The component, and its data."""
+        given = Dataset(name=GIVEN.partition(":")[2], summary="The suite's", build=lambda settings: self._splits)
+        return (*super().offered, given)
+
+    @property
+    def _splits(self) -> Splits:
+        return self.once("splits", self.make_splits)
+
+    @property
+    def _overrides(self) -> Table:
+        return {
+            "dataset": {"use": GIVEN},
+            "model": {"use": self.use, **self.table},
+            "backend.use": self.backends[0],
+            "metrics": [],
+            "training.save_strategy": "steps",
+            "training.save_steps": 2,
+        }
+
+    @property
+    def _trained(self) -> TinyRun:
+        return self.once("trained", lambda: self.run(self._overrides, f"a run on {self.backends[0]}"))
+
+    def _build(self) -> BuiltModel:
+        import transformers
+
+        with generators_kept(), answering(f"build of {self.who}"):
+            transformers.set_seed(1)
+            built: BuiltModel = self.part.component(Model).build(self.part.settings, self._splits)
+        if not isinstance(built, BuiltModel):
+            fail(f"build of {self.who} gives a {type(built).__name__}, and must give ftrun.contracts.BuiltModel")
+        return built
+
+
+def _first(made: Workshop, count: int) -> list[Any]:
+    return [dict(made.job.train[row]) for row in range(count)]
+
+
+def _weights(built: BuiltModel) -> dict[str, Any]:
+    return dict(built.model.state_dict())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    import torch
+
+    return one is not None and other is not None and torch.equal(one, other)
+
+
+def _flat(value: Any) -> list[float]:
+    return [number for inner in value for number in _flat(inner)] if isinstance(value, list) else [value]
+
+
+def _said(made: Workshop, built: BuiltModel) -> Predictions:
+    """What a loaded model says of the main evaluation split, in the order of the task's classes."""
+    rows = rows_encoded(built, next(iter(made.splits.evaluation.values())))
+    collate = build_collate(made.plan, built)
+    job = dataclasses.replace(made.job, model=built.model, tokenizer=built.tokenizer, collate=collate)
+    return ClassOrder(built, made.splits.task).in_task_order(made.session.predict(job, rows))

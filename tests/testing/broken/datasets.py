@@ -1,0 +1,159 @@
+"""Data sets, each broken in one point of its suite."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from ftrun.contracts import Dataset, Splits
+from ftrun.settings import PositiveInt, Settings
+from ftrun.testing import DatasetSuite, tiny_splits, tiny_task
+from pydantic import Field
+
+
+class RowsSettings(Settings):
+    max_train_samples: PositiveInt | None = Field(None, description="At most so many rows to train on.")
+
+
+def build(settings: RowsSettings) -> Splits:
+    splits = tiny_splits()
+    train: Any = splits.train
+    return dataclasses.replace(splits, train=train.select(range(settings.max_train_samples or len(train))))
+
+
+ROWS: Any = Dataset(name="rows", summary="Rows", settings=RowsSettings, task=lambda settings: tiny_task(), build=build)
+
+
+def changing(change: Any, **more: Any) -> Any:
+    """With splits that are changed once they are opened."""
+    return dataclasses.replace(ROWS, build=lambda settings: change(build(settings)), **more)
+
+
+class Rows(DatasetSuite):
+    catalogue_module = "ftrun.testing.offers"
+
+
+class SoundRows(Rows):
+    component = ROWS
+
+
+class SoundText(Rows):
+    component = dataclasses.replace(ROWS, task=None)
+
+
+def without_column(splits: Any) -> Any:
+    return dataclasses.replace(splits, train=splits.train.remove_columns("first"))
+
+
+class BrokenColumns(Rows):
+    component = changing(without_column)
+    fails = ["test_its_splits_hold_what_its_task_names", "test_a_run_trains_on_it"]
+    says = "has no column first in train"
+
+
+def with_label(splits: Any) -> Any:
+    from datasets import Dataset as HubDataset
+
+    columns = {name: list(splits.train[name]) for name in splits.train.column_names}
+    return dataclasses.replace(splits, train=HubDataset.from_dict({**columns, "label": [3, *columns["label"][1:]]}))
+
+
+class BrokenLabels(Rows):
+    component = changing(with_label)
+    fails = ["test_its_splits_hold_what_its_task_names", "test_a_run_trains_on_it"]
+    says = "has the label 3 in row 1 of train"
+
+
+class BrokenEvaluation(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, evaluation={}))
+    fails = "test_its_splits_hold_what_its_task_names"
+    says = ["no rows to evaluate on", "evaluates = False"]
+
+
+class BrokenName(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, source=""))
+    fails = "test_it_says_what_it_is"
+    says = "for its source"
+
+
+opened: list[int] = []
+
+
+def in_another_order(splits: Any) -> Any:
+    opened.append(1)
+    order = [(row + len(opened)) % len(splits.train) for row in range(len(splits.train))]
+    return dataclasses.replace(splits, train=splits.train.select(order))
+
+
+class BrokenOrder(Rows):
+    component = changing(in_another_order)
+    fails = "test_opened_again_it_has_the_same_rows"
+    says = "of train of the data set"
+
+
+class BrokenDigest(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, digest=str(time.perf_counter_ns())))
+    fails = "test_opened_again_it_has_the_same_digest"
+    says = "a checksum of what was read"
+
+
+def shuffled(splits: Any) -> Any:
+    import numpy as np
+
+    np.random.seed(3)
+    return dataclasses.replace(splits, train=splits.train.select(np.random.permutation(len(splits.train))))
+
+
+class BrokenChance(Rows):
+    component = changing(shuffled)
+    fails = "test_opening_it_draws_no_random_number"
+    says = "changes the global generator of NumPy"
+
+
+class BrokenTask(Rows):
+    component = dataclasses.replace(ROWS, task=lambda settings: tiny_task(classes=2))
+    fails = "test_its_settings_tell_the_task_that_it_has"
+    says = "They must be one and the same."
+
+
+class BrokenLimit(Rows):
+    component = dataclasses.replace(ROWS, build=lambda settings: tiny_splits())
+    fails = "test_its_limits_are_kept"
+    says = "20 rows in train with max_train_samples = 2"
+
+
+class Once:
+    """Rows that do not give the rows of a batch."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+        self.column_names = rows.column_names
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.rows[key]
+
+    def select(self, indices: Any) -> Any:
+        return self
+
+    def map(self, function: Any, **options: Any) -> Any:
+        raise NotImplementedError("these rows cannot be mapped")
+
+
+class BrokenRows(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, train=Once(splits.train)))
+    fails = "test_a_run_trains_on_it"
+    says = "these rows cannot be mapped"
+
+
+class BrokenBuild(Rows):
+    component = dataclasses.replace(ROWS, build=lambda settings: 1 / 0)
+    fails = sorted({
+        "test_its_splits_hold_what_its_task_names", "test_it_says_what_it_is", "test_opened_again_it_has_the_same_rows",
+        "test_opened_again_it_has_the_same_digest", "test_opening_it_draws_no_random_number", "test_its_limits_are_kept",
+        "test_its_settings_tell_the_task_that_it_has", "test_a_run_trains_on_it",
+    })  # fmt: skip
+    says = ['build of the data set "rows" of under-test raised ZeroDivisionError', "datasets.py"]
