@@ -16,9 +16,8 @@ def test_a_new_experiment_wants_nothing_but_the_files_that_it_names(workdir: Pat
     new_experiment(Path("mine.toml"), load_catalogue())
     with pytest.raises(ExperimentError) as told:
         load_plan("mine.toml", load_catalogue(), None, [], [])
-    assert {problem.place for problem in told.value.problems} == {"dataset.train", "dataset.validation"}
-    for name in ("train.csv", "validation.csv"):
-        Path(name).write_text("text,label\na,x\nb,y\n")
+    assert {problem.place for problem in told.value.problems} == {"dataset.train"}
+    Path("train.csv").write_text("text,label\na,x\nb,y\n")
     plan = load_plan("mine.toml", load_catalogue(), None, [], [])
     assert plan.name == "mine" and plan.backend.use == "trainer" and plan.metrics[0].use == "accuracy"
 

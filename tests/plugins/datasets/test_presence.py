@@ -74,3 +74,9 @@ def test_a_card_says_which_files_in_whatever_form(
 
 def test_a_folder_that_is_laid_out_like_a_repository_is_here(tmp_path: Path) -> None:
     assert [need.here for need in repository_needs(str(tmp_path), None, None)] == [True]
+
+
+def test_files_of_a_pattern_a_list_or_a_table_are_looked_for_one_by_one(workdir: Path) -> None:
+    (workdir / "train-1.csv").write_text("text,label\n")
+    settings = FilesSettings(train=["train-*.csv", "no-*.csv"], validation={"a": "train-1.csv", "b": "b.csv"})
+    assert [need.here for need in file_needs(settings)] == [True, False, True, False]
