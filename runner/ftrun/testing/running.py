@@ -296,11 +296,13 @@ def difference(one: TinyRun, other: TinyRun, names: tuple[str, str], tolerance: 
     is alike.
 
     Args:
-        one, other: The runs.
+        one: A run.
+        other: Another one.
         names: What to call them.
         tolerance: By what share numbers may differ; models may then, too.
     """
-    order = sorted({*one.points, *other.points}, key=lambda point: (point[1], not point[0].startswith("train")))
+    every = dict.fromkeys([*one.points, *other.points])  # in the order in which they were told: the loss comes first
+    order = sorted(every, key=lambda point: (point[1], not point[0].startswith("train")))
     for key, step in order:
         first, second = one.points.get((key, step)), other.points.get((key, step))
         if first is None or second is None or not is_close(first, second, tolerance):
