@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 from ftrun.contracts import Splits, Task
 from ftrun.errors import ExperimentError
+from ftrun.testing import ModelSuite
 from ftrun_bag_of_words import BagSettings
 from ftrun_bag_of_words.batches import collate
 from ftrun_bag_of_words.model import build, load
@@ -48,3 +49,12 @@ def test_a_saved_model_says_what_it_said(tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="holds no model bag-of-words"):
         load(BagSettings(), tmp_path, TASK)
+
+
+class TestBagOfWords(ModelSuite):
+    """What ftrun holds every model to."""
+
+    component = "bag-of-words"
+    more_settings = ({"width": 8, "min_count": 2},)
+    bad_settings = ({"width": 0},)
+    experiment = {"collator": {"use": "bag-of-words"}}  # noqa: RUF012

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError
+from ftrun.testing import MetricSuite
 from ftrun_brier import BrierSettings, ftrun_metrics
 from ftrun_brier.scores import evaluator
 
@@ -26,3 +27,10 @@ def test_it_is_no_metric_of_numbers() -> None:
     (metric,) = ftrun_metrics()
     with pytest.raises(ExperimentError, match="this is regression"):
         metric.yields(BrierSettings(), Task("regression", ("text",)))
+
+
+class TestBrier(MetricSuite):
+    """What ftrun holds every metric to."""
+
+    component = "brier"
+    more_settings = ({"skill": True},)

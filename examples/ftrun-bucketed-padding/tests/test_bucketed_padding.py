@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ftrun.errors import ExperimentError
+from ftrun.testing import CollatorSuite
 from ftrun_bucketed_padding import BucketSettings, ftrun_collators
 from ftrun_bucketed_padding.padding import BucketedPadding
 from tokenizers import Tokenizer, models
@@ -35,3 +36,11 @@ def test_lengths_that_do_not_grow_are_refused() -> None:
     (collator,) = ftrun_collators()
     assert collator.check and not collator.check(BucketSettings())
     assert [problem.place for problem in collator.check(BucketSettings(lengths=(64, 32)))] == ["lengths"]
+
+
+class TestBucketedPadding(CollatorSuite):
+    """What ftrun holds every collator to."""
+
+    component = "bucketed-padding"
+    more_settings = ({"lengths": [64]},)
+    bad_settings = ({"lengths": [64, 32]}, {"lengths": []})

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import ftrun_notify
 import pytest
 from ftrun.contracts import EvaluationReport
+from ftrun.testing import ObserverSuite
 
 Heard = list[dict[str, str]]
 
@@ -55,3 +56,9 @@ def test_what_is_no_address_of_the_web_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(ftrun_notify.ADDRESS, "file:///etc/passwd")
     with pytest.raises(ValueError, match="must begin with http"):
         ftrun_notify.tell("no")
+
+
+class TestNotify(ObserverSuite):
+    """What ftrun holds every observer to."""
+
+    plugin = "ftrun_notify"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ftrun.errors import ExperimentError
+from ftrun.testing import DatasetSuite
 from ftrun_sqlite import SqliteSettings
 from ftrun_sqlite.reading import problems
 from ftrun_sqlite.splits import build
@@ -44,3 +45,13 @@ def test_a_row_without_a_label_and_an_unknown_class_are_told(tmp_path: Path) -> 
         build(settings(tmp_path, "SELECT * FROM t"))
     with pytest.raises(ExperimentError, match='"bad" is no class of the rows to train on'):
         build(settings(tmp_path, "SELECT * FROM t LIMIT 1"))
+
+
+class TestSqlite(DatasetSuite):
+    """What ftrun holds every data set to."""
+
+    component = "sqlite"
+    bad_settings = ({"train": "SELECT * FROM nowhere"}, {"text_columns": []})
+
+    def make_settings(self, folder: Path) -> dict[str, str]:
+        return settings(folder, "SELECT * FROM t LIMIT 3").model_dump(include={"database", "train", "validation"})
