@@ -20,7 +20,6 @@ FACES = {
     "testing/killing": "a run that kills itself; test_backends.py has it kill, and fail to",
     "testing/plain": "values to be compared; test_models.py and test_collators.py compare by them",
     "testing/reporter": "keeps what it is told; tests/training and test_own_backend.py look at that",
-    "testing/suite": "what every kind is held to; test_metrics.py breaks each of its points",
     "plugins/backends/accelerate": "a loop; test_backends.py holds all three to one curve",
     "plugins/backends/loop": "a loop; test_backends.py holds all three to one curve",
     "hookspecs": "declarations: the hooks; test_catalogue.py has plugins answer each",

@@ -81,3 +81,10 @@ def test_weights_are_compared_where_the_run_knows_of_some() -> None:
     assert weights == Change("the model's weights", "a" * 12, "b" * 12)
     (order,) = changed_model(begun({"ftrun.run": "x"}), {classes: '["no", "yes"]'})
     assert order == Change("the order of the model's classes", None, '["no", "yes"]')
+
+
+def test_the_code_of_a_plugin_is_compared_where_the_run_knows_of_it() -> None:
+    code, same = "ftrun.code.theirs", {"ftrun.run": "x"}
+    assert changed_environment(begun(same), {**same, code: "a" * 64}) == []
+    (edited,) = changed_environment(begun({**same, code: "a" * 64}), {**same, code: "b" * 64})
+    assert edited == Change("the code of theirs", "a" * 12, "b" * 12)

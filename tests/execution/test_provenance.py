@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ftrun.execution import provenance
-from ftrun.execution.provenance import STACK, git_state, machine, versions
+from ftrun.execution.provenance import STACK, git_state, machine, plugin_code, versions
+from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.parts import Part
+from ftrun.settings import Settings
+from plugin_packages import Site, offering
 
 
 def test_the_versions_are_those_that_are_installed() -> None:
@@ -82,3 +87,16 @@ def test_a_git_that_does_not_answer_holds_up_no_run(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(provenance.subprocess, "run", hang)
     assert git_state(tmp_path) == {}
+
+
+def test_an_edited_plugin_is_told_from_what_it_was_and_ftruns_own_parts_are_told_by_their_version(site: Site) -> None:
+    def code() -> Mapping[str, str]:
+        catalogue = load_catalogue()
+        found = [catalogue.find("metric", name, "metrics") for name in ("half", "f1")]
+        return plugin_code([Part(offer.component.name, offer, Settings()) for offer in found])
+
+    site.add(offering("metric", "metric()"))
+    before = code()
+    assert set(before) == {"their-package"} and code() == before
+    site.write("their_package", offering("metric", 'metric(summary="Edited")'))
+    assert code() != before

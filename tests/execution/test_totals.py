@@ -13,6 +13,8 @@ from helpers import BACKENDS, TRACKED, journal_of, measured_of, mlflow_client
 
 
 class Numbers:
+    requires_grad = True
+
     def __init__(self, count: int) -> None:
         self.count = count
 

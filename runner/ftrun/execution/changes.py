@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftrun.contracts import Splits
-from ftrun.execution.recording import MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
+from ftrun.execution.recording import CODE_TAG, MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
 from ftrun.planning.experiment import flat
 from ftrun.runs.history import History
 
@@ -56,7 +56,13 @@ def changed_environment(history: History, now: Mapping[str, str]) -> Sequence[Ch
     packages = {key for key in before.keys() | now.keys() if key.startswith("ftrun.version.")}
     matter = [*ENVIRONMENT, *sorted(packages - {"ftrun.version.mlflow"})]
     changed = [key for key in matter if before.get(key) != now.get(key)]
-    return [Change(_spoken(key), before.get(key), now.get(key)) for key in changed]
+    return [*(Change(_spoken(key), before.get(key), now.get(key)) for key in changed), *_changed_code(before, now)]
+
+
+def _changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence[Change]:
+    """Packages of plugins whose files differ; runs of before have no word of them, and other plugins are told above."""
+    keys = sorted(key for key in before.keys() & now.keys() if key.startswith(CODE_TAG) and before[key] != now[key])
+    return [Change(f"the code of {key.removeprefix(CODE_TAG)}", _short(before[key]), _short(now[key])) for key in keys]
 
 
 def changed_data(history: History, splits: Splits) -> Sequence[Change]:

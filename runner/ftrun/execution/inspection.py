@@ -34,7 +34,7 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     """
     refuse_several_processes()
     watcher.working("importing")
-    with faults_logged("check"), environment_restored(), watcher, open_session(plan) as session:
+    with faults_logged("check", plan.parts.values()), environment_restored(), watcher, open_session(plan) as session:
         splits, _ = open_data(plan, watcher)
         session.seed(plan.seed)
         built = build_model(plan, splits, watcher)

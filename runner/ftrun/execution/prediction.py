@@ -43,7 +43,8 @@ def predicting(trained: Trained, watcher: Watcher) -> Iterator[Predictor]:
     """
     refuse_several_processes()
     watcher.working("importing")
-    with faults_logged("predict"), environment_restored(), watcher, open_session(trained.plan) as session:
+    faults = faults_logged("predict", trained.plan.parts.values())
+    with faults, environment_restored(), watcher, open_session(trained.plan) as session:
         session.seed(trained.plan.seed)
         yield Predictor(trained, session, watcher)
 

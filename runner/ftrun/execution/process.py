@@ -10,11 +10,13 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ftrun.errors import FtrunError, RunError
+from ftrun.planning.blame import blamed
+from ftrun.planning.parts import Part
 from ftrun.redaction import RedactedStream, redacted
 
 log = logging.getLogger(__name__)
@@ -87,11 +89,12 @@ def output_logged(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def faults_logged(what: str) -> Iterator[None]:
+def faults_logged(what: str, parts: Iterable[Part] = ()) -> Iterator[None]:
     """What libraries say goes to a file that is kept only where it holds the traceback of a fault.
 
     Args:
         what: What is done, in a word.
+        parts: Those at work, one of which may be to blame.
 
     Raises:
         RunError: For what a library raises, with where its traceback is.
@@ -108,7 +111,8 @@ def faults_logged(what: str) -> Iterator[None]:
             except Exception as fault:
                 log.exception("the %s failed", what)
                 keep = True
-                raise RunError(f"{type(fault).__name__}: {fault} (the traceback is in {path})") from fault
+                raised = f"{type(fault).__name__}: {fault}{blamed(fault, parts)}"
+                raise RunError(f"{raised} (the traceback is in {path})") from fault
     finally:
         if not keep:
             path.unlink(missing_ok=True)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from ftrun.planning.choice import BUILT_IN
+from ftrun.planning.parts import Part
 
 STACK = ("ftrun", "torch", "transformers", "datasets", "accelerate", "evaluate", "mlflow", "tokenizers", "numpy")
 """The packages whose versions a run records, beside those of its plugins."""
@@ -20,6 +24,27 @@ def versions(extra: frozenset[str] = frozenset()) -> Mapping[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def plugin_code(parts: Iterable[Part]) -> Mapping[str, str]:
+    """A checksum of the Python files of each package that brings a part, by distribution; not of ftrun's own.
+
+    An editable install has one version for all that is edited in it.
+    """
+    homes: dict[str, set[Path]] = {}
+    for part in parts:
+        if part.offer.distribution != BUILT_IN and (home := part.home):
+            homes.setdefault(part.offer.distribution, set()).add(home)
+    return {name: _digest(sorted(found)) for name, found in homes.items()}
+
+
+def _digest(homes: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for home in homes:
+        for file in sorted(home.rglob("*.py")) if home.is_dir() else [home]:
+            with contextlib.suppress(OSError):
+                digest.update(f"{file.relative_to(home.parent).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def machine() -> Mapping[str, str]:

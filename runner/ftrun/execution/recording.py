@@ -14,7 +14,7 @@ import tomlkit
 
 from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
 from ftrun.execution.model_facts import model_facts
-from ftrun.execution.provenance import git_state, machine, versions
+from ftrun.execution.provenance import git_state, machine, plugin_code, versions
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat
 from ftrun.planning.plan import Plan
@@ -35,6 +35,7 @@ from ftrun.runs.records import (
 
 MODEL_SOURCE_TAG = "ftrun.model.source"
 MODEL_DIGEST_TAG = "ftrun.model.digest"
+CODE_TAG = "ftrun.code."
 MODEL_CLASSES_TAG = "ftrun.model.classes"
 """Which weights, and the order of their classes where it is not the task's."""
 LONGEST_TAG = 5000
@@ -220,6 +221,7 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
         "mlflow.user": _user(),
         **{f"ftrun.{key}": value for key, value in environment.items()},
         **{f"ftrun.version.{name}": number for name, number in versions(frozenset(distributions)).items()},
+        **{f"{CODE_TAG}{name}": digest for name, digest in plugin_code(plan.parts.values()).items()},
         **{f"ftrun.git.{key}": value for key, value in git.items()},
     }
     if plan.profile:

@@ -27,6 +27,7 @@ from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
+from ftrun.planning.blame import blamed
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
@@ -133,7 +134,8 @@ class _Run:
                 problem, error = told, str(told)
             except (Exception, SystemExit) as fault:
                 log.exception("the run failed")
-                error = redacted(f"{type(fault).__name__}: {fault} (the traceback is in {self.folder.log.name})")
+                raised = f"{type(fault).__name__}: {fault}{blamed(fault, self.plan.parts.values())}"
+                error = redacted(f"{raised} (the traceback is in {self.folder.log.name})")
             return Outcome(self._end(status, error, fit), problem, interruption.signal)
 
     def _feeder_gave_up(self, delivery: Delivery) -> None:

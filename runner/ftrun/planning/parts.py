@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ftrun.contracts import Component
@@ -38,6 +40,21 @@ class Part:
     def component(self, kind: type[C]) -> C:
         """The component as what it is known to be."""
         return cast(C, self.offer.component)
+
+    @property
+    def module(self) -> str:
+        """The module that its `build` is of."""
+        build = getattr(self.offer.component, "build", None)
+        return getattr(build, "__module__", None) or type(build).__module__
+
+    @property
+    def home(self) -> Path | None:
+        """The folder of the package that it comes from, or the file of a single module; None where there is neither."""
+        file = getattr(sys.modules.get(self.module.partition(".")[0]), "__file__", None)
+        if file is None:
+            return None
+        path = Path(file).resolve()
+        return path.parent if path.name == "__init__.py" else path
 
     def fault(self, message: str, hint: str | None = None) -> ExperimentError:
         """That the component does not do what the contract says.

@@ -19,7 +19,7 @@ from ftrun.testing.lightness import heavy_imports
 from ftrun.testing.offers import catalogue_with
 from ftrun.testing.running import TinyRun, attempt, difference, go_on
 from ftrun.testing.sentences import answering, expect, fail
-from ftrun.testing.suite import Table, why
+from ftrun.testing.suite import Table, refuse_misspelt, why
 
 OBSERVING = ("ftrun_run_started", "ftrun_evaluated", "ftrun_run_finished")
 SAVING = {"training.save_strategy": "epoch"}
@@ -74,6 +74,7 @@ class ObserverSuite:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        refuse_misspelt(cls)
         cls._made = {}
 
     @pytest.fixture(autouse=True)

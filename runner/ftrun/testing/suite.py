@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from ftrun.contracts import COMPONENTS, Component, Kind
-from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError, nearest
 from ftrun.hookspecs import ENTRY_POINT_GROUP
 from ftrun.planning.catalogue import Catalogue, Offer
 from ftrun.planning.conformance import SPOKEN, PluginError, components_in
@@ -41,6 +41,22 @@ TOLD_LINES = 25
 """Lines of a log that are repeated, the last ones."""
 
 
+def refuse_misspelt(suite: type[Any]) -> None:
+    """Refuse a suite that sets what it does not have and what is called nearly as something that it has.
+
+    Raises:
+        TypeError: Naming both.
+    """
+    if suite.__module__.startswith("ftrun.testing."):
+        return
+    known = {name for base in suite.__mro__[1:] for name in vars(base) if not name.startswith("_")}
+    known |= {name for base in suite.__mro__[1:] for name in vars(base).get("__annotations__", {})}
+    for name, value in vars(suite).items():
+        is_set = not name.startswith("_") and (value is None or not callable(value))
+        if is_set and name not in known and (meant := nearest(name, known)):
+            raise TypeError(f"{suite.__name__} sets {name}, which its suite does not have. Did you mean {meant}?")
+
+
 class ComponentSuite:
     """What a component of any kind is held to; the suite of its kind asks for more.
 
@@ -59,7 +75,9 @@ class ComponentSuite:
     Attributes:
         component: The component's name, as a file says to `use`, or the component itself. To be set.
         settings: A sound table of its settings. By default empty: every default.
-        more_settings: Further sound tables, each to be taken, to come back from a file and to be sent. By default none.
+        more_settings: What else is sound: each is laid over `settings`, None taking a key out, and must be taken, come
+            back from a file and be sent. No run is made with them; to have that, subclass the suite once more. By
+            default none.
         bad_settings: What is wrong with the settings in ways that their types do not tell: each is laid over
             `settings`, None taking a key out, and must be refused. By default none.
         lenient: Keys that mean to take more than their declared type does. By default none.
@@ -84,6 +102,7 @@ class ComponentSuite:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        refuse_misspelt(cls)
         cls._made = {}
 
     @pytest.fixture(autouse=True)
@@ -136,7 +155,7 @@ class ComponentSuite:
 
     def test_its_settings_come_back_from_a_file(self) -> None:
         """They are the same once they are written to TOML and read back."""
-        for table in (self.table, *self.more_settings):
+        for table in self.sound_tables:
             settings = self.validated(table)
             faulty = faulty_defaults(type(settings), table)
             with answering(f"writing the settings of {self.who}"):
@@ -147,7 +166,7 @@ class ComponentSuite:
 
     def test_its_settings_can_be_sent_to_processes(self) -> None:
         """They can be pickled, and are the same then."""
-        for table in (self.table, *self.more_settings):
+        for table in self.sound_tables:
             settings = self.validated(table)
             hint = "Hold plain values in them: text, numbers, lists and tables."
             try:
@@ -159,7 +178,7 @@ class ComponentSuite:
     def test_wrong_settings_are_told_in_sentences(self) -> None:
         """What is wrong is a `Problem` with the key as its place, and not a Python error."""
         for wrong in ({UNKNOWN: 1}, *self.bad_settings):
-            laid = {key: value for key, value in {**self.table, **wrong}.items() if value is not None}
+            laid = self._laid(wrong)
             told = self._told(laid, wrong)
             hint = "Refuse it: by the type of the key, such as Literal[...], by a validator, or by `check`."
             expect(bool(told), f"{self.who} takes {wrong!r}, which bad_settings says is wrong", hint)
@@ -215,6 +234,14 @@ class ComponentSuite:
     def table(self) -> Table:
         """The sound table."""
         return self.once("table", lambda: self.make_settings(self.new_folder()))
+
+    @property
+    def sound_tables(self) -> Sequence[Table]:
+        """The sound table, and it with each of `more_settings`."""
+        return [self.table, *map(self._laid, self.more_settings)]
+
+    def _laid(self, over: Table) -> Table:
+        return {key: value for key, value in {**self.table, **over}.items() if value is not None}
 
     @property
     def part(self) -> Part:

@@ -14,5 +14,5 @@ class TestDynamicPadding(CollatorSuite):
 class TestFixedLength(CollatorSuite):
     component = "fixed-length"
     settings = {"length": 24}
-    more_settings = [{}]
+    more_settings = [{"length": None}]
     bad_settings = [{"length": 4}, {"length": 0}]

@@ -41,7 +41,7 @@ class TestFiles(DatasetSuite):
             {"text_columns": ["text", "text"]},
             {"delimiter": "ab"},
         ),
-        *({"label_column": "class"}, {"class_names": ["x"]}, {"label_ids": True}, {"validation": None}),
+        *({"label_column": "class"}, {"class_names": ["x"]}, {"label_ids": True}, {"validation_size": 1.5}),
     ]
 
     def make_settings(self, folder: Path) -> dict[str, Any]:

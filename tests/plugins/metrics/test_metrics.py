@@ -30,7 +30,7 @@ class TestAccuracy(MetricSuite):
 class TestF1(MetricSuite):
     component = "f1"
     settings = {"average": "macro"}
-    more_settings = [{}, {"average": "binary"}]
+    more_settings = [{"average": None}, {"average": "binary"}]
     bad_settings = [{"average": "mean"}, {"average": True}]
     task = tiny_task()
     cases = [([0, 1, 1, 2], [0, 0, 1, 2], {"f1": (2 / 3 + 2 / 3 + 1) / 3})]

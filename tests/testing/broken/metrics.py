@@ -59,7 +59,7 @@ def with_settings(settings: Any, **more: Any) -> Any:
 class SoundShare(MetricSuite):
     component = SHARE
     settings = {"places": 4}
-    more_settings = [{}, {"places": 1}]
+    more_settings = [{"places": None}, {"places": 1}]
     bad_settings = [{"places": 0}, {"places": 13}]
     cases = [([0, 1, 1, 0], [0, 1, 0, 0], {"share": 0.75}), ([0, 1], [[0.9, 0.1], [0.6, 0.4]], {"share": 0.5})]
     catalogue_module = "ftrun.testing.offers"
