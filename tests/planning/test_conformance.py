@@ -71,6 +71,7 @@ COMPONENT_FAULTS = {
     "collator(needs_tokenizer=1)": 'needs_tokenizer of the collator "theirs" must be True or False, not 1',
     "collator(build=lambda s: 0)": 'build of the collator "theirs" must be a function of settings and tokenizer, and',
     "backend(precisions=frozenset({32}))": 'precisions of the backend "theirs" must be a set of text',
+    'backend(devices=frozenset({"cpu", "gpu"}))': 'devices of the backend "theirs" has gpu, and may have cpu, cuda, mps',
     "backend(devices='cpu')": 'devices of the backend "theirs" must be a set of text',
     "backend(honours='optim')": 'honours of the backend "theirs" must be a set of text',
     "backend(honours=frozenset({'max_step'}))": (

@@ -11,6 +11,7 @@ from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job,
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
+from ftrun.planning.blame import blamed
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 
@@ -157,6 +158,8 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
     """
     rows = next(iter(job.evaluation.values()), job.train)
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
+    if "labels" not in some[0]:
+        raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(some[0]) or "none"}')
     _check_batch(plan.collator, checked_collate(plan.collator, job.collate)(some), len(some))
     predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
@@ -183,6 +186,7 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
         except Exception as error:
             log.info("the collator failed", exc_info=True)
             said = " ".join(f"{type(error).__name__}: {error}".split())
+            said += blamed(error, [part])
             hint = "The model may want another: [collator] use = NAME. ftrun plugins lists them."
             raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
 

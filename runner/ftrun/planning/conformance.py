@@ -140,6 +140,16 @@ def _no_words(value: Any, kind: Kind, field: str) -> str | None:
     return None if sound else f'must be a set of text, such as frozenset({{"..."}}), not {shown(value)}'
 
 
+def _no_words_of(known: Sequence[str]) -> Callable[[Any, Kind, str], str | None]:
+    def judge(value: Any, kind: Kind, field: str) -> str | None:
+        if must := _no_words(value, kind, field):
+            return must
+        odd = sorted(value - set(known))
+        return f"has {', '.join(odd)}, and may have {', '.join(known)}" if odd else None
+
+    return judge
+
+
 def _no_keys_of_training(value: Any, kind: Kind, field: str) -> str | None:
     if value is None or (must := _no_words(value, kind, field)):
         return None if value is None else must
@@ -202,8 +212,8 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "train_only": _no_function_nor_none,
     "check_environment": _no_function_nor_none,
     "kinds": _no_words,
-    "precisions": _no_words,
-    "devices": _no_words,
+    "precisions": _no_words_of(("float32", "bfloat16")),
+    "devices": _no_words_of(("cpu", "cuda", "mps")),
     "honours": _no_keys_of_training,
     "has_tokenizer": _no_flag,
     "needs_tokenizer": _no_flag,

@@ -52,7 +52,8 @@ class ModelSuite(ComponentSuite):
 
     Attributes:
         task: What it is to learn. By default classification of pairs, three classes; see `tiny_task`.
-        backends: The backends that must give one curve. By default all that are built in.
+        backends: The backends that must give one curve; one with an optimizer of its own has another, so name it alone.
+            By default all that are built in.
         in_processes: Whether `encode` must be sent to other processes. By default true.
         experiment: As with every suite; here mostly `{"collator": {"use": "NAME"}}`, where the model has no tokenizer,
             and `{"training.learning_rate": 0.1}`.
