@@ -56,13 +56,47 @@ class LabelledText(Limits):
         description="One or two columns of text.", min_length=1, max_length=2, examples=[["text"]]
     )
     label_column: str = Field("label", description="The column to predict.")
-    kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
+    kind: Literal["classification", "multi_label", "regression"] = Field(
+        "classification", description="What the label is: one class, any number of classes, or a number."
+    )
     class_names: list[str] | None = Field(
         None, description="The classes in the order of their ids; by default what the data itself says.", min_length=2
     )
     label_ids: bool = Field(
         False, description="Whether labels are the classes' places in class_names, counted from 0, instead of names."
     )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="For multi_label in text: what stands between the classes of a row. A blank cell has none of them.",
+    )
+    label_columns: list[str] | None = Field(
+        None,
+        min_length=2,
+        description="For multi_label in a column for every class: these, each of 0 and 1, in place of label_column.",
+    )
+
+    @property
+    def all_label_columns(self) -> list[str]:
+        """The columns that the labels are read of."""
+        return self.label_columns or [self.label_column]
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        columns, separator = self.label_columns or [], self.label_separator
+        if self.kind != "multi_label" and (columns or separator):
+            raise ValueError('label_separator and label_columns are for kind = "multi_label"')
+        if columns and (separator or self.class_names or self.label_ids):
+            raise ValueError("label_columns are the classes: no label_separator, class_names and label_ids beside them")
+        if any(not name.strip() for name in columns) or len(set(columns)) < len(columns):
+            raise ValueError("label_columns has a column without a name, or one twice")
+        if both := next((name for name in columns if name in self.text_columns), None):
+            raise ValueError(f'"{both}" is both a text column and a label column')
+        if self.label_column in columns:
+            raise ValueError(f'"{self.label_column}" is what the labels are called on the record; set label_column')
+        if separator and any(separator in name for name in self.class_names or ()):
+            raise ValueError(f"a class in class_names holds the label_separator, {separator!r}")
+        return self
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -167,9 +201,11 @@ def _build_sample(settings: SampleSettings) -> Splits:
 def _labelled_task(settings: LabelledText) -> Task | None:
     if settings.kind == "regression":
         return Task("regression", tuple(settings.text_columns), settings.label_column)
-    if settings.class_names is None:
+    classes = settings.label_columns or settings.class_names
+    if classes is None and settings.kind == "classification":
         return None  # only the data tells its classes
-    return Task("classification", tuple(settings.text_columns), settings.label_column, tuple(settings.class_names))
+    names = None if classes is None else tuple(classes)
+    return Task(settings.kind, tuple(settings.text_columns), settings.label_column, names)
 
 
 def _check_files(settings: FilesSettings) -> Sequence[Problem]:

@@ -65,9 +65,10 @@ class RowFile(rowfiles.RowFile):
         """Where the wanted columns stand among these."""
         named = self.named(columns)
         assert columns
-        wanted = [*self.settings.text_columns, self.settings.label_column]
-        if self.split == "test" and self.settings.label_column not in named:
-            wanted.pop()
+        labels = self.settings.all_label_columns
+        wanted = [*self.settings.text_columns, *labels]
+        if self.split == "test" and set(labels).isdisjoint(named):
+            wanted = list(self.settings.text_columns)
         if missing := [name for name in dict.fromkeys(wanted) if name not in named]:
             raise self.missing(missing, named)
         return {name: columns.index(name) for name in [*wanted, *({"idx"} & set(named))]}
@@ -101,6 +102,9 @@ class RowFile(rowfiles.RowFile):
         """JSON's values as an Arrow array; those of text columns as text."""
         import pyarrow as pa
 
+        may_be_lists = self.settings.kind == "multi_label" and name == self.settings.label_column
+        if may_be_lists and any(isinstance(value, list) for value in values):
+            return self._lists(name, values)
         for number, value in enumerate(values, 1):
             if isinstance(value, (list, dict)):
                 what = "a list" if isinstance(value, list) else "an object"
@@ -121,6 +125,26 @@ class RowFile(rowfiles.RowFile):
         except UnicodeEncodeError:
             row = next(n for n, value in enumerate(values, 1) if not is_unicode(value))
             raise self.wrong(f'has half a character (a lone surrogate) in column "{name}", row {row}') from None
+        except (OverflowError, pa.ArrowInvalid):
+            raise self.wrong(f'has a number in column "{name}" that is too large') from None
+
+    def _lists(self, name: str, values: list[Any]) -> pa.Array:
+        """JSON's lists of classes as an Arrow array: text, whole numbers or truth values, and of one kind."""
+        import pyarrow as pa
+
+        kinds = {type(one) for value in values if isinstance(value, list) for one in value}
+        for number, value in enumerate(values, 1):
+            where = f'in column "{name}", row {number}'
+            if value is not None and not isinstance(value, list):
+                raise self.wrong(f"has no list {where}, and lists in others", "A list of classes fits.")
+            if any(one is None or isinstance(one, (list, dict)) for one in value or ()):
+                raise self.wrong(f"has something else than classes in the list {where}", "Text or numbers fit.")
+            if len(kinds) > 1 and any(type(one) is not str for one in value or ()):
+                raise self.wrong(f"mixes kinds of classes in its lists {where}", "Text or numbers fit.")
+            if not all(map(is_unicode, value or ())):
+                raise self.wrong(f"has half a character (a lone surrogate) {where}")
+        try:
+            return pa.array(values, None if kinds else pa.list_(pa.string()))
         except (OverflowError, pa.ArrowInvalid):
             raise self.wrong(f'has a number in column "{name}" that is too large') from None
 

@@ -13,6 +13,7 @@ from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
 
+KINDS = frozenset({"classification", "multi_label", "regression"})
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -89,6 +90,7 @@ def ftrun_models() -> Sequence[Model]:
             name="sequence-classification",
             summary="A pretrained transformer with a head for classes, or one number for regression",
             settings=CheckpointSettings,
+            kinds=KINDS,
             check=_check_checkpoint,
             build=_build_from_checkpoint,
             load=_load,
@@ -97,6 +99,7 @@ def ftrun_models() -> Sequence[Model]:
             name="sequence-classification-from-config",
             summary="The same with fresh random weights, from a configuration",
             settings=ConfigurationSettings,
+            kinds=KINDS,
             check=_check_tokenizer,
             build=_build_from_config,
             load=_load,

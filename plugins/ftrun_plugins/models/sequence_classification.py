@@ -41,6 +41,12 @@ DECIDED = {
     "pad_token_id": "the tokenizer: [model] pad_token",
 }
 """Values of a configuration that are not for the file to set, and who sets them."""
+PROBLEM_TYPES: Mapping[str, Any] = {
+    "classification": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+"""transformers' names of kinds of task, by which a model chooses its loss."""
 ENCODE_VERSION = 2
 """Goes up with every change of what `Encoder` does, so that no encoded split of before is taken from the cache."""
 
@@ -184,7 +190,7 @@ def _describe_task(
         names = task.class_names or (task.label_column,)
         config.id2label = dict(enumerate(names))
     config.label2id = {str(name): int(index) for index, name in (config.id2label or {}).items()}
-    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    config.problem_type = PROBLEM_TYPES[task.kind]
     config.pad_token_id = tokenizer.pad_token_id
     if settings.dropout is not None:
         for name, value in config.to_dict().items():

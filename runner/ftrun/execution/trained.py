@@ -101,6 +101,8 @@ def _of_run(run: RunFolder, folder: Path, catalogue: Catalogue, device: str | No
     tables = {**experiment.tables, "training": training}
     plan = make_plan(replace(experiment, tables=tables), catalogue, needs_secrets=False, asked=("collator", "metric"))
     task = recorded_task(run) or task_of(plan.dataset, "dataset")
+    if task and task.kind == "multi_label" and task.class_names is None:
+        task = None  # only the data set tells its classes
     return Trained(run.name, folder, plan, task, run)
 
 
