@@ -32,11 +32,13 @@ class ManyLabels(SplitColumns):
     def fits_labels(self, kind: pa.DataType) -> str | None:
         if self.settings.label_columns:
             return None if is_plain(kind) else FITTING
+        if pa.types.is_null(kind):
+            return None
         if _is_list(kind):
             return None if is_plain(kind.value_type) else "A list of text or numbers fits: the classes of the row."
         if self.settings.label_separator is None:
             return f"A list of classes fits. {SEVERAL}"
-        return None if _is_text(kind) or pa.types.is_null(kind) else "Text or a list of classes fits."
+        return None if _is_text(kind) else "Text or a list of classes fits."
 
     @cached_property
     def lists(self) -> pa.Array:
@@ -62,8 +64,8 @@ class ManyLabels(SplitColumns):
 
     @cached_property
     def values(self) -> list[Any]:
-        """The distinct labels."""
-        values: list[Any] = pc.unique(self.each).to_pylist()
+        """The distinct labels; none where each class has a column of its own."""
+        values: list[Any] = [] if self.settings.label_columns else pc.unique(self.each).to_pylist()
         return values
 
     @cached_property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Splits, Task
@@ -13,6 +14,9 @@ from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, PositiveInt, Settings
 from pydantic import Field
 
+ADAPTER = "adapter_config.json"
+"""peft's name of the file that describes an adapter."""
+LORA_EXTRA = "pip install 'ftrun[lora]'"
 KINDS = frozenset({"classification", "multi_label", "regression"})
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
@@ -25,6 +29,26 @@ class TextSettings(Settings):
     )
     pad_token: str | None = Field(None, description="Token to pad with, for a tokenizer that has none.")
     dropout: Dropout | None = Field(None, description="Every dropout probability of the model; its own by default.")
+
+
+class LoraSettings(Settings):
+    """Settings of `[model.lora]`, by the names of peft's `LoraConfig`."""
+
+    r: PositiveInt = Field(8, description="The rank of what is learnt beside each weight.")
+    lora_alpha: PositiveInt = Field(8, description="What is learnt counts lora_alpha / r.")
+    lora_dropout: Dropout = Field(0.0, description="Dropout before it.")
+    target_modules: list[str] | Literal["all-linear"] | None = Field(
+        None,
+        description='The modules that get it, by the end of their names, or "all-linear"; by default those that peft '
+        "has for the architecture.",
+    )
+    modules_to_save: list[str] | None = Field(
+        None,
+        description="Modules that are trained as a whole beside it. The head is, and whatever is freshly drawn.",
+    )
+    bias: Literal["none", "all", "lora_only"] = Field("none", description="Which biases are trained.")
+    use_rslora: bool = Field(False, description="Whether what is learnt counts lora_alpha / sqrt(r) instead.")
+    use_dora: bool = Field(False, description="Whether weights are taken apart into size and direction (DoRA).")
 
 
 class CheckpointSettings(TextSettings):
@@ -41,6 +65,9 @@ class CheckpointSettings(TextSettings):
     fresh_head: bool = Field(
         False,
         description="Draw a fresh head, though the checkpoint has one; for other classes, as many as its own or not.",
+    )
+    lora: LoraSettings | None = Field(
+        None, description="Train a few numbers beside the weights (LoRA), which needs `pip install 'ftrun[lora]'`."
     )
 
 
@@ -70,13 +97,19 @@ def _build_from_config(settings: ConfigurationSettings, splits: Splits) -> Built
 
 
 def _load(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
-    from ftrun_plugins.models.sequence_classification import from_saved
+    from ftrun_plugins.models.sequence_classification import from_adapter, from_saved
+
+    if isinstance(settings, CheckpointSettings) and settings.lora and (folder / ADAPTER).is_file():
+        return from_adapter(settings, folder, task)
 
     return from_saved(settings, folder, task)
 
 
 def _check_checkpoint(settings: CheckpointSettings) -> Sequence[Problem]:
-    return problem_with(settings.checkpoint, "checkpoint")
+    problems = list(problem_with(settings.checkpoint, "checkpoint"))
+    if settings.lora and importlib.util.find_spec("peft") is None:
+        problems.append(Problem("LoRA needs the package peft, which is not installed", "lora", LORA_EXTRA))
+    return problems
 
 
 def _check_tokenizer(settings: ConfigurationSettings) -> Sequence[Problem]:

@@ -55,6 +55,9 @@ class Totals:
         told = {"train_runtime": self.seconds, **speeds, **self._tokens()}
         with contextlib.suppress(Exception):  # a backend may do without what another needs of a model
             told["num_parameters"] = sum(parameter.numel() for parameter in model.parameters())
+            trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+            if trained < told["num_parameters"]:
+                told["num_trainable_parameters"] = trained
         computing = _computing_parameters(model)
         if computing and self.tokens_with_padding:
             told["total_flos"] = 6 * computing * self.tokens_with_padding  # forward and backward, as Trainer counts

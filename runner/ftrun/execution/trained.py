@@ -58,6 +58,12 @@ class Trained:
         told = {name: table[name] for name in ("delimiter", "encoding", "quoting") if name in table}
         return Dialect(**told)
 
+    @property
+    def label_separator(self) -> str | None:
+        """What stands between the classes of a row in the data that it was trained on, where they are in one cell."""
+        told = self.plan.dataset.table().get("label_separator") if self.run else None
+        return told if isinstance(told, str) else None
+
 
 def find_trained(
     target: str,
