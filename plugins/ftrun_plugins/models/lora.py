@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from ftrun.contracts import BuiltModel
 from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.references import local_folder
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -54,10 +55,11 @@ class Adapted(torch.nn.Module):
         """The adapter and what is trained beside it, as peft's `save_pretrained` lays them out."""
         config = copy.copy(self.peft.peft_config["default"])
         config.inference_mode = True
+        config.modules_to_save = list(dict.fromkeys(config.modules_to_save))  # peft names some heads by itself, too
         if not isinstance(config.target_modules, str):  # a set, which has another order in each process
             config.target_modules = sorted(config.target_modules)
         config.save_pretrained(str(folder))
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._trained().items()}
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in self._trained().items()}
         save_file(tensors, Path(folder) / WEIGHTS, metadata={"format": "pt"})
 
     def load_checkpoint(self, folder: str | PathLike[str], /) -> None:
@@ -118,7 +120,9 @@ def adapted(
             wrapped = get_peft_model(model, config)
     except ValueError as error:  # what peft has against settings that are sound each by itself
         raise ExperimentError(Problem(f"peft refuses these settings: {error}", "model.lora")) from error
-    wrapped.peft_config["default"].base_model_name_or_path = settings.checkpoint
+    wrapped.peft_config["default"].base_model_name_or_path = str(
+        local_folder(settings.checkpoint) or settings.checkpoint
+    )
     made = Adapted(wrapped)
     return replace(built, model=made, notices=[*built.notices, _told(made)], saves_plainly=True)
 
