@@ -22,7 +22,6 @@ from helpers import BACKENDS, died_after, plan_of, points_of, rows_of, run, slow
 from makers import NARROW, make_checkpoint
 from safetensors.torch import load_file
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*")
 LORA = {"r": 4, "lora_dropout": 0.1}
 TASK = splits_of(rows_of(text=["a"], label=[0])).task
 
