@@ -50,7 +50,8 @@ def choose_head(checkpoint: Checkpoint, config: PretrainedConfig, task: Task, se
     if task.class_names is None:
         return Head()
     head = _matched(checkpoint, _own_names(checkpoint, config), task.class_names)
-    return replace(head, notices=[*head.notices, *_of_another_kind(checkpoint, task)])
+    further = _of_another_kind(checkpoint, task)
+    return replace(head, notices=[*head.notices, *further]) if further else head
 
 
 def _of_another_kind(checkpoint: Checkpoint, task: Task) -> Sequence[str]:

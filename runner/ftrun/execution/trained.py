@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Model, Task
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.finding import is_run, recorded_experiment
 from ftrun.execution.recording import recorded_task
@@ -117,9 +117,6 @@ def _of_folder(folder: Path, catalogue: Catalogue, device: str | None) -> Traine
     tables = {**PLAIN, "model": model, "training": {"device": device or "auto"}}
     task = _task_of_config(folder)
     plan = make_plan(Experiment(folder, tables), catalogue, asked=())
-    if task.kind not in plan.model.component(Model).kinds:
-        message = f"{folder} is a model for {task.kind}, which {plan.model.offer.who} does not take"
-        raise ExperimentError(Problem(message))
     return Trained(folder.name, folder, plan, task)
 
 
