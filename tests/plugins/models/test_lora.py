@@ -48,6 +48,7 @@ def files_of(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_an_adapter_and_the_model_is_whole(tiny: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForSequenceClassification
