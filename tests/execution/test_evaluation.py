@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from ftrun.cli import group
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.class_weights import WEIGHTS_TAG
-from ftrun.execution.evaluation import check_name, labels_of
-from ftrun.execution.row_tables import RowTable
+from ftrun.execution.evaluation import check_name
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
-from helpers import TRACKED, Ftrun, journal_of, mlflow_client, plan_of, points_in_mlflow, points_of, run
+from helpers import TRACKED, Ftrun, journal_of, mlflow_client, points_in_mlflow, points_of, run
 
 AT = {"training.max_steps": 4}
 TASK = Task("classification", ("text",), "label", ("no", "yes", "1"))
@@ -107,23 +105,6 @@ def test_a_row_without_a_label_of_the_task_is_named(tiny: Path, content: str, to
     Path("new.csv").write_text(content)
     done = evaluate(result.run, "--data", "new.csv")
     assert done.return_value == 2 and told in done.stderr, done.output
-
-
-def test_labels_are_taken_as_training_takes_them(tiny: Path) -> None:
-    plan = plan_of(tiny)
-    assert labels_of(RowTable("rows", {"label": ["yes", 1, "no"]}), TASK, plan) == [1, 2, 0]
-    with pytest.raises(ExperimentError, match="no finite number"):
-        labels_of(RowTable("rows", {"label": ["1.5", "nan"]}), Task("regression", ("text",)), plan)
-
-
-def test_labels_of_every_place_are_taken_by_name(tiny: Path) -> None:
-    plan, task = plan_of(tiny), replace(TASK, kind="of_places")
-    assert labels_of(RowTable("rows", {"label": [["yes", "no"], [], ["1"]]}), task, plan) == [[1, 0], [], [2]]
-    assert labels_of(RowTable("rows", {"label": ["yes"]}), task, plan) == [1]
-    with pytest.raises(ExperimentError, match='has "maybe" in column "label", row 2, which is none of the classes'):
-        labels_of(RowTable("rows", {"label": [["yes"], ["maybe"]]}), task, plan)
-    with pytest.raises(ExperimentError, match="cannot be read with labels for multi_label"):
-        labels_of(RowTable("rows", {"label": [["yes"]]}), replace(TASK, kind="multi_label"), plan)
 
 
 def test_a_name_is_one_that_mlflow_takes() -> None:

@@ -93,10 +93,11 @@ def test_several_classes_a_row_are_told_by_their_names(workdir: Path) -> None:
     labels = np.array([[1, 1], [0, 1], [0, 0]])
     table = written(workdir, told, {"validation": Predictions(logits, labels, 0.5, "multi_label")})
     assert table["data"] == [
-        ["a", ["no", "yes"], ["no", "yes"], True],
-        ["b", ["yes"], ["no", "yes"], False],
-        ["c", [], [], True],
+        ["a", ["no", "yes"], ["no", "yes"], True, *map(pytest.approx, (0.7310586, 0.8807971))],
+        ["b", ["yes"], ["no", "yes"], False, *map(pytest.approx, (0.7310586, 0.7310586))],
+        ["c", [], [], True, *map(pytest.approx, (0.2689414, 0.2689414))],
     ]
+    assert table["columns"][-2:] == ["probability_no", "probability_yes"]
 
 
 def test_a_class_a_place_is_told_where_there_is_one(workdir: Path) -> None:

@@ -47,6 +47,13 @@ def test_of_a_training_that_went_well_nothing_is_said(tiny: Path) -> None:
     assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(0, 1)})) == []
 
 
+def test_a_split_of_which_no_row_is_given_any_class_is_named(tiny: Path) -> None:
+    nothing = Predictions(np.full((3, 2), -0.1, np.float32), np.ones((3, 2), np.int64), 0.5, "multi_label")
+    fit = FitResult(3, 1.0, True, {}, {"validation": nothing, "other": predicted(1, kind="multi_label")})
+    (told,) = remarks(tiny, fit, "multi_label")
+    assert told == "the model gives no row of validation any class: none is as probable as a half"
+
+
 @pytest.mark.parametrize("kind", ["regression", "multi_label"])
 def test_what_has_no_one_class_a_row_is_not_said_to_have_one(tiny: Path, kind: str) -> None:
     assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(1, 1, kind=kind)}), kind) == []

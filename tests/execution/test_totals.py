@@ -102,3 +102,13 @@ def test_mlflow_has_them_and_a_resume_compares_none(tiny: Path) -> None:
     assert found["train_runtime"] == pytest.approx(result.training_seconds)
     assert found["train_samples_per_second"] == pytest.approx(result.examples_per_second)
     assert not [record for record in journal_of(result.run_folder) if record["type"] == "differing"]
+
+
+def test_where_not_all_parameters_are_trained_their_number_is_told() -> None:
+    import torch
+
+    model: Any = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1))
+    assert "num_trainable_parameters" not in Totals().metrics(model, 0)
+    model[0].requires_grad_(False)
+    told = Totals().metrics(model, 0)
+    assert (told["num_parameters"], told["num_trainable_parameters"]) == (11, 3)

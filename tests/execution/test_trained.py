@@ -55,13 +55,19 @@ def test_a_model_of_another_making_is_taken_by_its_folder(workdir: Path) -> None
     assert found.task == Task("classification", (), class_names=("negative", "positive")) and found.run is None
 
 
+def test_a_model_for_any_number_of_classes_is_taken_so(workdir: Path) -> None:
+    make_checkpoint(workdir / "own", head=True)
+    config = json.loads((workdir / "own" / "config.json").read_text()) | named("rude", "late")
+    (workdir / "own" / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    assert find("own").task == Task("multi_label", (), class_names=("rude", "late"))
+
+
 @pytest.mark.parametrize(
     ("config", "told"),
     [
         (None, "is no run, and holds no model: there is no config.json"),
         ("[", "does not name the classes"),
         ('{"id2label": {"1": "a", "2": "b"}}', "does not name the classes"),
-        ('{"problem_type": "multi_label_classification"}', "for multi_label, which .* does not take"),
     ],
 )
 def test_a_folder_that_is_none_is_told(workdir: Path, config: str | None, told: str) -> None:

@@ -97,3 +97,19 @@ def test_what_was_drawn_before_and_what_was_left_half_is_gone(workdir: Path) -> 
         (folder.path / name / "old.png").write_text("half")
     draw(folder, SUBJECT)
     assert drawn_in(folder) == OF_CLASSES and hidden(folder) == []
+
+
+def test_of_several_classes_a_row_there_are_the_curves_and_the_scores_of_each_class(workdir: Path) -> None:
+    folder = RunFolder.create(workdir / "runs", "tiny")
+    journal = Journal(folder.journal)
+    journal.metrics(1, {"train/loss": 2.0, "eval/f1": 0.5})
+    told = splits_of(rows_of(text=["a", "b", "c"], label=[[1, 1], [0, 1], [0, 0]]), "multi_label")
+    logits = np.array([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]], np.float32)
+    said = Predictions(logits, np.array([[1, 1], [0, 1], [0, 0]]), 0.5, "multi_label")
+    record_predictions(journal, folder, told, {"validation": said})
+    journal.close()
+    subject = Subject("multi_label", ["no", "yes"], ["text"], ["validation"], {"f1": "max"}, 1)
+    assert draw(folder, subject).failed == []
+    assert drawn_in(folder) == {"loss.png", "metrics.png", "validation/per_class.json"}
+    table = json.loads((folder.pictures / "validation" / "per_class.json").read_text())
+    assert table["data"] == [["no", 0.5, 1.0, pytest.approx(2 / 3), 1], ["yes", 1.0, 1.0, 1.0, 2]]

@@ -148,4 +148,6 @@ def test_averages_are_of_no_use_to_a_regression(tiny: Path, average: str) -> Non
     Path("rows.json").write_text(json.dumps({"text": "word", "label": 1.5}))
     files = {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}
     wrong = {**metrics({"use": "f1", "average": average}), "dataset": {**files, "kind": "regression"}}
-    assert "a metric of classification, and the task is regression" in refused(tiny, wrong)["metrics[0]"]
+    assert (
+        "a metric of classification and multi_label, and the task is regression" in refused(tiny, wrong)["metrics[0]"]
+    )

@@ -251,3 +251,11 @@ def test_the_state_of_a_training_is_no_part_of_a_model(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [file.name for file in model_files(tmp_path)] == sorted([*tokenizer, *model])
     assert [file.name for file in tokenizer_files(tmp_path)] == tokenizer
+
+
+def test_a_model_for_any_number_of_classes_says_how_sure_it_is_of_each(tmp_path: Path) -> None:
+    made: Any = Made()
+    write_mlmodel(tmp_path, record(task="multi_label", texts=["a"], example=["x"]), made, 12)
+    written = yaml.safe_load((tmp_path / "MLmodel").read_text())
+    config = {"truncation": True, "max_length": 128, "function_to_apply": "sigmoid", "top_k": None}
+    assert written["flavors"]["python_function"]["config"] == config and not written["signature"].get("outputs")

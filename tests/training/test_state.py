@@ -11,7 +11,7 @@ import torch
 from ftrun.training import build_optimizer, build_scheduler, load_weights, write_checkpoint
 from ftrun.training.state import load_optimizer
 from helpers import BACKENDS, run, weights_of
-from plain import Parts
+from plain import Bag, Parts
 from transformers import TrainerState
 
 
@@ -129,3 +129,25 @@ def test_optimizer_settings_are_those_of_now_and_moments_those_of_the_checkpoint
     assert (group["lr"], group["weight_decay"], group["betas"]) == (pytest.approx(0.4), 0.3, (0.8, 0.999))
     moments, saved = ([state["exp_avg"] for state in optimizer.state.values()] for optimizer, _ in (now, before))
     assert len(moments) == 2 and all(map(torch.equal, moments, saved))
+
+
+class Partly(Bag):
+    """A model of which the last layer alone is trained, and kept."""
+
+    def save_checkpoint(self, folder: Any) -> None:
+        torch.save(self.classify.state_dict(), Path(folder) / "part.pt")
+
+    def load_checkpoint(self, folder: Any) -> None:
+        self.classify.load_state_dict(torch.load(Path(folder) / "part.pt", weights_only=True))
+
+
+def test_a_model_with_checkpoints_of_its_own_is_kept_and_put_back_by_itself(tmp_path: Path) -> None:
+    job = Parts(tmp_path, given={"model": Partly(9, 3)}).job()
+    optimizer = build_optimizer(job.model, job.training)
+    write_checkpoint(job, tmp_path / "it", TrainerState(), optimizer, build_scheduler(optimizer, job.training, 5))
+    assert (tmp_path / "it" / "part.pt").is_file()
+    assert not any((tmp_path / "it" / name).exists() for name in ("model.safetensors", "state_dict.pt"))
+    other = Partly(9, 3)
+    load_weights(other, tmp_path / "it")
+    assert torch.equal(other.classify.weight, job.model.state_dict()["classify.weight"])
+    assert not torch.equal(other.words.weight, job.model.state_dict()["words.weight"])

@@ -80,13 +80,38 @@ class GlueSettings(Limits):
 class Labels(Limits):
     """What labels are."""
 
-    kind: Literal["classification", "regression"] = Field("classification", description="What the label is.")
+    kind: Literal["classification", "multi_label", "regression"] = Field(
+        "classification", description="What the label is: one class, any number of classes, or a number."
+    )
     class_names: list[str] | None = Field(
         None, description="The classes in the order of their ids; by default what the data itself says.", min_length=2
     )
     label_ids: bool = Field(
         False, description="Whether labels are the classes' places in class_names, counted from 0, instead of names."
     )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="For multi_label in text: what stands between the classes of a row. A blank cell has none of them.",
+    )
+    label_columns: list[str] | None = Field(
+        None,
+        min_length=2,
+        description="For multi_label in a column for every class: these, each of 0 and 1, in place of label_column.",
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        columns, separator = self.label_columns or [], self.label_separator
+        if self.kind != "multi_label" and (columns or separator):
+            raise ValueError('label_separator and label_columns are for kind = "multi_label"')
+        if columns and (separator or self.class_names or self.label_ids):
+            raise ValueError("label_columns are the classes: no label_separator, class_names and label_ids beside them")
+        if any(not name.strip() for name in columns) or len(set(columns)) < len(columns):
+            raise ValueError("label_columns has a column without a name, or one twice")
+        if separator and any(separator in name for name in self.class_names or ()):
+            raise ValueError(f"a class in class_names holds the label_separator, {separator!r}")
+        return self
 
     @model_validator(mode="after")
     def _names_are_sound(self) -> Self:
@@ -113,9 +138,14 @@ class LabelledText(Labels):
         None, description="Whether rows without a label are left out; None where a file cannot ask for that."
     )
 
+    @property
+    def all_label_columns(self) -> list[str]:
+        """The columns that the labels are read of."""
+        return self.label_columns or [self.label_column]
+
     @model_validator(mode="after")
     def _columns_are_sound(self) -> Self:
-        _refuse_columns(self.text_columns, self.label_column)
+        _refuse_columns(self.text_columns, self.label_column, self.label_columns or [])
         return self
 
 
@@ -131,13 +161,14 @@ class TableText(Labels):
     )
     label_column: str | None = Field(
         None,
-        description='The column to predict; by default "label", "labels" or the only one that is no text.',
+        description='The column to predict; by default "label", "labels" or the only one that is no text, and for '
+        "multi_label the only one with lists.",
         examples=["label"],
     )
     drop_unlabelled: bool = Field(
         False,
         description="Leave rows without a label out of training and evaluation: blank ones, and -1 where that is none "
-        "of the classes.",
+        "of the classes. For multi_label no list and none of label_columns filled in; an empty list is a label.",
     )
     validation_size: PositiveFloat | None = Field(
         None,
@@ -146,7 +177,10 @@ class TableText(Labels):
         examples=[0.1],
     )
     split_seed: NonNegativeInt = Field(
-        0, lt=2**32, description="Which rows are cut off; it has nothing to do with the run's seed."
+        0,
+        lt=2**32,
+        description="Which rows are cut off: of each class its share, and where a row has several classes or a number, "
+        "at random. It has nothing to do with the run's seed.",
     )
 
     @field_validator("validation_size")
@@ -158,8 +192,13 @@ class TableText(Labels):
 
     @model_validator(mode="after")
     def _columns_are_sound(self) -> Self:
-        _refuse_columns(self.text_columns or [], self.label_column or "label")
+        _refuse_columns(self.text_columns or [], self.label_column or "label", self.label_columns or [])
         return self
+
+    @property
+    def label_named(self) -> str | None:
+        """What the label is called on the record, where the file says which columns hold it."""
+        return self.label_column or ("label" if self.label_columns else None)
 
     def with_columns(self, texts: Sequence[str], label: str) -> LabelledText:
         """With all that the table tells."""
@@ -167,11 +206,15 @@ class TableText(Labels):
         return LabelledText(**{**known, "text_columns": list(texts), "label_column": label})
 
 
-def _refuse_columns(texts: Sequence[str], label: str) -> None:
+def _refuse_columns(texts: Sequence[str], label: str, several: Sequence[str]) -> None:
     if len(set(texts)) < len(texts):
         raise ValueError("text_columns has one column twice")
     if label in texts:
         raise ValueError(f'"{label}" is both a text column and the label column')
+    if both := next((name for name in several if name in texts), None):
+        raise ValueError(f'"{both}" is both a text column and a label column')
+    if label in several:
+        raise ValueError(f'"{label}" is what the labels are called on the record; set label_column')
 
 
 class HubSettings(TableText):
@@ -307,9 +350,10 @@ def _labelled_task(settings: TableText) -> Task | None:
     texts, label = tuple(settings.text_columns or ()), settings.label_column or "label"
     if settings.kind == "regression":
         return Task("regression", texts, label)
-    if settings.class_names is None:
+    classes = settings.label_columns or settings.class_names
+    if classes is None and settings.kind == "classification":
         return None  # only the data tells its classes
-    return Task("classification", texts, label, tuple(settings.class_names))
+    return Task(settings.kind, texts, label, None if classes is None else tuple(classes))
 
 
 def _check_files(settings: FilesSettings) -> Sequence[Problem]:

@@ -52,7 +52,8 @@ def cut_where_none(rows: Labelled, settings: TableText, train: str, digest: str,
 
 
 def cut_off(rows: Labelled, settings: TableText, train: str, digest: str) -> Cut:
-    """Cut a validation split off the training rows: of each class its share, or of a regression at random.
+    """Cut a validation split off the training rows: of each class its share, and where a row has several classes, or a
+    number, at random.
 
     Args:
         rows: With a training split, and none to evaluate on.
@@ -65,14 +66,15 @@ def cut_off(rows: Labelled, settings: TableText, train: str, digest: str) -> Cut
     """
     size = DEFAULT_SIZE if settings.validation_size is None else settings.validation_size
     count = len(rows.train)
-    if rows.task.class_names is None:
+    by_class = rows.task.kind == "classification"
+    if not by_class:
         classes = np.zeros(count, np.int64)
     else:
         classes = np.asarray(rows.train.with_format("numpy")[rows.task.label_column][:], np.int64)
     taken = places_of_validation(classes, size, settings.split_seed)
     kept = np.setdiff1d(np.arange(count), taken, assume_unique=True)
     both = replace(rows, train=rows.train.select(kept), evaluation={CUT_OFF: rows.train.select(taken)})
-    how = "" if rows.task.class_names is None else ", of each class its share"
+    how = ", of each class its share" if by_class else ", at random"
     notice = (
         f"there is no validation split: {len(taken):,} of the {count:,} rows of {train} are cut off for it{how}, and "
         f"{len(kept):,} are left (split_seed = {settings.split_seed})"

@@ -14,10 +14,11 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import shown
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
+from ftrun_plugins.datasets.columns import Origin
 from ftrun_plugins.datasets.cutting import cut_where_none
 from ftrun_plugins.datasets.inference import LABELS, with_columns
 from ftrun_plugins.datasets.joining import joined
-from ftrun_plugins.datasets.labels import Origin, labelled
+from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.reading import RowFile
 from ftrun_plugins.datasets.repositories import checksum
 from ftrun_plugins.datasets.selection import selected
@@ -116,8 +117,8 @@ def _digest(sources: Sequence[Source]) -> str:
 
 def _columns(settings: FilesSettings, train: Source) -> tuple[LabelledText, Sequence[str]]:
     """The columns that are wanted; looked for in the first file to train on where they are not said."""
-    if settings.text_columns is not None and settings.label_column is not None:
-        return settings.with_columns(settings.text_columns, settings.label_column), []
+    if settings.text_columns is not None and settings.label_named:
+        return settings.with_columns(settings.text_columns, settings.label_named), []
     first = RowFile(train.files[0], train.key, settings)
     if settings.text_columns is not None and first.begins_with(LABELS[0]):
         return settings.with_columns(settings.text_columns, LABELS[0]), []

@@ -18,5 +18,7 @@ def holds(column: pa.ChunkedArray) -> Holds:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         first = any(map(is_text, column.slice(0, FIRST).to_pylist()))
         return "text" if first or any(map(is_text, pc.unique(decoded(column)).to_pylist())) else "values"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return "lists"
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return "values" if any(test(kind) for test in tests) else "something else"

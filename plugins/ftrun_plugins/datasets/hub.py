@@ -65,8 +65,8 @@ def _evaluation(settings: HubSettings, opened: Opened) -> Sequence[str]:
 
 def _columns(settings: HubSettings, train: Dataset, name: str) -> tuple[LabelledText, Sequence[str]]:
     """The columns that are wanted; looked for in the training split where they are not said."""
-    if settings.text_columns is not None and settings.label_column is not None:
-        return settings.with_columns(settings.text_columns, settings.label_column), []
+    if settings.text_columns is not None and settings.label_named:
+        return settings.with_columns(settings.text_columns, settings.label_named), []
     if settings.text_columns is not None and LABELS[0] in train.column_names:
         return settings.with_columns(settings.text_columns, LABELS[0]), []
     table = train.with_format("arrow")

@@ -11,8 +11,9 @@ from ftrun.rowfiles import listed
 
 from ftrun_plugins.datasets import LabelledText, TableText
 
-Holds = Literal["text", "values", "something else"]
-"""Of a column: text that is no number; numbers, truth values or nothing; or what can be neither text nor label."""
+Holds = Literal["text", "values", "lists", "something else"]
+"""Of a column: text that is no number; numbers, truth values or nothing; lists, which are labels where a row may have
+several; or what can be neither text nor label."""
 PAIRS = (
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
@@ -39,12 +40,15 @@ def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -
     Raises:
         ExperimentError: If there is a doubt.
     """
-    label = settings.label_column or _label(settings, columns, name)
-    texts = settings.text_columns or _texts(columns, label, name)
+    several = settings.label_columns
+    label = settings.label_named or _label(settings, columns, name)
+    texts = settings.text_columns or _texts(columns, several or [label], name)
     told = []
     if settings.text_columns is None:
         told.append(f"the text is in {listed(texts)}")
-    if settings.label_column is None and label != LABELS[0]:
+    if several:
+        pass  # the file itself says where the labels are
+    elif settings.label_column is None and label != LABELS[0]:
         told.append(f"the label is in {listed([label])}")
     elif told:
         told.append(f"the label in {listed([label])}")
@@ -72,9 +76,10 @@ def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
     texts = settings.text_columns or ()
     if known := next((one for one in LABELS if one in columns and one not in texts), None):
         return known
-    left = [one for one, holds in columns.items() if one not in texts and not is_id(one) and holds != "something else"]
-    if not texts:  # then a column of text is no label without a doubt
-        left = [one for one in left if columns[one] == "values"]
+    fitting = _fitting(settings)
+    left = [one for one, holds in columns.items() if one not in texts and not is_id(one) and holds in fitting]
+    if lists := [one for one in left if columns[one] == "lists"]:
+        left = lists
     if len(left) == 1:
         return left[0]
     hint = f"Say which: label_column = {_written(left[0] if left else 'label')}. There are: {listed(list(columns))}."
@@ -82,8 +87,16 @@ def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
     raise ExperimentError(problem)
 
 
-def _texts(columns: Mapping[str, Holds], label: str, name: str) -> Sequence[str]:
-    left = [one for one, holds in columns.items() if holds == "text" and one != label and not is_id(one)]
+def _fitting(settings: TableText) -> Sequence[Holds]:
+    """What a column of labels may hold: text only if the columns of text are named, or there is a doubt."""
+    plain: list[Holds] = ["values", "text"] if settings.text_columns else ["values"]
+    if settings.kind != "multi_label":
+        return plain
+    return ["lists", *plain] if settings.label_separator else ["lists"]
+
+
+def _texts(columns: Mapping[str, Holds], labels: Sequence[str], name: str) -> Sequence[str]:
+    left = [one for one, holds in columns.items() if holds == "text" and one not in labels and not is_id(one)]
     if len(left) == 1:
         return left
     if pair := next((pair for pair in PAIRS if sorted(pair) == sorted(left)), None):

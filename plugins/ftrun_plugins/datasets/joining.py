@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Features
 from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import decoded, listed, text_of
@@ -59,12 +60,13 @@ def _refuse_other_classes(tables: Mapping[str, pa.Table], names: Sequence[str], 
 
 def _classes(table: pa.Table, name: str) -> Sequence[str] | None:
     feature = Features.from_arrow_schema(table.schema).get(name)
+    feature = getattr(feature, "feature", feature)  # of a list
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
 def _column(columns: Mapping[str, pa.ChunkedArray], name: str, place: str) -> pa.ChunkedArray:
     plain = {file: decoded(column) for file, column in columns.items()}
-    told = {file: _kind(column.type) for file, column in plain.items() if not pa.types.is_null(column.type)}
+    told = {file: _kind(column.type) for file, column in plain.items() if _tells(column)}
     kinds = set(told.values())
     if "text" in kinds and len(kinds) > 1 and kinds <= {"text", "whole numbers"}:
         plain = {file: text_of(column) for file, column in plain.items()}
@@ -73,7 +75,8 @@ def _column(columns: Mapping[str, pa.ChunkedArray], name: str, place: str) -> pa
         (one, kind), (other, different) = _two_kinds(told)
         message = f'{one} has {kind} in column "{name}", and {other} has {different}'
         raise ExperimentError(Problem(message, place, "Write them alike in all files of the split."))
-    common = _common_type([column.type for column in plain.values()])
+    common = _common_type([column.type for column in plain.values() if _tells(column)])
+    common = next(iter(plain.values())).type if common is None else common
     return pa.chunked_array([chunk for column in plain.values() for chunk in column.cast(common).chunks], common)
 
 
@@ -82,7 +85,14 @@ def _two_kinds(told: Mapping[str, str]) -> Sequence[tuple[str, str]]:
     return first, next((file, kind) for file, kind in told.items() if kind != first[1])
 
 
+def _tells(column: pa.ChunkedArray) -> bool:
+    """Whether a column has values of a kind: nothing, and lists with nothing in them, go with any."""
+    return not pa.types.is_null(column.type) and not (_is_list(column.type) and not len(pc.list_flatten(column)))
+
+
 def _kind(kind: pa.DataType) -> str:
+    if _is_list(kind):
+        return f"lists of {_kind(kind.value_type)}"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return "text"
     if pa.types.is_integer(kind):
@@ -92,10 +102,17 @@ def _kind(kind: pa.DataType) -> str:
     return "truth values" if pa.types.is_boolean(kind) else str(kind)
 
 
-def _common_type(types: Sequence[pa.DataType]) -> pa.DataType:
-    told = [kind for kind in dict.fromkeys(types) if not pa.types.is_null(kind)]
+def _is_list(kind: pa.DataType) -> bool:
+    return any(test(kind) for test in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list))
+
+
+def _common_type(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    """The one type for values of one kind; None if there are none."""
+    told = list(dict.fromkeys(types))
     if len(told) < 2:
-        return told[0] if told else types[0]
+        return told[0] if told else None
+    if _is_list(told[0]):
+        return pa.list_(_common_type([kind.value_type for kind in told]))
     if pa.types.is_integer(told[0]):
         return pa.int64()
     return pa.float64() if pa.types.is_floating(told[0]) else pa.large_string()

@@ -41,6 +41,7 @@ class RowFile(rowfiles.RowFile):
         self.may_lack_label = False
         self.texts = known.text_columns or []
         self.label = known.label_column or LABELS[0]
+        self.labels = known.label_columns or [self.label]
 
     def read(self) -> pa.Table:
         """The text and label columns, and `idx` where there is one; the file `test` may have no label column.
@@ -59,7 +60,7 @@ class RowFile(rowfiles.RowFile):
         """What the header of a CSV or TSV file alone tells to be wrong, with places inside `[dataset]`; light."""
         if self.format != "csv":
             return []
-        self.may_lack_label = self.settings.label_column is None  # then another may be the label
+        self.may_lack_label = self.settings.label_named is None  # then another may be the label
         try:
             with self.disk_errors(), self.cells() as cells:
                 self._wanted(next(cells, None))
@@ -99,9 +100,10 @@ class RowFile(rowfiles.RowFile):
         """Where the wanted columns stand among these."""
         named = self.named(columns)
         assert columns
-        wanted = [*self.texts, self.label]
-        if self.label not in named and (self.may_lack_label or self.split.partition(".")[0] == "test"):
-            wanted.pop()
+        wanted = [*self.texts, *self.labels]
+        may_lack_labels = self.may_lack_label or self.split.partition(".")[0] == "test"
+        if may_lack_labels and set(self.labels).isdisjoint(named):
+            wanted = list(self.texts)
         if missing := [name for name in dict.fromkeys(wanted) if name not in named]:
             raise self.missing(missing, named)
         return {name: columns.index(name) for name in [*wanted, *({"idx"} & set(named))]}
@@ -145,6 +147,9 @@ class RowFile(rowfiles.RowFile):
         """JSON's values as an Arrow array; those of text columns as text."""
         import pyarrow as pa
 
+        may_be_lists = self.settings.kind == "multi_label" and name == self.label
+        if may_be_lists and any(isinstance(value, list) for value in values):
+            return self._lists(name, values)
         for number, value in enumerate(values, 1):
             if isinstance(value, (list, dict)):
                 what = "a list" if isinstance(value, list) else "an object"
@@ -169,14 +174,31 @@ class RowFile(rowfiles.RowFile):
             raise self.wrong(f'has a number in column "{name}" that is too large') from None
 
     def _held_values(self) -> Mapping[str, Holds]:
-        held: dict[str, Holds] = {}
+        held: dict[str, Holds | None] = {}
         for row in self.objects():
             for name, value in row.items():
-                if isinstance(value, (list, dict)):
-                    held[name] = "something else"
-                elif held.setdefault(name, "values") == "values" and is_text(value):
-                    held[name] = "text"
-        return held
+                held[name] = _with(held.get(name), value)
+        return {name: one or "values" for name, one in held.items()}
+
+    def _lists(self, name: str, values: list[Any]) -> pa.Array:
+        """JSON's lists of classes as an Arrow array: text, whole numbers or truth values, and of one kind."""
+        import pyarrow as pa
+
+        kinds = {type(one) for value in values if isinstance(value, list) for one in value}
+        for number, value in enumerate(values, 1):
+            where = f'in column "{name}", row {number}'
+            if value is not None and not isinstance(value, list):
+                raise self.wrong(f"has no list {where}, and lists in others", "A list of classes fits.")
+            if any(one is None or isinstance(one, (list, dict)) for one in value or ()):
+                raise self.wrong(f"has something else than classes in the list {where}", "Text or numbers fit.")
+            if len(kinds) > 1 and any(type(one) is not str for one in value or ()):
+                raise self.wrong(f"mixes kinds of classes in its lists {where}", "Text or numbers fit.")
+            if not all(map(is_unicode, value or ())):
+                raise self.wrong(f"has half a character (a lone surrogate) {where}")
+        try:
+            return pa.array(values, None if kinds else pa.list_(pa.string()))
+        except (OverflowError, pa.ArrowInvalid):
+            raise self.wrong(f'has a number in column "{name}" that is too large') from None
 
     # ------------------------------------------------------------ Parquet
 
@@ -203,3 +225,15 @@ class RowFile(rowfiles.RowFile):
                 return {name: holds(file.read([name]).column(name)) for name in file.schema_arrow.names}
         except (pa.ArrowException, OSError) as error:
             raise self.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _with(before: Holds | None, value: Any) -> Holds | None:
+    """What a column holds that has one more of JSON's values; None if nothing yet."""
+    if value is None or (before == "text" and isinstance(value, str)):
+        return before
+    now: Holds = "text" if is_text(value) else "values"
+    if isinstance(value, (list, dict)):
+        now = "lists" if isinstance(value, list) else "something else"
+    if before is None or before == now:
+        return now
+    return "text" if {before, now} == {"text", "values"} else "something else"

@@ -85,14 +85,12 @@ def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit:
     """A sentence if some classes have no row: lost by a limit, or never there."""
     if task.class_names is None:
         return []
-    count = len(task.class_names)
-    all_rows = np.bincount(_labels(rows, task), minlength=count)
-    some_rows = np.bincount(_labels(used, task), minlength=count)
+    all_rows, some_rows = _rows_by_class(rows, task), _rows_by_class(used, task)
     lost = [name for name, before, now in zip(task.class_names, all_rows, some_rows, strict=True) if before and not now]
     never = [name for name, before in zip(task.class_names, all_rows, strict=True) if not before]
     notices = []
     if lost:
-        kept = ", ".join(name for name, now in zip(task.class_names, some_rows, strict=True) if now)
+        kept = ", ".join(name for name, now in zip(task.class_names, some_rows, strict=True) if now) or "no class"
         notices.append(
             f"with {limit} = {len(used)} the rows used of {split} are all of {kept}, and none of {', '.join(lost)}: "
             "they seem to be sorted by class; [dataset] shuffle_seed = 0 takes rows at random instead"
@@ -102,9 +100,16 @@ def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit:
     return notices
 
 
-def _labels(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    labels: np.ndarray[tuple[int], np.dtype[np.int64]] = rows.with_format("numpy")[task.label_column][:]
-    return labels
+def _rows_by_class(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """How many rows are of each class."""
+    count = task.num_labels
+    if task.kind == "multi_label":
+        marks = rows.with_format("arrow")[:].column(task.label_column).combine_chunks()
+        summed: np.ndarray[tuple[int], np.dtype[np.int64]] = (
+            pc.list_flatten(marks).to_numpy().reshape(-1, count).sum(axis=0, dtype=np.int64)
+        )
+        return summed
+    return np.bincount(rows.with_format("numpy")[task.label_column][:], minlength=count)
 
 
 def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: str) -> list[str]:

@@ -29,8 +29,10 @@ GLUE_SCORES: Mapping[str, Sequence[str]] = {
 class AveragedSettings(Settings):
     """Settings of metrics that are counted class by class."""
 
-    average: Literal["binary", "macro", "micro", "weighted"] | None = Field(
-        None, description="How classes are averaged; by default binary (of class 1) for two classes, macro for more."
+    average: Literal["binary", "macro", "micro", "weighted", "samples"] | None = Field(
+        None,
+        description="How classes are averaged; by default binary (of class 1) for two classes, macro for more and for "
+        "multi_label, which may have samples, too: row by row, and a row without any class counts 0.",
     )
 
 
@@ -38,7 +40,7 @@ class RankedSettings(Settings):
     """Settings of metrics of how rows are ranked by a class's probability."""
 
     average: Literal["macro", "micro", "weighted"] = Field(
-        "macro", description="How more than two classes, each against the rest, are averaged."
+        "macro", description="How more than two classes, each against the rest, are averaged; so for multi_label."
     )
 
 
@@ -77,11 +79,15 @@ class EvaluateSettings(Settings):
     options: dict[str, bool | int | float | str] = Field({}, description="Arguments of its compute.")
 
 
-def _fixed(kind: str, *names: str) -> Callable[[Any, Task], Mapping[str, Direction]]:
-    """Yields of a metric for one kind of task, of which more is better."""
+CLASSES = ("classification", "multi_label")
+"""Kinds of task with classes."""
+
+
+def _fixed(kinds: Sequence[str], *names: str) -> Callable[[Any, Task], Mapping[str, Direction]]:
+    """Yields of a metric for some kinds of task, of which more is better."""
 
     def yields(settings: Any, task: Task) -> Mapping[str, Direction]:
-        _require(kind, names[0], task)
+        _require(kinds, names[0], task)
         return dict.fromkeys(names, "max")
 
     return yields
@@ -91,7 +97,11 @@ def _averaged(name: str) -> Callable[[AveragedSettings, Task], Mapping[str, Dire
     """Yields of a metric that is counted class by class."""
 
     def yields(settings: AveragedSettings, task: Task) -> Mapping[str, Direction]:
-        _require("classification", name, task)
+        _require(CLASSES, name, task)
+        several = task.kind == "multi_label"
+        if settings.average == ("binary" if several else "samples"):
+            message = f'"{settings.average}" is for {"one class" if several else "any number of classes"} a row'
+            raise ExperimentError(Problem(message, "average", 'Take "macro", "micro" or "weighted".'))
         if settings.average == "binary" and task.num_labels != 2:
             message = f'"binary" is for two classes, and the task has {task.num_labels}'
             raise ExperimentError(Problem(message, "average", 'Take "macro", "micro" or "weighted".'))
@@ -100,11 +110,14 @@ def _averaged(name: str) -> Callable[[AveragedSettings, Task], Mapping[str, Dire
     return yields
 
 
-def _of_probabilities(name: str, better: Direction) -> Callable[[Any, Task], Mapping[str, Direction]]:
+def _of_probabilities(name: str, better: Direction, *kinds: str) -> Callable[[Any, Task], Mapping[str, Direction]]:
     """Yields of a metric of the classes' probabilities."""
 
     def yields(settings: Any, task: Task) -> Mapping[str, Direction]:
-        _require("classification", name, task)
+        _require(kinds, name, task)
+        if task.kind == "multi_label" and getattr(settings, "multi_class", "ovr") != "ovr":
+            hint = "Leave it out: every class is measured by itself."
+            raise ExperimentError(Problem('"ovo" is for one class a row', "multi_class", hint))
         return {name: better}
 
     return yields
@@ -118,7 +131,7 @@ def _check_roc_auc(settings: RocAucSettings) -> Sequence[Problem]:
 
 
 def _errors(settings: Settings, task: Task) -> Mapping[str, Direction]:
-    _require("regression", "regression-errors", task)
+    _require(["regression"], "regression-errors", task)
     return {"mse": "min", "mae": "min"}
 
 
@@ -166,9 +179,9 @@ def _needs_evaluate(settings: EvaluateSettings) -> Sequence[Need]:
     return [Need(f"the script of the metric {settings.path}", bool(kept), get, "path")]
 
 
-def _require(kind: str, name: str, task: Task) -> None:
-    if task.kind != kind:
-        raise ExperimentError(Problem(f'"{name}" is a metric of {kind}, and the task is {task.kind}'))
+def _require(kinds: Sequence[str], name: str, task: Task) -> None:
+    if task.kind not in kinds:
+        raise ExperimentError(Problem(f'"{name}" is a metric of {" and ".join(kinds)}, and the task is {task.kind}'))
 
 
 def _scores(*names: str) -> Callable[[Any, Task], Evaluator]:
@@ -227,8 +240,8 @@ def ftrun_metrics() -> Sequence[Metric]:
         ),
         Metric(
             name="accuracy",
-            summary="Share of rows with the right class",
-            yields=_fixed("classification", "accuracy"),
+            summary="Share of rows with the right class, or where there are several, with just the right ones",
+            yields=_fixed(CLASSES, "accuracy"),
             needs=needs_nothing,
             build=_scores("accuracy"),
         ),
@@ -250,7 +263,7 @@ def ftrun_metrics() -> Sequence[Metric]:
         Metric(
             name="matthews_correlation",
             summary="Correlation of predicted and true classes, fair to classes of unequal size",
-            yields=_fixed("classification", "matthews_correlation"),
+            yields=_fixed(["classification"], "matthews_correlation"),
             needs=needs_nothing,
             build=_scores("matthews_correlation"),
         ),
@@ -259,7 +272,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             summary="Area under the ROC curve, from probabilities",
             settings=RocAucSettings,
             check=_check_roc_auc,
-            yields=_of_probabilities("roc_auc", "max"),
+            yields=_of_probabilities("roc_auc", "max", *CLASSES),
             needs=needs_nothing,
             build=_build_roc_auc,
         ),
@@ -267,14 +280,14 @@ def ftrun_metrics() -> Sequence[Metric]:
             name="average_precision",
             summary="Area under the precision-recall curve, from probabilities",
             settings=RankedSettings,
-            yields=_of_probabilities("average_precision", "max"),
+            yields=_of_probabilities("average_precision", "max", *CLASSES),
             needs=needs_nothing,
             build=_build_average_precision,
         ),
         Metric(
             name="log_loss",
-            summary="Mean negative log of the right class's probability",
-            yields=_of_probabilities("log_loss", "min"),
+            summary="Mean negative log of the right class's probability; for multi_label of every class's right answer",
+            yields=_of_probabilities("log_loss", "min", *CLASSES),
             needs=needs_nothing,
             build=_build_log_loss,
         ),
@@ -282,14 +295,14 @@ def ftrun_metrics() -> Sequence[Metric]:
             name="expected_calibration_error",
             summary="How far probabilities are from the share of rows that are right",
             settings=CalibrationSettings,
-            yields=_of_probabilities("expected_calibration_error", "min"),
+            yields=_of_probabilities("expected_calibration_error", "min", "classification"),
             needs=needs_nothing,
             build=_build_calibration,
         ),
         Metric(
             name="correlation",
             summary="Pearson's and Spearman's correlation, for regression",
-            yields=_fixed("regression", "pearson", "spearmanr"),
+            yields=_fixed(["regression"], "pearson", "spearmanr"),
             needs=needs_nothing,
             build=_scores("pearson", "spearmanr"),
         ),

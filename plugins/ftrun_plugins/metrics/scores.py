@@ -60,21 +60,28 @@ SCORES: Mapping[str, Score] = {
 
 
 class Scores(evaluate.Metric):  # type: ignore[misc]
-    """Some of `SCORES` at once, as a metric that `evaluate` users know."""
+    """Some of `SCORES` at once, as a metric that `evaluate` users know.
 
-    def __init__(self, names: Sequence[str], regression: bool, average: str) -> None:
+    Args:
+        names: Keys of `SCORES`.
+        kind: The task's.
+        average: For scores counted class by class.
+    """
+
+    def __init__(self, names: Sequence[str], kind: str, average: str) -> None:
         self.names = names
         self.average = average
-        self.dtype = "float32" if regression else "int64"
+        one: Any = datasets.Value("float32" if kind == "regression" else "int64")
+        self.feature = datasets.List(one) if kind == "multi_label" else one
         # in memory: else evaluate would leave a lock file behind in HF_HOME
         super().__init__(keep_in_memory=True, experiment_id="ftrun")
 
     def _info(self) -> evaluate.MetricInfo:
-        columns = {name: datasets.Value(self.dtype) for name in ("predictions", "references")}
+        columns = dict.fromkeys(("predictions", "references"), self.feature)
         return evaluate.MetricInfo(
             description="Scores of predictions against references.",
             citation="",
-            inputs_description="predictions and references: one number a row.",
+            inputs_description="predictions and references: a number a row, or a list of 0 and 1.",
             features=datasets.Features(columns),
         )
 
@@ -89,9 +96,11 @@ def evaluator(names: Sequence[str], task: Task, average: str | None = None) -> E
     Args:
         names: Keys of `SCORES`.
         task: What is predicted.
-        average: For scores counted class by class; "binary" for two classes and "macro" for more by default.
+        average: For scores counted class by class; "binary" for two classes, one of which a row has, and else "macro"
+            by default.
     """
-    metric = Scores(names, task.kind == "regression", average or ("binary" if task.num_labels == 2 else "macro"))
+    of_two = task.kind != "multi_label" and task.num_labels == 2
+    metric = Scores(names, task.kind, average or ("binary" if of_two else "macro"))
     return lambda predictions: _computed(metric, predictions, {})
 
 

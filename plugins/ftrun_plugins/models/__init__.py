@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from ftrun import hookimpl
 from ftrun.contracts import BuiltModel, Model, Need, Splits, Task
 from ftrun.errors import Problem
 from ftrun.references import problem_with
 from ftrun.settings import HubIdOrFolder, NonNegativeInt, PositiveInt, Settings
-from pydantic import Field
+from pydantic import Field, model_validator
 
+ADAPTER = "adapter_config.json"
+"""peft's name of the file that describes an adapter."""
+LORA_EXTRA = "pip install 'ftrun[lora]'"
+KINDS = frozenset({"classification", "multi_label", "regression"})
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -31,6 +36,26 @@ class TextSettings(Settings):
     )
 
 
+class LoraSettings(Settings):
+    """Settings of `[model.lora]`, by the names of peft's `LoraConfig`."""
+
+    r: PositiveInt = Field(8, description="The rank of what is learnt beside each weight.")
+    lora_alpha: PositiveInt = Field(8, description="What is learnt counts lora_alpha / r.")
+    lora_dropout: Dropout = Field(0.0, description="Dropout before it.")
+    target_modules: list[str] | Literal["all-linear"] | None = Field(
+        None,
+        description='The modules that get it, by the end of their names, or "all-linear"; by default those that peft '
+        "has for the architecture.",
+    )
+    modules_to_save: list[str] | None = Field(
+        None,
+        description="Modules that are trained as a whole beside it. The head is, and whatever is freshly drawn.",
+    )
+    bias: Literal["none", "all", "lora_only"] = Field("none", description="Which biases are trained.")
+    use_rslora: bool = Field(False, description="Whether what is learnt counts lora_alpha / sqrt(r) instead.")
+    use_dora: bool = Field(False, description="Whether weights are taken apart into size and direction (DoRA).")
+
+
 class CheckpointSettings(TextSettings):
     """Settings of the model "sequence-classification"."""
 
@@ -46,6 +71,15 @@ class CheckpointSettings(TextSettings):
         False,
         description="Draw a fresh head, though the checkpoint has one; for other classes, as many as its own or not.",
     )
+    lora: LoraSettings | None = Field(
+        None, description="Train a few numbers beside the weights (LoRA), which needs `pip install 'ftrun[lora]'`."
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.lora is not None and self.freeze is not None:
+            raise ValueError("freeze has no effect beside lora, which trains none of the weights below the head")
+        return self
 
 
 class ConfigurationSettings(TextSettings):
@@ -74,13 +108,19 @@ def _build_from_config(settings: ConfigurationSettings, splits: Splits) -> Built
 
 
 def _load(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
-    from ftrun_plugins.models.sequence_classification import from_saved
+    from ftrun_plugins.models.sequence_classification import from_adapter, from_saved
+
+    if isinstance(settings, CheckpointSettings) and settings.lora and (folder / ADAPTER).is_file():
+        return from_adapter(settings, folder, task)
 
     return from_saved(settings, folder, task)
 
 
 def _check_checkpoint(settings: CheckpointSettings) -> Sequence[Problem]:
-    return problem_with(settings.checkpoint, "checkpoint")
+    problems = list(problem_with(settings.checkpoint, "checkpoint"))
+    if settings.lora and importlib.util.find_spec("peft") is None:
+        problems.append(Problem("LoRA needs the package peft, which is not installed", "lora", LORA_EXTRA))
+    return problems
 
 
 def _check_tokenizer(settings: ConfigurationSettings) -> Sequence[Problem]:
@@ -106,6 +146,7 @@ def ftrun_models() -> Sequence[Model]:
             name="sequence-classification",
             summary="A pretrained transformer with a head for classes, or one number for regression",
             settings=CheckpointSettings,
+            kinds=KINDS,
             check=_check_checkpoint,
             needs=_needs_checkpoint,
             build=_build_from_checkpoint,
@@ -115,6 +156,7 @@ def ftrun_models() -> Sequence[Model]:
             name="sequence-classification-from-config",
             summary="The same with fresh random weights, from a configuration",
             settings=ConfigurationSettings,
+            kinds=KINDS,
             check=_check_tokenizer,
             needs=_needs_tokenizer,
             build=_build_from_config,

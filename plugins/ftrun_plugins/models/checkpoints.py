@@ -16,11 +16,12 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.references import PACKAGE, local_folder
 from safetensors import SafetensorError, safe_open
 
+from ftrun_plugins.models import ADAPTER
+
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 """Names of transformers: one file of weights, or the list of several."""
-ADAPTER = "adapter_config.json"
 TOKENIZER_FILES = (
     *("tokenizer*.json", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json"),
     *("*.model", "*.spm", "*.codes", "*.tokenizer", "*.jinja"),

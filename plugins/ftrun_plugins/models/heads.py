@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ftrun.contracts import Task
@@ -49,7 +49,19 @@ def choose_head(checkpoint: Checkpoint, config: PretrainedConfig, task: Task, se
         raise checkpoint.error(f"{message}{task.num_labels}{_in_brackets(task.class_names)}", hint)
     if task.class_names is None:
         return Head()
-    return _matched(checkpoint, _own_names(checkpoint, config), task.class_names)
+    head = _matched(checkpoint, _own_names(checkpoint, config), task.class_names)
+    further = _of_another_kind(checkpoint, task)
+    return replace(head, notices=[*head.notices, *further]) if further else head
+
+
+def _of_another_kind(checkpoint: Checkpoint, task: Task) -> Sequence[str]:
+    """A sentence if a head was trained to give one class a row and is to give any number, or the other way."""
+    trained = checkpoint.read_json(CONFIG).get("problem_type")
+    if task.kind == "multi_label" and trained == "single_label_classification":
+        return ["the checkpoint's head was trained for one class a row, and the data set has any number"]
+    if task.kind == "classification" and trained == "multi_label_classification":
+        return ["the checkpoint's head was trained for any number of classes a row, and the data set has one"]
+    return []
 
 
 def _matched(checkpoint: Checkpoint, own: tuple[str, ...], names: tuple[str, ...]) -> Head:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ftrun_plugins.models import CheckpointSettings, ConfigurationSettings, Text
 from ftrun_plugins.models.checkpoints import Checkpoint, open_checkpoint
 from ftrun_plugins.models.freezing import freeze
 from ftrun_plugins.models.heads import Head, choose_head
+from ftrun_plugins.models.lora import Adapted, adapted
 from ftrun_plugins.models.tokenizers import (
     Encoder,
     check_padding,
@@ -43,6 +45,12 @@ DECIDED = {
     "pad_token_id": "the tokenizer: [model] pad_token",
 }
 """Values of a configuration that are not for the file to set, and who sets them."""
+PROBLEM_TYPES: Mapping[str, Any] = {
+    "classification": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
+"""transformers' names of kinds of task, by which a model chooses its loss."""
 ENCODE_VERSION = 2
 """Goes up with every change of what `Encoder` does, so that no encoded split of before is taken from the cache."""
 
@@ -61,9 +69,28 @@ def from_checkpoint(settings: CheckpointSettings, task: Task) -> BuiltModel:
     tokenizer = load_tokenizer(checkpoint, settings)
     check_padding(config, tokenizer, checkpoint.place)
     _describe_task(config, task, settings, tokenizer, head)
-    model, notices = _pretrained(checkpoint, config, head)
+    model, fresh, notices = _pretrained(checkpoint, config, head)
     told = [*checkpoint.notices, *head.notices, *notices]
-    return _built(model, tokenizer, task, settings, checkpoint, (checkpoint.source, checkpoint.digest()), head, told)
+    origin = checkpoint.source, checkpoint.digest()
+    built = _built(model, tokenizer, task, settings, checkpoint, origin, head, told)
+    return adapted(built, model, settings, fresh) if settings.lora else built
+
+
+def from_adapter(settings: CheckpointSettings, folder: Path, task: Task) -> BuiltModel:
+    """A model as a checkpoint of its training with LoRA has it: the checkpoint that it began with, and the adapter.
+
+    Args:
+        settings: Of the training.
+        folder: Where the adapter is.
+        task: What it has learnt.
+
+    Raises:
+        ExperimentError: If it is another model's, or the one that it began with is not there any more.
+    """
+    built = from_checkpoint(settings, task)
+    assert isinstance(built.model, Adapted)
+    built.model.load_checkpoint(folder)
+    return replace(built, notices=())
 
 
 def from_saved(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
@@ -88,6 +115,7 @@ def from_saved(settings: TextSettings, folder: Path, task: Task) -> BuiltModel:
         pad_token=settings.pad_token,
         revision=None,
         dropout=None,
+        lora=None,
     )
     return from_checkpoint(told, task)
 
@@ -196,7 +224,7 @@ def _describe_task(
         names = task.class_names or (task.label_column,)
         config.id2label = dict(enumerate(names))
     config.label2id = {str(name): int(index) for index, name in (config.id2label or {}).items()}
-    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    config.problem_type = PROBLEM_TYPES[task.kind]
     config.pad_token_id = tokenizer.pad_token_id
     if settings.dropout is not None:
         for name, value in config.to_dict().items():
@@ -208,8 +236,10 @@ def _describe_task(
                 setattr(config, name, settings.dropout)
 
 
-def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) -> tuple[PreTrainedModel, list[str]]:
-    """The model with the checkpoint's weights, and what is to be told of them.
+def _pretrained(
+    checkpoint: Checkpoint, config: PretrainedConfig, head: Head
+) -> tuple[PreTrainedModel, Sequence[str], list[str]]:
+    """The model with the checkpoint's weights, those tensors that it has not, and what is to be told of them.
 
     Raises:
         ExperimentError: If the weights are damaged, or are not those of the configuration's model.
@@ -231,7 +261,7 @@ def _pretrained(checkpoint: Checkpoint, config: PretrainedConfig, head: Head) ->
         notices.append(f"freshly drawn, to be learnt: {heads} ({config.num_labels} outputs)")
     if left := _left_over(model, info):
         notices.append(f"its weights hold {len(left)} tensors that the model has no place for, such as {left[0]}")
-    return model, notices
+    return model, fresh, notices
 
 
 def _left_over(model: PreTrainedModel, info: Mapping[str, Any]) -> list[str]:

@@ -285,9 +285,14 @@ class Encoder:
         texts = [list(batch[column]) for column in self.task.text_columns]
         return [len(ids) for ids in self.tokenizer(*texts, truncation=False, verbose=False)["input_ids"]]
 
-    def _label(self, label: Any) -> float | int:
+    def _label(self, label: Any) -> float | int | list[float]:
         if self.task.kind == "regression":
             return float(label)
+        if self.task.kind == "multi_label":
+            marks = [0.0] * len(label)
+            for class_id, there in enumerate(label):
+                marks[self.label_ids.get(class_id, class_id)] = float(there)
+            return marks
         return self.label_ids.get(int(label), int(label))
 
     def _check_tokens(self, rows: Sequence[Sequence[int]], known: int) -> None:

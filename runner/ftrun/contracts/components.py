@@ -74,8 +74,8 @@ class Dataset(Component[S]):
 
     Attributes:
         build: Opens the splits.
-        task: Light: what the settings alone tell of the task; None where they do not. For a kind of one's own it may
-            leave the classes open, so that parts for another kind are refused before any work.
+        task: Light: what the settings alone tell of the task; None where they do not. For "multi_label" and a kind of
+            one's own it may leave the classes open, so that parts for another kind are refused before any work.
         check: Light: what is wrong with these settings on this machine, told before any work.
         train_only: Opens the splits of a training with `eval_strategy = "no"`, where that is not what `build` does: a
             data set that cuts a validation split off where there is none then leaves all rows to train on. Since 1.2.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Protocol, Self, SupportsFloat
+from typing import Any, Protocol, Self, SupportsFloat, runtime_checkable
 
 
 class EncodedRows(Protocol):
@@ -187,6 +187,23 @@ class TrainableModel(Protocol):
     def to(self, device: Any, /) -> Any: ...
 
 
+@runtime_checkable
+class OwnCheckpoints(Protocol):
+    """What a `TrainableModel` may have beside, where a checkpoint need not hold all of it, such as one of which a small
+    part is trained. Since 1.2.
+
+    Its `save_pretrained` then writes the run's model alone, and `state_dict` is no part of a checkpoint.
+    """
+
+    def save_checkpoint(self, folder: str | PathLike[str], /) -> Any:
+        """Write all of the model that training changes into a folder that is there."""
+        ...
+
+    def load_checkpoint(self, folder: str | PathLike[str], /) -> Any:
+        """Put it back, bit for bit."""
+        ...
+
+
 @dataclass(frozen=True)
 class BuiltModel:
     """A model ready to train.
@@ -210,6 +227,8 @@ class BuiltModel:
         decode: From raw columns and what the model said of them, in the task's order of classes, to the columns that
             `ftrun predict` adds, `prediction` among them, with a cell for each row. None for what the runner adds by
             itself, which it can for "classification", "multi_label" and "regression". Since 1.2.
+        saves_plainly: Whether what `save_pretrained` writes is a model of transformers that opens without the code of
+            `model`; None where its class tells. Since 1.2.
     """
 
     model: TrainableModel
@@ -223,6 +242,7 @@ class BuiltModel:
     digest: str | None = None
     class_names: tuple[str, ...] | None = None
     decode: Callable[[Mapping[str, Sequence[Any]], Predictions], Mapping[str, Sequence[Any]]] | None = None
+    saves_plainly: bool | None = None
 
 
 @dataclass(frozen=True)

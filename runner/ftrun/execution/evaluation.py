@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,9 +25,10 @@ from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
+from ftrun.execution.written_labels import labels_of
 from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
-from ftrun.rowfiles import as_text, listed
+from ftrun.rowfiles import listed
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import read_history
 from ftrun.runs.journal import Journal, read_journal
@@ -125,54 +125,6 @@ def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, fl
         told = build_evaluator(part, task, f"metrics[{index}]")(predictions)
         numbers |= {name: float(value) for name, value in told.items()}
     return numbers
-
-
-def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
-    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, or numbers.
-
-    Raises:
-        ExperimentError: If there are none, or one is none of the task's.
-    """
-    cells = table.columns.get(task.label_column)
-    if cells is None:
-        hint = f"There are: {listed(list(table.columns))}. Without labels: ftrun predict."
-        raise table.wrong(f'has no column "{task.label_column}", which holds the labels', hint)
-    if task.kind == "regression":
-        return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
-    if task.kind == "multi_label" or task.class_names is None:
-        raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
-    names = task.class_names
-    ids = {name: place for place, name in enumerate(names)}
-    if plan.dataset.table().get("label_ids"):
-        ids = {str(place): place for place in range(len(names))}
-    return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
-
-
-def _class_ids(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int | list[int]:
-    if task.kind != "classification" and isinstance(cell, list):
-        return [_class_id(table, task, ids, row, one) for one in cell]
-    return _class_id(table, task, ids, row, cell)
-
-
-def _class_id(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int:
-    if cell is None or cell == "":
-        raise table.wrong(f'has no label in column "{task.label_column}": row {row}', "Leave such rows out.")
-    spelled = [cell] if isinstance(cell, str) else [as_text(cell), str(cell), f"{cell}.0"]
-    found = next((ids[text] for text in spelled if text in ids), None)
-    if found is None:
-        message = f'has "{cell}" in column "{task.label_column}", row {row}, which is none of the classes'
-        raise table.wrong(message, f"The classes: {', '.join(ids)}.")
-    return found
-
-
-def _number(table: RowTable, task: Task, row: int, cell: Any) -> float:
-    try:
-        number = float(cell)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isfinite(number):
-        return number
-    raise table.wrong(f'has {cell!r} in column "{task.label_column}", row {row}, which is no finite number')
 
 
 def record_evaluation(

@@ -32,7 +32,8 @@ def model_facts(path: str, step: int | None, built: BuiltModel, splits: Splits, 
     config, tokenizer = _read(folder / "config.json"), _read(folder / "tokenizer_config.json")
     architecture = str((config.get("architectures") or [""])[0])
     texts = splits.task.text_columns
-    if not (_is_of_transformers(built.model) and architecture.endswith(HEAD)):
+    is_plain = _is_of_transformers(built.model) if built.saves_plainly is None else built.saves_plainly
+    if not (is_plain and architecture.endswith(HEAD)):
         return FILES_ALONE.format("it is none of transformers' models that take a whole text")
     if not (_is_of_transformers(built.tokenizer) and tokenizer):
         return FILES_ALONE.format("it has no tokenizer of transformers beside it")

@@ -16,6 +16,7 @@ from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
+from ftrun.execution.recording import logistic
 from ftrun.execution.row_tables import RowTable, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
@@ -234,9 +235,10 @@ def table_of_split(splits: Splits, name: str) -> RowTable:
     table, task = rows_of_split(name, split_named(splits, name)), splits.task
     labels = table.columns.get(task.label_column)
     names = task.class_names
-    if labels is None or names is None or task.kind == "multi_label":
+    if labels is None or names is None:
         return table
-    told = [_named(label, names) for label in labels]
+    name_of = _classes_there if task.kind == "multi_label" else _named
+    told = [name_of(label, names) for label in labels]
     return replace(table, columns={**table.columns, task.label_column: told})
 
 
@@ -245,6 +247,13 @@ def _named(label: Any, names: Sequence[str]) -> Any:
     if isinstance(label, list):
         return [_named(one, names) for one in label]
     return names[label] if isinstance(label, int) and 0 <= label < len(names) else None
+
+
+def _classes_there(label: Any, names: Sequence[str]) -> Any:
+    """The classes of a row, of its list of 0 and 1; None where it has no label."""
+    if not isinstance(label, list) or len(label) != len(names):
+        return None
+    return [name for name, there in zip(names, label, strict=True) if there == 1]
 
 
 def inputs_of(table: RowTable, task: Task, columns: Sequence[str]) -> dict[str, Sequence[Any]]:
@@ -307,7 +316,7 @@ def added_columns(task: Task, predictions: Predictions) -> dict[str, list[Any]]:
         return {PREDICTED: values}
     if task.kind == "multi_label":
         told: list[Any] = [[name for name, on in zip(names, row, strict=True) if on] for row in values]
-        shares = [[_logistic(logit) for logit in row] for row in predictions.logits.tolist()]
+        shares = [[logistic(logit) for logit in row] for row in predictions.logits.tolist()]
     else:
         told = [names[value] for value in values]
         shares = [_softmax(row) for row in predictions.logits.tolist()]
@@ -319,7 +328,3 @@ def _softmax(logits: Sequence[float]) -> list[float]:
     powers = [math.exp(logit - highest) for logit in logits]
     total = math.fsum(powers)
     return [power / total for power in powers]
-
-
-def _logistic(logit: float) -> float:
-    return 0.5 * (1 + math.tanh(logit / 2))  # which no logit is too large for

@@ -105,7 +105,7 @@ def record_predictions(
     journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
 ) -> Sequence[str]:
     """The predictions on each evaluation and test split as a table, in the form that MLflow shows as one, and with one
-    class a row the logits as an array; returns the paths of the tables.
+    class a row or any number the logits as an array; returns the paths of the tables.
     """
     paths = []
     folder.predictions_folder.mkdir(exist_ok=True)
@@ -115,7 +115,7 @@ def record_predictions(
         write_whole(path, json.dumps(table, ensure_ascii=False, default=str, allow_nan=False))  # such as a date in idx
         paths.append(path.relative_to(folder.path).as_posix())
         journal.append(ArtifactRecord(paths[-1]))
-        if splits.task.kind == "classification":
+        if splits.task.kind in ("classification", "multi_label"):
             write_array(folder.logits(split), predicted.logits)
             journal.append(ArtifactRecord(folder.logits(split).relative_to(folder.path).as_posix()))
     record_tables(journal, paths)
@@ -161,6 +161,9 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
     if splits.task.kind == "classification":
         columns.append("probability")
         judged = [[*verdict, sure] for verdict, sure in zip(judged, _probabilities(predicted.logits), strict=True)]
+    if splits.task.kind == "multi_label" and task.class_names:
+        columns += [f"probability_{name}" for name in task.class_names]
+        judged = [[*verdict, *shares] for verdict, shares in zip(judged, _of_each(predicted.logits), strict=True)]
     data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
 
@@ -170,6 +173,16 @@ def _probabilities(logits: Any) -> list[float]:
     beyond = logits.astype("float64") - logits.max(axis=-1, keepdims=True)
     sure: list[float] = (1 / (math.e**beyond).sum(axis=-1)).tolist()
     return sure
+
+
+def _of_each(logits: Any) -> list[list[float]]:
+    """How probable each class of every row is said to be, by the logistic function."""
+    return [[logistic(logit) for logit in row] for row in logits.tolist()]
+
+
+def logistic(logit: float) -> float:
+    """The probability that a logit stands for, where a row has any number of classes; no logit is too large for it."""
+    return 0.5 * (1 + math.tanh(logit / 2))
 
 
 def _named(task: Task, value: Any) -> Any:

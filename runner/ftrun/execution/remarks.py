@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftrun.contracts import FitResult, Task
+from ftrun.contracts import FitResult, Predictions, Task
 from ftrun.planning.plan import Plan
 
 
@@ -19,8 +19,11 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
 
 
 def _one_class(task: Task, fit: FitResult) -> list[str]:
-    """A sentence for every split on which the model says the same class of every row."""
+    """A sentence for every split on which the model says the same class of every row, or none of any."""
     names = task.class_names
+    if task.kind == "multi_label":
+        silent = [split for split, predicted in fit.predictions.items() if _says_nothing(predicted)]
+        return [f"the model gives no row of {split} any class: none is as probable as a half" for split in silent]
     if not names or task.kind != "classification":
         return []
     said = {split: sorted(set(predicted.values.tolist())) for split, predicted in fit.predictions.items()}
@@ -31,3 +34,7 @@ def _one_class(task: Task, fit: FitResult) -> list[str]:
         for split, classes in said.items()
         if len(classes) == 1
     ]
+
+
+def _says_nothing(predicted: Predictions) -> bool:
+    return len(predicted.logits) > 0 and not predicted.values.any()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,7 @@ def predict_rows(
     read = source.read(trained)
     with predicting(trained, watcher) as predictor:
         table, text_columns = source.table(predictor, read)
+        table = replace(table, separator=trained.label_separator)
         check(table, predictor.task)
         return table, predictor.predict(table, text_columns)
 

@@ -43,6 +43,7 @@ class RowTable:
         delimiter: What stands between cells of their file.
         records: JSON's objects: one may lack what another has.
         arrow: Parquet's table, with its types.
+        separator: What stands between the classes in a cell of text; None where lists of them are written as JSON.
     """
 
     name: str
@@ -51,6 +52,7 @@ class RowTable:
     delimiter: str = ","
     records: Sequence[Mapping[str, Any]] | None = None
     arrow: Any = None
+    separator: str | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -196,7 +198,7 @@ def write_text(table: RowTable, added: Mapping[str, Sequence[Any]], stream: Text
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     columns = {**table.columns, **added}
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
+    writer.writerows([_cell(value, table.separator) for value in row] for row in zip(*columns.values(), strict=True))
 
 
 def is_for_all(encoding: str | None) -> bool:
@@ -282,7 +284,9 @@ def rows_by_name(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, separator: str | None = None) -> str:
+    if separator is not None and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return separator.join(value)
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, (bool, int, float)):

@@ -74,8 +74,8 @@ def _parameters_of(model: TrainableModel) -> dict[str, float]:
     """All parameters, and where some are frozen, those that are trained."""
     parameters = list(model.parameters())
     told = {"num_parameters": sum(parameter.numel() for parameter in parameters)}
-    trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    return told if trained == told["num_parameters"] else {**told, "num_trained_parameters": trained}
+    trained = sum(parameter.numel() for parameter in parameters if getattr(parameter, "requires_grad", True))
+    return told if trained == told["num_parameters"] else {**told, "num_trainable_parameters": trained}
 
 
 def _computing_parameters(model: TrainableModel) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Model, Task
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.finding import is_run, recorded_experiment
 from ftrun.execution.recording import recorded_task
@@ -58,6 +58,12 @@ class Trained:
         told = {name: table[name] for name in ("delimiter", "encoding", "quoting") if name in table}
         return Dialect(**told)
 
+    @property
+    def label_separator(self) -> str | None:
+        """What stands between the classes of a row in the data that it was trained on, where they are in one cell."""
+        told = self.plan.dataset.table().get("label_separator") if self.run else None
+        return told if isinstance(told, str) else None
+
 
 def find_trained(
     target: str,
@@ -101,6 +107,8 @@ def _of_run(run: RunFolder, folder: Path, catalogue: Catalogue, device: str | No
     tables = {**experiment.tables, "training": training}
     plan = make_plan(replace(experiment, tables=tables), catalogue, needs_secrets=False, asked=("collator", "metric"))
     task = recorded_task(run) or task_of(plan.dataset, "dataset")
+    if task and task.kind == "multi_label" and task.class_names is None:
+        task = None  # only the data set tells its classes
     return Trained(run.name, folder, plan, task, run)
 
 
@@ -109,9 +117,6 @@ def _of_folder(folder: Path, catalogue: Catalogue, device: str | None) -> Traine
     tables = {**PLAIN, "model": model, "training": {"device": device or "auto"}}
     task = _task_of_config(folder)
     plan = make_plan(Experiment(folder, tables), catalogue, asked=())
-    if task.kind not in plan.model.component(Model).kinds:
-        message = f"{folder} is a model for {task.kind}, which {plan.model.offer.who} does not take"
-        raise ExperimentError(Problem(message))
     return Trained(folder.name, folder, plan, task)
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ftrun.pictures.canvas import COLOURS, GREY, legend_beside, paper, save, short, short_names
 from ftrun.pictures.counting import (
+    ByClass,
     Floats,
     Ints,
     RankedCurve,
@@ -146,9 +147,13 @@ def draw_reliability(path: Path, split: str, found: Classified) -> None:
 
 def per_class_table(found: Classified) -> Tabled:
     """Precision, recall, F1 and rows of every class."""
-    scores = by_class(found.labels, found.said, len(found.names))
+    return scores_table(found.names, by_class(found.labels, found.said, len(found.names)))
+
+
+def scores_table(names: Sequence[str], scores: ByClass) -> Tabled:
+    """The scores of every class, a row each."""
     columns = (scores.precision, scores.recall, scores.f1, scores.support)
-    data = [list(row) for row in zip(found.names, *(column.tolist() for column in columns), strict=True)]
+    data = [list(row) for row in zip(names, *(column.tolist() for column in columns), strict=True)]
     return {"columns": ["class", "precision", "recall", "f1", "support"], "data": data}
 
 

@@ -55,7 +55,15 @@ class ByClass:
 def by_class(labels: Ints, said: Ints, classes: int) -> ByClass:
     """The scores of every class."""
     support, taken = np.bincount(labels, minlength=classes), np.bincount(said, minlength=classes)
-    hits = np.bincount(labels[labels == said], minlength=classes)
+    return _scores(support, taken, np.bincount(labels[labels == said], minlength=classes))
+
+
+def by_class_of_many(labels: Ints, said: Ints) -> ByClass:
+    """The scores of every class, where a row has any number: 0 or 1 by row and class."""
+    return _scores(labels.sum(axis=0), said.sum(axis=0), (labels * said).sum(axis=0))
+
+
+def _scores(support: Ints, taken: Ints, hits: Ints) -> ByClass:
     f1 = 2 * hits / np.maximum(support + taken, 1)
     return ByClass(hits / np.maximum(taken, 1), hits / np.maximum(support, 1), f1, support)
 

@@ -20,7 +20,8 @@ from typing import Any
 from ftrun.pictures import classes, curves, numbers
 from ftrun.pictures.artist import ASIDE, remove_leftovers
 from ftrun.pictures.canvas import prepare
-from ftrun.pictures.predicted import Classified, read_classified, read_numbers, read_ranked
+from ftrun.pictures.counting import by_class_of_many
+from ftrun.pictures.predicted import Classified, read_classified, read_many, read_numbers, read_ranked
 from ftrun.pictures.subject import Drawn, Subject, as_line, subject_from
 from ftrun.redaction import redacted
 from ftrun.runs.folder import RunFolder
@@ -68,7 +69,8 @@ def _pictures(folder: RunFolder, subject: Subject) -> Iterator[tuple[str, Draw]]
     yield "loss.png", functools.partial(curves.draw_loss, curves=told, subject=subject)
     if set(curves.evaluated(told, subject.splits)) - {"loss"}:
         yield "metrics.png", functools.partial(curves.draw_metrics, curves=told, subject=subject)
-    of_split = {"classification": _of_classes, "regression": _of_numbers}.get(subject.kind)
+    kinds = {"classification": _of_classes, "multi_label": _of_many, "regression": _of_numbers}
+    of_split = kinds.get(subject.kind)
     for split in [*subject.splits, *subject.tested] if of_split else ():
         assert of_split
         yield from of_split(folder, split, subject)
@@ -88,6 +90,13 @@ def _of_classes(folder: RunFolder, split: str, subject: Subject) -> Iterator[tup
     yield f"{split}/reliability.png", lambda path: classes.draw_reliability(path, split, found())
     yield f"{split}/per_class.json", lambda path: _write(path, classes.per_class_table(found()))
     yield f"{split}/wrong.json", lambda path: _write(path, classes.wrong_table(found(), subject.text_columns))
+
+
+def _of_many(folder: RunFolder, split: str, subject: Subject) -> Iterator[tuple[str, Draw]]:
+    def table() -> dict[str, Any]:
+        return classes.scores_table(subject.classes, by_class_of_many(*read_many(folder, split, subject.classes)))
+
+    yield f"{split}/per_class.json", lambda path: _write(path, table())
 
 
 def _of_numbers(folder: RunFolder, split: str, subject: Subject) -> Iterator[tuple[str, Draw]]:

@@ -65,6 +65,20 @@ def read_classified(folder: RunFolder, split: str, names: Sequence[str]) -> Clas
     return Classified(names, labels, said, _numbers(table, "probability"), table)
 
 
+def read_many(folder: RunFolder, split: str, names: Sequence[str]) -> tuple[Ints, Ints]:
+    """True and predicted classes of a split whose rows have any number: 0 or 1 by row and class."""
+    table = read_table(folder.predictions(split))
+    return _marks(table.column("label"), names), _marks(table.column("prediction"), names)
+
+
+def _marks(rows: Sequence[Sequence[str]], names: Sequence[str]) -> Ints:
+    ids = {name: place for place, name in enumerate(names)}
+    marks = np.zeros((len(rows), len(names)), np.int64)
+    for row, told in enumerate(rows):
+        marks[row, [ids[name] for name in told]] = 1
+    return marks
+
+
 def read_ranked(folder: RunFolder, split: str, labels: Ints) -> tuple[Ints, Floats]:
     """Class ids and the probabilities of all classes, of as many rows of a split as are ranked."""
     logits = np.load(folder.logits(split), mmap_mode="r")

@@ -92,6 +92,8 @@ def _mlmodel(record: ModelRecord, model: LoggedModel, size: int) -> Model:
 def _pipeline_settings(record: ModelRecord) -> dict[str, Any]:
     """How the pipeline is called, so that it says what the run's model says of the same texts."""
     cut = {} if record.max_length is None else {"truncation": True, "max_length": record.max_length}
+    if record.task == "multi_label":
+        return {**cut, "function_to_apply": "sigmoid", "top_k": None}
     return {**cut, "function_to_apply": "none"} if record.task == "regression" else cut
 
 
@@ -101,6 +103,8 @@ def _signature(record: ModelRecord) -> Any:
 
     is_pair = len(record.texts) > 1
     texts: list[Any] = [ColSpec("string", name) for name in TEXT_INPUTS] if is_pair else [ColSpec("string")]
+    if record.task == "multi_label":  # of several texts it gives a row of all classes each, of one a column: no schema
+        return ModelSignature(Schema(texts))
     return ModelSignature(Schema(texts), Schema([ColSpec("string", "label"), ColSpec("double", "score")]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel, TrainerState
 
-from ftrun.contracts import Job, TrainableModel
+from ftrun.contracts import Job, OwnCheckpoints, TrainableModel
 
 OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
 WEIGHTS = "state_dict.pt"
@@ -28,18 +28,20 @@ def write_checkpoint(
 
     The folder holds what `save_pretrained` writes, and so opens with `from_pretrained` where the model has that. Beside
     it stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and, of a model that is no `transformers.PreTrainedModel`,
-    `state_dict.pt`, all of which open with `weights_only=True`; and `trainer_state.json`.
+    `state_dict.pt`, all of which open with `weights_only=True`; and `trainer_state.json`. Of a model with
+    `save_checkpoint` it holds what that writes in place of the model.
 
     Raises:
         OSError: If it cannot be written.
     """
-    save_model(job, folder)
+    model = job.model
+    _save(job, folder, model.save_checkpoint if isinstance(model, OwnCheckpoints) else model.save_pretrained)
     with _disk_errors():
         torch.save(optimizer.state_dict(), folder / OPTIMIZER)
         torch.save(scheduler.state_dict(), folder / SCHEDULER)
         torch.save(random_states(), folder / RANDOM)
-        if not isinstance(job.model, PreTrainedModel):
-            torch.save(job.model.state_dict(), folder / WEIGHTS)
+        if not isinstance(model, (PreTrainedModel, OwnCheckpoints)):
+            torch.save(model.state_dict(), folder / WEIGHTS)
     state.save_to_json(str(folder / STATE))
 
 
@@ -49,9 +51,13 @@ def save_model(job: Job, folder: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
+    _save(job, folder, job.model.save_pretrained)
+
+
+def _save(job: Job, folder: Path, write: Callable[[Path], Any]) -> None:
     with _disk_errors():
         folder.mkdir(exist_ok=True)  # transformers' own makes it, and nobody asks that of another's
-        job.model.save_pretrained(folder)
+        write(folder)
         if job.tokenizer is not None:
             job.tokenizer.save_pretrained(folder)
 
@@ -72,7 +78,9 @@ def _disk_errors() -> Iterator[None]:
 
 def load_weights(model: TrainableModel, folder: Path) -> None:
     """Put the weights of a checkpoint into a model of the same class, bit for bit."""
-    if isinstance(model, PreTrainedModel):
+    if isinstance(model, OwnCheckpoints):
+        model.load_checkpoint(folder)
+    elif isinstance(model, PreTrainedModel):
         model.load_state_dict(type(model).from_pretrained(folder).state_dict())
     else:
         model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))

@@ -41,7 +41,7 @@ class TestFiles(DatasetSuite):
             {"text_columns": ["text", "text"]},
             {"delimiter": "ab"},
         ),
-        *({"label_column": "class"}, {"class_names": ["x"]}, {"label_ids": True}, {"validation_size": 1.5}),
+        *({"label_column": "class"}, {"class_names": ["x"]}, {"label_ids": True}, {"validation_size": 0.1}),
     ]
 
     def make_settings(self, folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ftrun_plugins.datasets.holding import holds
         ([1, None], "values"),
         ([True], "values"),
         ([None], "values"),
-        ([["a"]], "something else"),
+        ([["a"]], "lists"),
         ([b"a"], "something else"),
         (pa.array(["a", "a"]).dictionary_encode(), "text"),
         (pa.array([], pa.large_string()), "values"),

@@ -10,9 +10,10 @@ from ftrun_plugins.datasets import FilesSettings
 from ftrun_plugins.datasets.inference import Holds, is_id, is_text, with_columns
 
 
-def columns(text: str = "", values: str = "", other: str = "") -> dict[str, Holds]:
+def columns(text: str = "", values: str = "", other: str = "", lists: str = "") -> dict[str, Holds]:
     told: dict[str, Holds] = dict.fromkeys(text.split(), "text")
     told |= dict.fromkeys(values.split(), "values")
+    told |= dict.fromkeys(lists.split(), "lists")
     return {**told, **dict.fromkeys(other.split(), "something else")}
 
 
@@ -51,6 +52,9 @@ def test_columns_without_a_doubt_are_taken_and_said(holds: dict[str, Holds], tex
         (columns("text topic"), {}, r"which column is the label\s.*There are: .text., .topic."),
         (columns("text", "stars votes"), {}, 'which column is the label.*\n.*label_column = "stars"'),
         (columns("text", "", "label_list"), {}, "which column is the label"),
+        (columns("text", lists="tags"), {}, "which column is the label"),
+        (columns("text", "stars"), {"kind": "multi_label"}, "which column is the label"),
+        (columns("text", lists="tags tokens"), {"kind": "multi_label"}, "which column is the label"),
         (columns("a b c"), {"text_columns": ["a"]}, "which column is the label"),
         (columns("text", "idx"), {}, "which column is the label"),
     ],
@@ -64,6 +68,16 @@ def test_what_is_named_is_taken_as_it_is() -> None:
     assert found(columns("a b label"), text_columns=["b"]) == (["b"], "label", "")
     assert found(columns("a b id"), text_columns=["b"])[:2] == (["b"], "a")
     assert found(columns("a b", "c"), label_column="b")[:2] == (["a"], "b")
+
+
+def test_lists_are_labels_where_a_row_may_have_several_and_label_columns_need_no_other() -> None:
+    assert found(columns("text", "stars", lists="tags"), kind="multi_label")[:2] == (["text"], "tags")
+    assert found(columns("text", "stars", lists="tags"))[:2] == (["text"], "stars")
+    several = {"kind": "multi_label", "label_columns": ["rude", "late"]}
+    told = found(columns("text late", "rude stars"), **several)
+    assert told == (["text"], "label", 'the text is in "text", as the columns of train.csv tell')
+    apart = {"kind": "multi_label", "label_separator": "|"}
+    assert found(columns("text tags"), text_columns=["text"], **apart)[:2] == (["text"], "tags")
 
 
 def test_numbers_that_are_written_out_are_no_text_and_ids_no_column_to_learn_from() -> None:

@@ -30,6 +30,12 @@ def test_whole_numbers_beside_text_are_text_as_they_are_written() -> None:
     assert join({"text": pa.array(["a"]).dictionary_encode()}, {"text": ["b"]}) == {"text": ["a", "b"]}
 
 
+def test_lists_are_joined_where_they_hold_the_same() -> None:
+    empty, lists = pa.array([[]], pa.list_(pa.string())), pa.array([[2]], pa.large_list(pa.int8()))
+    assert join({"label": [[1], None]}, {"label": empty}, {"label": lists}) == {"label": [[1], None, [], [2]]}
+    assert join({"label": empty}, {"label": empty}) == {"label": [[], []]}
+
+
 @pytest.mark.parametrize(
     ("tables", "told"),
     [
@@ -37,6 +43,8 @@ def test_whole_numbers_beside_text_are_text_as_they_are_written() -> None:
         ([{"text": ["a"]}, {"text": ["b"], "label": [1]}], r'1\.csv has no column "label", and 2\.csv has'),
         ([{"label": [1]}, {"label": [1.5]}], r"1\.csv has whole numbers in column .label., and 2\.csv has numbers"),
         ([{"label": ["1"]}, {"label": [1]}, {"label": [True]}], r"1\.csv has text .* 2\.csv has whole numbers"),
+        ([{"label": [["1"]]}, {"label": [[1]]}], r"1\.csv has lists of text .* 2\.csv has lists of whole numbers"),
+        ([{"label": [["1"]]}, {"label": ["1"]}], r"1\.csv has lists of text .* 2\.csv has text"),
         ([{"label": ["1"]}, {"label": [1.0]}], r"1\.csv has text .* 2\.csv has numbers"),
     ],
 )

@@ -12,7 +12,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from ftrun.errors import ExperimentError
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.labels import Labelled, Origin, labelled
+from ftrun_plugins.datasets.columns import Origin
+from ftrun_plugins.datasets.labels import Labelled, labelled
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,7 +123,7 @@ def test_a_class_label_column_says_its_names_itself() -> None:
         (["a", "b"], ["A"], {}, 'validation has "A" in column "label", a class that training has not: row 1'),
         (["spam", "ham"], ["ham", "spm"], {"class_names": ["ham", "spam"]}, r'row 2[\s\S]*Did you mean "spam"'),
         ([0.5, 1.0], [1.0], {}, r'has 0.5 in column "label", which is no class: row 1[\s\S]*regression'),
-        ([[1], [2]], [[1]], {}, r"list[\s\S]*several labels a row are not there yet"),
+        ([[1], [2]], [[1]], {}, r'list[\s\S]*kind = "multi_label"'),
         (["a", "b"], ["a"], {"label_column": "lable"}, r'no column "lable"[\s\S]*Did you mean "label"'),
         (["a", "b"], ["a"], {"text_columns": ["txt"]}, r'no column "txt"[\s\S]*Did you mean "text"'),
         ([], ["a"], {}, "train has no rows"),

@@ -119,10 +119,49 @@ def test_logits_that_are_no_numbers_have_no_value(name: str, fault: float) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_regression_is_refused_before_any_work(name: str) -> None:
     metric = component(name)
-    with pytest.raises(ExperimentError, match=f'"{name}" is a metric of classification, and the task is regression'):
+    with pytest.raises(ExperimentError, match=f'"{name}" is a metric of classification.*, and the task is regression'):
         metric.yields(metric.settings(), Task("regression", ("text",)))
 
 
 def test_what_scikit_learn_has_not_is_refused_with_its_place(tiny: Any) -> None:
     with pytest.raises(ExperimentError, match=r"metrics\[0\]\.average.*not for multi_class"):
         plan_of(tiny, {"metrics": [{"use": "roc_auc", "average": "micro", "multi_class": "ovo"}]})
+
+
+MANY = Task("multi_label", ("text",), "label", ("a", "b", "c"))
+LABELS = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0], [0, 0, 0]])
+SHARES = np.array([[0.9, 0.2, 0.6], [0.3, 0.7, 0.9], [0.6, 0.4, 0.7], [0.7, 0.1, 0.2]])
+
+
+def of_many(name: str, labels: Any = LABELS, **values: Any) -> float:
+    metric = component(name)
+    options = metric.settings(**values)
+    assert set(metric.yields(options, MANY)) == {name}
+    logits = np.log(SHARES / (1 - SHARES)).astype("float32")
+    return float(metric.build(options, MANY)(Predictions(logits, labels, 0.0, "multi_label"))[name])
+
+
+def test_of_any_number_of_classes_every_class_is_measured_by_itself() -> None:
+    areas = [compute("roc_auc", SHARES[:, place].tolist(), LABELS[:, place].tolist()) for place in range(3)]
+    assert of_many("roc_auc") == pytest.approx(np.mean(areas))
+    assert of_many("roc_auc", average="micro") == pytest.approx(
+        compute("roc_auc", SHARES.ravel().tolist(), LABELS.ravel().tolist())
+    )
+    precise = [compute("average_precision", SHARES[:, place].tolist(), LABELS[:, place].tolist()) for place in range(3)]
+    assert of_many("average_precision") == pytest.approx(np.mean(precise))
+    right = np.where(LABELS == 1, SHARES, 1 - SHARES)
+    assert of_many("log_loss") == pytest.approx(-np.log(right).mean(), rel=1e-6)
+
+
+def test_a_class_that_no_row_or_every_row_is_of_has_no_area() -> None:
+    never = LABELS * np.array([1, 1, 0])
+    for name in ("roc_auc", "average_precision"):
+        assert math.isnan(of_many(name, never)) and math.isnan(of_many(name, 1 - never))
+        assert not math.isnan(of_many(name, never, average="micro"))
+
+
+def test_what_is_for_one_class_a_row_is_refused_for_any_number() -> None:
+    with pytest.raises(ExperimentError, match="a metric of classification, and the task is multi_label"):
+        of_many("expected_calibration_error")
+    with pytest.raises(ExperimentError, match='"ovo" is for one class a row'):
+        of_many("roc_auc", multi_class="ovo")

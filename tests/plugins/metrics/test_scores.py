@@ -10,6 +10,7 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import Metric, Predictions, Task
+from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import load_catalogue
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -100,3 +101,40 @@ def test_a_module_of_evaluate_is_run_when_it_is_trusted(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={"metrics": both, "training.max_steps": 1}, progress=False)
     assert result.status == "FINISHED", (result.error, (result.run_folder / "log.txt").read_text())
     assert 0 <= result.metrics["eval/share"] <= 1
+
+
+MANY = Task("multi_label", ("text",), "label", ("a", "b", "c"))
+SAID, TRUE = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 0]]), np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]])
+
+
+def of_many(name: str, task: Task = MANY, **values: Any) -> float:
+    component = load_catalogue().find("metric", name, "").component
+    assert isinstance(component, Metric)
+    options = component.settings(**values)
+    (number,) = component.yields(options, task)
+    said = Predictions(np.where(SAID == 1, 1.0, -1.0).astype("float32"), TRUE, 0.0, "multi_label")
+    return float(component.build(options, task)(said)[number])
+
+
+def test_of_any_number_of_classes_all_must_be_right_or_each_counts() -> None:
+    assert of_many("accuracy") == pytest.approx(1 / 3)
+    assert of_many("f1", average="micro") == pytest.approx(2 * 3 / (4 + 4))
+    assert of_many("f1") == of_many("f1", average="macro") == pytest.approx((1 + 1 + 0) / 3)
+    assert of_many("f1", average="weighted") == pytest.approx((2 * 1 + 1 * 1 + 1 * 0) / 4)
+    assert of_many("f1", average="samples") == pytest.approx((2 / 3 + 0 + 4 / 5) / 3)
+    assert of_many("precision", average="micro") == of_many("recall", average="micro") == 0.75
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "values", "words"),
+    [
+        ("f1", MANY, {"average": "binary"}, '"binary" is for one class a row'),
+        ("f1", THREE, {"average": "samples"}, '"samples" is for any number of classes a row'),
+        ("matthews_correlation", MANY, {}, "a metric of classification, and the task is multi_label"),
+        ("glue", MANY, {}, "none of GLUE's tasks"),
+        ("accuracy", NUMBER, {}, "a metric of classification and multi_label, and the task is regression"),
+    ],
+)
+def test_a_metric_that_does_not_suit_the_task_is_refused(name: str, task: Task, values: Any, words: str) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        of_many(name, task, **values)

@@ -62,7 +62,7 @@ def test_what_is_frozen_stays_as_it_was_on_every_backend(tiny: Path, frozen: Any
     for other in results[1:]:
         assert points_of(other.run_folder) == points_of(results[0].run_folder)
         assert weights_of(other.run_folder) == weights_of(results[0].run_folder)
-    told = next(record for record in reversed(journal_of(results[0].run_folder)) if "num_trained" in str(record))
+    told = next(record for record in reversed(journal_of(results[0].run_folder)) if "num_trainable" in str(record))
     assert "num_parameters" in str(told)
 
 

@@ -196,3 +196,24 @@ def test_a_label2id_that_says_nothing_changes_nothing(label2id: Any) -> None:
 def test_on_request_a_head_is_drawn_anew_whatever_it_says() -> None:
     assert chosen({0: "joy", 1: "joy"}, ["no", "yes"], fresh_head=True) == Head(fresh=True)
     assert chosen({0: "joy"}, ["no", "yes"], ignore_mismatched_sizes=True) == Head(fresh=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "trained", "told"),
+    [
+        ("multi_label", "single_label_classification", "trained for one class a row, and the data set has any number"),
+        ("classification", "multi_label_classification", "trained for any number of classes a row"),
+        ("multi_label", "multi_label_classification", ""),
+        ("classification", "single_label_classification", ""),
+        ("multi_label", None, ""),
+    ],
+)
+def test_a_head_that_was_trained_for_another_kind_of_label_is_told(
+    tmp_path: Path, kind: str, trained: str | None, told: str
+) -> None:
+    kinds = {"problem_type": trained} if trained else {}
+    own = make_word_teller(tmp_path / "own", ["bad", "good"], **named("negative", "positive"), **kinds)
+    built = build(own, Task(kind, ("text",), "label", ("negative", "positive")))
+    wanted = {"classification": "single_label_classification", "multi_label": "multi_label_classification"}[kind]
+    assert built.model.config.problem_type == wanted
+    assert (told in built.notices[0]) if told else not built.notices

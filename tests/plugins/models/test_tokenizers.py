@@ -322,6 +322,13 @@ def test_labels_are_the_models_classes_and_numbers_stay_numbers() -> None:
     assert labels == [1.0, -2.5] and all(isinstance(label, float) for label in labels)
 
 
+def test_of_any_number_of_classes_each_is_where_the_model_has_it() -> None:
+    many = Task("multi_label", ("text",), "label", ("x", "y", "z"))
+    batch = {"text": ["a", "b"], "label": [[1, 0, 0], [0, 1, 1]]}
+    assert Encoder(make_tokenizer(), many, 8)(batch)["labels"] == [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    assert Encoder(make_tokenizer(), many, 8, {0: 2, 1: 0, 2: 1})(batch)["labels"] == [[0.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+
+
 @given(st.lists(st.text("ab c", max_size=12), min_size=1, max_size=6), st.integers(1, 6), st.integers(1, 6))
 def test_rows_are_encoded_alike_however_they_are_cut_into_batches(texts: list[str], cut: int, length: int) -> None:
     encode = Encoder(TOKENIZER_OF_THREE, TASK, length)

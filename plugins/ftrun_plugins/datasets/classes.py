@@ -1,0 +1,108 @@
+"""What the classes are called, and which of them a label is: one map for all splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ftrun.rowfiles import as_text
+
+from ftrun_plugins.datasets import LabelledText
+
+MANY_CLASSES = 50
+"""So many, and hardly two rows of each, are worth a question."""
+
+
+def in_order(value: Any) -> tuple[float, str]:
+    """Numbers in their order, also where a file has them as text, and before them no text."""
+    name = as_name(value)
+    try:
+        number = float(name)
+    except ValueError:
+        number = math.inf
+    return (number if number == number else math.inf), name
+
+
+def as_name(value: Any) -> str:
+    """The name of the class that a value of a label column stands for: as the file has it."""
+    return value if isinstance(value, str) else as_text(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def is_minus_one(value: Any) -> bool:
+    """Whether it is what `datasets` has for a label that is kept secret."""
+    return not isinstance(value, bool) and as_name(value).strip() in ("-1", "-1.0")
+
+
+def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
+    """Sentences about classes that are hardly meant.
+
+    Args:
+        names: The classes.
+        rows: Of the training split.
+        label: What the label column is called.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    notices = [
+        f"the classes {', '.join(map(repr, group))} differ in nothing but case or spaces"
+        for group in alike.values()
+        if len(group) > 1
+    ]
+    if len(names) > MANY_CLASSES and 2 * len(names) > rows:
+        notices.append(f'there are {len(names):,} classes in {rows:,} rows; is "{label}" the label column?')
+    return notices
+
+
+class Classes:
+    """The one map from labels to class ids.
+
+    Args:
+        names: Of the classes, in the order of their ids.
+        settings: Whether a label is a name or an id.
+    """
+
+    def __init__(self, names: Sequence[str], settings: LabelledText) -> None:
+        self.names = names
+        self.by_id = settings.label_ids
+        self.hint_ids = not settings.label_ids and settings.class_names is not None
+        self._ids = {name: index for index, name in enumerate(names)}
+
+    def __call__(self, value: Any, declared: Sequence[str] | None) -> int | None:
+        """The id of a value's class; None if it is none of them.
+
+        Args:
+            value: As the column has it.
+            declared: The names that a ClassLabel column gives its ids.
+        """
+        if self.by_id:
+            number = whole(value)
+            return number if number is not None and 0 <= number < len(self.names) else None
+        if declared is not None:
+            return self._ids.get(declared[value]) if 0 <= value < len(declared) else None
+        return next((self._ids[name] for name in _spellings(value) if name in self._ids), None)
+
+
+def whole(value: Any) -> int | None:
+    """The class id that a cell or a number, which has no fraction, is."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _spellings(value: Any) -> Sequence[str]:
+    """A value's name, and those of the same value in a column of another type: 1 is 1.0, true is True."""
+    name = as_name(value)
+    if isinstance(value, bool):
+        return (name, name.capitalize(), name.upper())
+    number = None if isinstance(value, str) else whole(value)
+    return (name,) if number is None else (name, str(number), f"{number}.0")

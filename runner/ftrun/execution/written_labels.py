@@ -1,0 +1,103 @@
+"""The labels of rows that somebody measures a model on, as their file has them, in the terms of the task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftrun.contracts import Task
+from ftrun.execution.row_tables import RowTable
+from ftrun.planning.plan import Plan
+from ftrun.rowfiles import as_text, listed
+
+MARKS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+"""What stands in the column of one class, where each has its own."""
+
+
+def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
+    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, lists of 0 and 1
+    where a row has any number of classes, or numbers.
+
+    Raises:
+        ExperimentError: If there are none, or one is none of the task's.
+    """
+    settings = plan.dataset.table()
+    if task.kind == "multi_label" and (columns := settings.get("label_columns")):
+        return _of_own_columns(table, columns)
+    cells = table.columns.get(task.label_column)
+    if cells is None:
+        hint = f"There are: {listed(list(table.columns))}. Without labels: ftrun predict."
+        raise table.wrong(f'has no column "{task.label_column}", which holds the labels', hint)
+    if task.kind == "regression":
+        return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
+    if task.class_names is None:
+        raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
+    names = task.class_names
+    ids = {name: place for place, name in enumerate(names)}
+    if settings.get("label_ids"):
+        ids = {str(place): place for place in range(len(names))}
+    if task.kind == "multi_label":
+        separator = settings.get("label_separator")
+        return [_marks(table, task, ids, row, cell, separator) for row, cell in enumerate(cells, 1)]
+    return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def _of_own_columns(table: RowTable, columns: Sequence[str]) -> list[list[int]]:
+    """Lists of 0 and 1, of a column for every class."""
+    if missing := [name for name in columns if name not in table.columns]:
+        hint = f"There are: {listed(list(table.columns))}. Without labels: ftrun predict."
+        raise table.wrong(f"has no column {listed(missing)}, which holds labels", hint)
+    marks = [[_mark(table, name, row, cell) for row, cell in enumerate(table.columns[name], 1)] for name in columns]
+    return [list(row) for row in zip(*marks, strict=True)]
+
+
+def _mark(table: RowTable, column: str, row: int, cell: Any) -> int:
+    told = MARKS.get(str(cell).strip().casefold())
+    if told is None:
+        shown = "nothing" if cell is None or cell == "" else f'"{cell}"'
+        raise table.wrong(f'has {shown} in column "{column}", row {row}, which is neither 0 nor 1')
+    return told
+
+
+def _marks(
+    table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any, separator: str | None
+) -> list[int]:
+    """A list of 0 and 1 for a list of classes, or a cell with several."""
+    if isinstance(cell, str) and separator:
+        cell = [name.strip() for name in cell.split(separator)] if cell.strip() else []
+    if not isinstance(cell, list):
+        what = "no label" if cell is None or cell == "" else f'"{cell}"'
+        message = f'has {what} in column "{task.label_column}", row {row}, where a list of classes is wanted'
+        raise table.wrong(message, "Of a row that is of none of the classes write an empty list.")
+    told = [_class_id(table, task, ids, row, one) for one in cell]
+    if len(set(told)) < len(told):
+        raise table.wrong(f'has a class more than once in column "{task.label_column}", row {row}', "Name it once.")
+    return [int(place in told) for place in range(task.num_labels)]
+
+
+def _class_ids(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int | list[int]:
+    if task.kind != "classification" and isinstance(cell, list):
+        return [_class_id(table, task, ids, row, one) for one in cell]
+    return _class_id(table, task, ids, row, cell)
+
+
+def _class_id(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int:
+    if cell is None or cell == "":
+        raise table.wrong(f'has no label in column "{task.label_column}": row {row}', "Leave such rows out.")
+    spelled = [cell] if isinstance(cell, str) else [as_text(cell), str(cell), f"{cell}.0"]
+    found = next((ids[text] for text in spelled if text in ids), None)
+    if found is None:
+        message = f'has "{cell}" in column "{task.label_column}", row {row}, which is none of the classes'
+        raise table.wrong(message, f"The classes: {', '.join(ids)}.")
+    return found
+
+
+def _number(table: RowTable, task: Task, row: int, cell: Any) -> float:
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isfinite(number):
+        return number
+    raise table.wrong(f'has {cell!r} in column "{task.label_column}", row {row}, which is no finite number')

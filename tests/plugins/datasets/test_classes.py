@@ -1,0 +1,32 @@
+"""One map from labels to classes: by name, in whatever type a column has it, or by id where the file says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ftrun_plugins.datasets import LabelledText
+from ftrun_plugins.datasets.classes import Classes, in_order, odd_classes
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [("1", 0), (1, 0), (1.0, 0), ("2.0", 1), (2, 1), (True, 2), ("true", 2), ("01", None), (3, None)],
+)
+def test_a_class_is_the_same_in_every_type(value: Any, place: int | None) -> None:
+    classes = Classes(["1", "2.0", "true"], LabelledText(text_columns=["text"]))
+    assert classes(value, None) == place
+
+
+def test_a_declared_id_is_the_class_of_its_name() -> None:
+    classes = Classes(["b", "a"], LabelledText(text_columns=["text"]))
+    assert [classes(value, ["a", "b", "c"]) for value in (0, 1, 2, -1)] == [1, 0, None, None]
+
+
+def test_numbers_stand_in_their_order_and_before_text() -> None:
+    assert sorted(["b", "10", "nan", "9", "a"], key=in_order) == ["9", "10", "a", "b", "nan"]
+
+
+def test_classes_that_are_hardly_meant_are_told() -> None:
+    assert "differ in nothing but case" in odd_classes(["a", "A ", "b"], 100, "label")[0]
+    assert 'is "id" the label column' in odd_classes([str(number) for number in range(60)], 61, "id")[0]
