@@ -33,7 +33,7 @@ from helpers import TINY, TOKENIZER, slow
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("FTRUN_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FTRUN_EXAMPLES", "120"))
 quick = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=max(EXAMPLES // 20, 10), suppress_health_check=list(HealthCheck))
 

@@ -16,7 +16,7 @@ from ftrun.contracts import Backend, BackendSession, Predictions
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.settings import RUNNER_KEYS, TrainingSettings
 from ftrun.testing import BackendSuite
-from helpers import BACKENDS, died_after, journal_of, points_of, run, weights_of
+from helpers import BACKENDS, died_after, journal_of, points_of, run, slow, weights_of
 from plain import Parts, Told
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -132,7 +132,7 @@ BEST = {
 }
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("bf16", [slow(False), True])
 def test_a_plain_module_trains_takes_the_best_and_resumes_on_one_curve(tiny: Path, bag: None, bf16: bool) -> None:
     settings = {**PLAIN, **BEST, "training.bf16": bf16}
     first, *others = [run(tiny, {**settings, "backend.use": backend}) for backend in BACKENDS]
@@ -160,7 +160,7 @@ def session_of(backend: str, training: TrainingSettings) -> BackendSession:
 
 
 @pytest.mark.parametrize("kind", ["classification", "multi_label", "token_classification"])
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("bf16", [slow(False), True])
 def test_what_is_predicted_is_what_an_evaluation_gives_on_every_backend(tmp_path: Path, kind: str, bf16: bool) -> None:
     results = []
     for backend in BACKENDS:
@@ -200,7 +200,13 @@ OBJECTIVES: dict[str, tuple[str, dict[str, Any], list[float] | None]] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "settings", "weights"), OBJECTIVES.values(), ids=OBJECTIVES.keys())
+@pytest.mark.parametrize(
+    ("kind", "settings", "weights"),
+    [
+        pytest.param(*case, id=name, marks=[] if name == "weights, smoothing, places" else [pytest.mark.slow])
+        for name, case in OBJECTIVES.items()
+    ],
+)
 def test_every_objective_gives_one_curve_and_the_batch_is_what_counts(
     tmp_path: Path, kind: str, settings: dict[str, Any], weights: list[float] | None
 ) -> None:
@@ -229,6 +235,7 @@ def test_every_objective_gives_one_curve_and_the_batch_is_what_counts(
     assert curves["loop", 3] == pytest.approx(curves["loop", 8], rel=2e-2 if settings.get("bf16") else 1e-4)
 
 
+@pytest.mark.slow
 def test_weights_and_smoothing_of_a_file_reach_every_backend(tiny: Path) -> None:
     asked = {"training.class_weights": "balanced", "training.label_smoothing_factor": 0.1}
     first, *others = [run(tiny, {**asked, "backend.use": backend}) for backend in BACKENDS]

@@ -126,6 +126,7 @@ def test_a_run_goes_on_to_the_same_end_on_every_backend(tiny: Path, settings: di
             assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_regression_on_two_evaluation_splits_goes_on_to_the_same_end(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ def test_regression_on_two_evaluation_splits_goes_on_to_the_same_end(
         assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_to_ask_for_the_best_model_later_costs_no_checkpoint(tiny: Path) -> None:
     undisturbed = run(tiny, {"training.eval_strategy": "steps", "training.eval_steps": 3})
     folder = died_after(undisturbed.run_folder, 7, "best-from-here")
@@ -205,6 +207,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_damaged_best_checkpoint_is_made_anew_from_the_one_before_it(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +243,7 @@ def test_damaged_checkpoints_do_not_count_as_the_newest_to_keep(tiny: Path) -> N
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(tiny: Path) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 1, "opening")

@@ -30,6 +30,7 @@ def test_a_run_prints_one_json_object_and_all_else_on_standard_error(tiny: Path,
     assert "evaluation at step 12" in done.stderr and "training: 12 steps" in done.stderr
 
 
+@pytest.mark.slow
 def test_output_in_a_pipe_is_plain(tiny: Path, ftrun_command: Ftrun) -> None:
     done = ftrun_command(tiny)
     assert "\x1b" not in done.stdout and "\r" not in done.stdout

@@ -124,6 +124,7 @@ def test_what_is_public_is_said() -> None:
     assert pushed_sentence(same) == "nothing has changed: the model is at http://hub/me/mine at commit 0123456789ab"
 
 
+@pytest.mark.slow
 def test_the_other_stand_in_takes_it_too(tiny: Path, hub: Hub, ftrun_command: Ftrun) -> None:
     result = run(tiny, {"training.max_steps": 1})
     env = {**hub.env, "HF_TOKEN": TOKEN}

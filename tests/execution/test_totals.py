@@ -95,6 +95,7 @@ SEEN = {
 """Of three steps, each of two batches of 8; 16 numbers for each word, each place and each of two texts are embeddings."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_mlflow_has_them_and_a_resume_compares_none(tiny: Path) -> None:
     result = ftrun.run(tiny, overrides={**TRACKED, "training.max_steps": 2}, progress=False)

@@ -214,6 +214,7 @@ def test_two_offers_of_one_name_must_be_told_apart(workdir: Path, ftrun_command:
     assert told.returncode == 0 and "# from second 1.0" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_failing_observer_harms_nothing(workdir: Path, ftrun_command: Ftrun) -> None:
     observer = (
         "from ftrun import hookimpl\n@hookimpl\ndef ftrun_run_finished(run): raise RuntimeError('observer is ill')"

@@ -90,6 +90,7 @@ def test_reading_goes_on_from_an_offset(tmp_path: Path) -> None:
     assert records(tmp_path / "j", offset) == [EndRecord("FINISHED")]
 
 
+@pytest.mark.slow
 def test_a_long_journal_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
     def peak(steps: int, again: int = 0) -> int:
         """Bytes at most for so many steps, and for the last of them once more as a resumed run tells them."""

@@ -120,6 +120,7 @@ def test_what_was_written_before_there_was_a_format_is_read(tmp_path: Path) -> N
     assert infinite.values["train/grad_norm"] == math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_run_begun_before_there_was_a_format_goes_on_and_is_delivered(tiny: Path) -> None:
     import mlflow

@@ -134,6 +134,7 @@ def test_a_second_ctrl_c_leaves_at_once(tiny: Path, begin_ftrun: Begin) -> None:
     assert status_in_mlflow(tiny, folder) == ("KILLED", "interrupted")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_run_that_failed_before_it_was_recorded_is_in_mlflow_once_it_goes_on(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, ftrun_command: Ftrun

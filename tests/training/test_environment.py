@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError, RunError
 from ftrun.training import environment
-from helpers import BACKENDS, died_after, points_of, weights_of
+from helpers import died_after, points_of, slow, weights_of
 
 DISAGREEING = {
     "ACCELERATE_MIXED_PRECISION=bf16": "the file says training.bf16 = false | training.bf16 = true",
@@ -160,7 +160,7 @@ def curve(tiny: Path, backend: str, **overrides: Any) -> tuple[dict[tuple[str, i
     return points_of(result.run_folder), weights_of(result.run_folder)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["accelerate", *map(slow, ("trainer", "loop"))])
 def test_launchers_of_one_process_change_no_curve(tiny: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = curve(tiny, backend)
     for name, value in LAUNCHED.items():
@@ -170,7 +170,7 @@ def test_launchers_of_one_process_change_no_curve(tiny: Path, backend: str, monk
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["accelerate", *map(slow, ("trainer", "loop"))])
 def test_nothing_of_it_reaches_the_libraries(tiny: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were one forgotten in the table, it would still change no curve."""
     plain = curve(tiny, backend)

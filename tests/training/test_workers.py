@@ -15,7 +15,7 @@ from typing import Any
 import ftrun
 import psutil
 import pytest
-from helpers import BACKENDS, points_of, slow, weights_of
+from helpers import points_of, slow, weights_of
 
 SHORT = {"training.num_train_epochs": 1, "training.eval_strategy": "no", "training.learning_rate": 1e-3}
 
@@ -26,7 +26,7 @@ def curve(tiny: Path, **overrides: Any) -> tuple[dict[tuple[str, int], float], b
     return points_of(result.run_folder), weights_of(result.run_folder)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", *map(slow, ("trainer", "accelerate"))])
 def test_forked_workers_give_the_same_curve(tiny: Path, backend: str) -> None:
     child_signal = signal.getsignal(signal.SIGCHLD)
     workers = {"backend.use": backend, "training.dataloader_num_workers": 2, "training.num_train_epochs": 2}

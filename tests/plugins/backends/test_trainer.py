@@ -12,6 +12,7 @@ import pytest
 from helpers import points_of, run
 
 
+@pytest.mark.slow
 def test_trainer_still_calls_all_that_is_overridden(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When this fails after an upgrade of transformers, Trainer's loop goes another way: look at CurveTrainer."""
     from ftrun_plugins.backends.trainer import CurveTrainer
@@ -39,6 +40,7 @@ def test_trainer_still_calls_all_that_is_overridden(tiny: Path, monkeypatch: pyt
     assert "loss_is_scaled_for_ga" in overridden
 
 
+@pytest.mark.slow
 def test_trainer_still_divides_the_loss_unless_it_is_told_not_to(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When this fails after an upgrade of transformers, the attribute means something else: look at CurveTrainer."""
     from ftrun_plugins.backends.trainer import CurveTrainer

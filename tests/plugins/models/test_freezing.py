@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError
 from ftrun_plugins.models.freezing import freeze
-from helpers import BACKENDS, journal_of, points_of, run, weights_of
+from helpers import BACKENDS, journal_of, points_of, run, slow, weights_of
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 99}
 LAYERS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -55,7 +55,7 @@ def test_more_layers_than_there_are_are_refused_and_layers_that_are_no_single_li
         freeze(made("t5", t5), 1)
 
 
-@pytest.mark.parametrize("frozen", [1, pytest.param("base", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("frozen", [slow(1), slow("base")])
 def test_what_is_frozen_stays_as_it_was_on_every_backend(tiny: Path, frozen: Any) -> None:
     short = {"training.max_steps": 3, "training.weight_decay": 0.1, "model.freeze": frozen}
     results = [run(tiny, {**short, "backend.use": backend}) for backend in BACKENDS]
