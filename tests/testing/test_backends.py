@@ -14,7 +14,7 @@ from ftrun.training import FITTING_KEYS, SCHEDULE_KEYS
 OWN = points_of(BackendSuite) - points_of(ComponentSuite)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_it_fails_on_what_is_broken(tmp_path: Path) -> None:
     """What trains is tried of a broken one where it must fail: the rest of it would take many minutes."""
     heard = heard_of("backends.py", tmp_path, costly=sorted(OWN))
