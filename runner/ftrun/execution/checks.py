@@ -158,9 +158,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
     """
     rows = next(iter(job.evaluation.values()), job.train)
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    if "labels" not in some[0]:
-        raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(some[0]) or "none"}')
-    _check_batch(plan.collator, checked_collate(plan.collator, job.collate)(some), len(some))
+    checked_batch(plan, job.collate, some)
     predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
     for evaluator in job.evaluators:
@@ -170,6 +168,19 @@ def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
             raise
         except Exception:  # a few rows may be too few for it, such as rows of one class
             log.info("a metric has no value on the first rows", exc_info=True)
+
+
+def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """A batch of encoded rows that have labels.
+
+    Raises:
+        ExperimentError: If the model has encoded no labels, or the collator makes no batch with them.
+    """
+    if "labels" not in rows[0]:
+        raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(rows[0]) or "none"}')
+    batch = checked_collate(plan.collator, collate)(rows)
+    _check_batch(plan.collator, batch, len(rows))
+    return batch
 
 
 def checked_collate(part: Part, collate: Collate) -> Collate:

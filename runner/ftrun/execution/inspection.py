@@ -9,7 +9,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import checked_collate
+from ftrun.execution.checks import checked_batch, checked_collate
 from ftrun.execution.class_weights import class_ids
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
@@ -52,8 +52,8 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         labelled = context != "test" or is_labelled(rows, splits.task)
         encoding = built if labelled else without_labels(built, splits.task)
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
-        predictions = _forward(batch, encoding, collate, splits.task.kind)
-        _check_shape(predictions, splits.task)
+        predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
+        _check_shape(plan, predictions, splits.task)
         loss = _checked_loss(split, predictions) if labelled else None
         for evaluator in evaluators if labelled else ():
             evaluator(predictions)
@@ -115,11 +115,13 @@ def _longest(rows: Rows, lengths: Sequence[int], count: int) -> Mapping[str, Seq
     return batch
 
 
-def _forward(batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str) -> Predictions:
+def _forward(
+    plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str, labelled: bool
+) -> Predictions:
     """What the untrained model says of a batch of raw rows."""
     columns = built.encode(batch)
     encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    inputs = collate(encoded)
+    inputs = checked_batch(plan, collate, encoded) if labelled else collate(encoded)
     output = built.model(**inputs)
     logits = output.logits.detach().cpu().float().numpy()
     if "labels" not in inputs:
@@ -134,9 +136,8 @@ def _checked_loss(split: str, predictions: Predictions) -> float:
     return loss
 
 
-def _check_shape(predictions: Predictions, task: Task) -> None:
+def _check_shape(plan: Plan, predictions: Predictions, task: Task) -> None:
     shape = tuple(predictions.logits.shape)
     rows = len(predictions.logits if predictions.labels is None else predictions.labels)
     if len(shape) < 2 or (shape[0], shape[-1]) != (rows, task.num_labels):
-        message = f"the model gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes"
-        raise ExperimentError(Problem(message, "model.use"))
+        raise plan.model.fault(f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes")
