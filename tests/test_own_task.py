@@ -287,14 +287,17 @@ def test_rows_that_are_none_are_told_in_a_sentence(tags: Path, monkeypatch: pyte
 
 
 OTHERS: list[tuple[dict[str, Any], str]] = [
-    ({"metrics": [{"use": "accuracy"}]}, '"accuracy" is a metric of classification, and the task is token_classif'),
+    (
+        {"metrics": [{"use": "accuracy"}]},
+        '"accuracy" is a metric of classification and multi_label, and the task is tok',
+    ),
     ({"dataset": {"use": "sample"}}, "does not take the data set's kind of task, classification"),
     ({"model": {"use": "sequence-classification", "checkpoint": "./bert"}}, "kind of task, token_classification"),
     ({"collator": {"use": "dynamic-padding"}}, "makes no batch of rows with input_ids, "),
     ({"training.class_weights": [1.0, 2.0]}, "there are 2 weights for 7 classes"),
 ]
 EARLY: dict[str, str] = {
-    "metrics.0.use=accuracy": '"accuracy" is a metric of classification, and the task is token_classification',
+    "metrics.0.use=accuracy": '"accuracy" is a metric of classification and multi_label, and the task is token_c',
     "dataset.use=sample": "this measures a label for every word, and the task is classification",
     "training.metric_for_best_model=entity_f2": "entity_f1",
 }

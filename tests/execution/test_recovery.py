@@ -16,7 +16,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.fetching import is_fetched
 from helpers import TRACKED, run
-from test_outages import Server
+from servers import Server
 
 SHORT = {"training.max_steps": 2, "training.save_strategy": "steps", "training.save_steps": 1}
 PAIRS = [("one", "two"), ("three", "four")]

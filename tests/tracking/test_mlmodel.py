@@ -155,7 +155,7 @@ def test_somebody_can_register_it(trained: tuple[str, ftrun.RunResult]) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("there")
 def test_mlflow_serves_it(trained: tuple[str, ftrun.RunResult], tmp_path: Path) -> None:
-    from test_outages import free_port
+    from servers import free_port
 
     kind, result = trained
     texts, _ = texts_of(result)
