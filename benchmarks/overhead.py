@@ -12,10 +12,10 @@ first variant of the same round: the wall time between the first and the last st
 it the machine to itself: a shared one differs by a tenth from run to run. What does not differ so is the share of all
 processors' time that the process beside the training takes between the first and the last step; that is shown, too.
 
-`uploads`, one round of 40 steps on two cores: a step took 0.91 to 1.07 of that without tracking, in no order, so that what
-it costs is within the noise; the process beside took at most 1.8 % of the processors; from the last step to the end of the
-command it took 3.5 s without tracking, 4.2 s with curves alone, 5.3 s with pictures, the model and all checkpoints, and
-5.7 s to a server.
+`uploads`, one round of 40 steps on two cores: a step took 0.91 to 1.07 of that without tracking, in no order, so that
+what it costs is within the noise; the process beside took at most 1.8 % of the processors; from the last step to the
+end of the command it took 3.5 s without tracking, 4.2 s with curves alone, 5.3 s with pictures, the model and all
+checkpoints, and 5.7 s to a server.
 """
 
 from __future__ import annotations
