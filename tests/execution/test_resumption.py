@@ -21,6 +21,7 @@ from ftrun.runs.checkpoints import Checkpoints
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
 from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, splits_of
+from plugin_packages import Site, offering
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -311,3 +312,16 @@ def test_another_idea_of_the_best_forgets_the_best_until_now(died: RunFolder) ->
     assert taken(died)[1].best_counts
     best = {"training__load_best_model_at_end": True, "training__metric_for_best_model": "f1"}
     assert not taken(died, allow_changes=True, **best)[1].best_counts
+
+
+@pytest.mark.slow
+def test_a_plugin_that_was_edited_meanwhile_is_refused_by_name(tiny: Path, site: Site) -> None:
+    share = 'metric(yields=lambda s, t: {"half": "max"}, build=lambda s, t: lambda predictions: {"half": 0.5})'
+    site.add(offering("metric", share))
+    saving = {"training.save_strategy": "steps", "training.save_steps": 2, "training.max_steps": 4}
+    result = run(tiny, {**saving, "metrics.0.use": "half"})
+    died = died_after(result.run_folder, 2, "tiny-died")
+    (site.folder / "their_package.py").write_text(offering("metric", share, before="# edited"))
+    refused = ftrun.resume(died, progress=False)
+    assert refused.status == "FAILED" and "the code of their-package: the run was begun with" in str(refused.error)
+    assert ftrun.resume(died, allow_changes=True, progress=False).status == "FINISHED"

@@ -271,7 +271,7 @@ def display_name(plan: Plan, folder: RunFolder) -> str:
 
 def group_of(plan: Plan) -> str:
     """What is equal for runs that differ in nothing but the seed: a digest of all other settings."""
-    apart = ("name", "seed", "tracking")
+    apart = ("name", "seed", "tracking", "push")
     settings = {key: value for key, value in plan.resolved().items() if key not in apart}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
