@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,8 @@ def environment_as_it_was() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+    if mlflow := sys.modules.get("mlflow"):  # its own note of the store outlives the environment's
+        mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

@@ -72,13 +72,14 @@ class Proxy:
 
     forward: it is done and answered; fail, full: it is not done, and answered as failed, or as without room; deaf: it is
     done, and answered as failed; slow: it is done, and answered after `delay`; late: it is answered as failed, and done
-    after `delay`; half: the server gets half of it, and no more.
+    once `caught_up` is set, or after `delay`; half: the server gets half of it, and no more.
     """
 
-    def __init__(self, uri: str, delay: float = 4.0) -> None:
+    def __init__(self, uri: str, delay: float) -> None:
         self.answer: Callable[[str], str] = lambda path: "forward"
         self.on_half: Callable[[], None] = lambda: None
         self.asked: list[str] = []
+        self.caught_up = threading.Event()
         proxy = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -95,13 +96,17 @@ class Proxy:
                 if how == "half":
                     self.half(body)
                 if how == "late":
-                    threading.Timer(delay, self.forward, [body]).start()
+                    threading.Thread(target=self.forward_late, args=[body]).start()
                 if how in refused:
                     return refused[how], b"{}"
                 done = self.forward(body)
                 if how == "slow":
                     time.sleep(delay)
                 return (500, b"{}") if how == "deaf" else done
+
+            def forward_late(self, body: bytes) -> None:
+                proxy.caught_up.wait(delay)
+                self.forward(body)
 
             def half(self, body: bytes) -> None:
                 host, _, port = uri.removeprefix("http://").partition(":")

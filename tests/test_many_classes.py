@@ -91,7 +91,6 @@ def test_mlflow_says_of_every_class_what_the_run_says(tiny: Path, monkeypatch: p
 
     result = trained(tiny, **TRACKED)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(result.tracking_uri))
-    mlflow.set_tracking_uri(result.tracking_uri)
     told = ftrun.predict(result.run_folder, "validation", device="cpu", progress=False)
     loaded = mlflow.pyfunc.load_model(f"runs:/{result.run_id}/model")
     answers = loaded.predict([row["text"] for row in told.rows]).to_dict(orient="records")

@@ -52,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, new_store: Path) -> Iterato
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    proxy = Proxy(server.uri)
+    proxy = Proxy(server.uri, delay=30.0)
     yield proxy
     proxy.stop()
 
@@ -209,7 +209,13 @@ def test_a_run_that_was_created_too_late_is_no_second_one(
     experiment: Path, server: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = iter(["late"])
-    proxy.answer = lambda path: next(late, "forward") if "runs/create" in path else "forward"
+
+    def answer(path: str) -> str:
+        if "log-batch" in path:  # the second creation is done
+            proxy.caught_up.set()
+        return next(late, "forward") if "runs/create" in path else "forward"
+
+    proxy.answer = answer
     result = run(experiment, proxy.uri, monkeypatch, patience=60)
     created = [line for line in proxy.asked if "runs/create" in line]
     assert [line.split()[0] for line in created] == ["late", "forward"]
