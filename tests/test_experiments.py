@@ -17,8 +17,18 @@ FILES = sorted((PROJECT / "experiments").glob("*.toml"))
 
 def test_the_files_are_those_that_the_readme_speaks_of() -> None:
     assert {file.name for file in FILES} == {
-        *("mrpc.toml", "mrpc_trainer.toml", "mrpc_loop.toml", "mrpc_accel.toml", "quickstart.toml"),
+        *("mrpc.toml", "mrpc_trainer.toml", "mrpc_loop.toml", "mrpc_accel.toml", "mrpc_fast.toml", "quickstart.toml"),
     }
+
+
+def test_the_fast_one_differs_from_the_chapters_in_what_makes_it_fast_alone() -> None:
+    catalogue = load_catalogue()
+    chapter, fast = (
+        make_plan(load_experiment(PROJECT / "experiments" / f"mrpc_{end}.toml"), catalogue).resolved()
+        for end in ("accel", "fast")
+    )
+    levers = {"bf16": True, "optim": "adamw_torch_fused", "train_sampling_strategy": "group_by_length"}
+    assert fast == {**chapter, "name": "mrpc_fast", "training": {**chapter["training"], **levers}}
 
 
 @pytest.mark.parametrize(
