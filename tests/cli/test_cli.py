@@ -131,7 +131,7 @@ def test_several_backends_are_run_in_turn_and_compared(tiny: Path, ftrun_command
     done = ftrun_command(tiny, *("--backend", "loop", "--backend", "trainer", "--backend", "accelerate"))
     assert done.returncode == 0, done.stdout + done.stderr
     table = done.stdout[done.stdout.index("the runs side by side") :]
-    assert table.count(" yes ") == 2 and "the first" in table
+    assert table.count(" yes\n") == 2 and "the first" in table
     assert "mlflow ui" in table
 
 
