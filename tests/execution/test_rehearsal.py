@@ -121,6 +121,17 @@ def test_a_model_that_cannot_be_saved_is_refused_before_an_epoch_is_lost(
     assert not list(workdir.glob("runs/*/rehearsal-*"))
 
 
+def test_a_model_may_make_its_folder_itself_for_a_backend_that_lets_it(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Maker(Parity):
+        def save_pretrained(self, folder: Path) -> None:
+            Path(folder).mkdir()
+            super().save_pretrained(folder)
+
+    assert run({"model": lambda s, d: built(model=Maker())}, workdir, monkeypatch).result.status == "FINISHED"
+
+
 def test_a_tokenizer_that_cannot_be_saved_is_refused(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Tokenizer:
         def __call__(self) -> None: ...

@@ -177,7 +177,8 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
             log.info("the collator failed", exc_info=True)
             said = " ".join(f"{type(error).__name__}: {error}".split())
             said += blamed(error, [part])
-            hint = "The model may want another: [collator] use = NAME. ftrun plugins lists them."
+            named = "The file names no collator, and the model" if part.is_default else "The model"
+            hint = f"{named} may want another: [collator] use = NAME. ftrun plugins lists them."
             raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
 
     return checked

@@ -83,7 +83,7 @@ def rehearse_metrics(
         if (fault := _raised(evaluator, fuller)) is None:
             continue
         part, count = plan.metrics[index], len(fuller.logits)
-        told = f"{part.offer.who} raised {said(fault)}{blamed(fault, [part])}"
+        told = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
         tried = f"on {count} rows of {split} before any training"
         if not isinstance(fault, OF_THE_ROWS):
             hint = "Where it has no value it must give NaN, and raise nothing."
@@ -162,6 +162,8 @@ def _rehearse_save(plan: Plan, name: str, save: Callable[[Path], Any], where: Pa
             except Exception as fault:
                 if isinstance(fault, OSError) and fault.errno in NO_SPACE:
                     raise
+                if isinstance(fault, FileExistsError) and plan.backend.offer.distribution != BUILT_IN:
+                    return  # their backend may leave it to their model to make the folder
                 log.info("the model could not be saved", exc_info=True)
                 told = f"cannot be saved: {name} raised {said(fault)}{blamed(fault, [part])}"
                 raise part.fault(told, "A checkpoint is made of what it writes into a folder that is there.") from fault

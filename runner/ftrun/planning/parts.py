@@ -30,12 +30,19 @@ class Part:
 
     Attributes:
         name: What the file calls a metric, if it does: `name` beside `use`.
+        is_default: Whether the file names none of its kind, and so has this one.
     """
 
     use: str
     offer: Offer
     settings: Settings
     name: str | None = None
+    is_default: bool = False
+
+    @property
+    def who(self) -> str:
+        """What to call it in a sentence."""
+        return self.offer.who.replace("the ", "the default ", 1) if self.is_default else self.offer.who
 
     def component(self, kind: type[C]) -> C:
         """The component as what it is known to be."""
@@ -65,7 +72,7 @@ class Part:
         """
         kind = self.offer.component.kind
         place = "metrics" if kind == "metric" else kind
-        return ExperimentError(Problem(f"{self.offer.who} {message}", place, hint))
+        return ExperimentError(Problem(f"{self.who} {message}", place, hint))
 
     def table(self) -> dict[str, Any]:
         """The table as a file has it, every default filled in."""
