@@ -24,7 +24,7 @@ from ftrun.training_arguments import NOT_TAKEN
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
-MODULES = ("contracts", "hookspecs", "settings", "errors", "references", "training", "testing")
+MODULES = ("contracts", "hookspecs", "settings", "errors", "references", "hub", "rowfiles", "training", "testing")
 NOTE = "<!-- Made by `make reference`; what is changed here is lost. -->"
 
 

@@ -29,7 +29,7 @@ def test_the_built_in_plugins_have_no_name_that_others_have_not() -> None:
     listed = public_contract.recorded()
     for file in (PROJECT / "plugins").rglob("*.py"):
         for module, name in _imported(file):
-            if module in public_contract.MODULES and f"{module}.{name}" not in ("ftrun.hub", "ftrun.rowfiles"):
+            if module in public_contract.MODULES and f"{module}.{name}" not in public_contract.MODULES:
                 assert any(re.match(rf"{re.escape(f'{module}.{name}')}\W", line) for line in listed), (
                     f"{file}: {module}.{name}"
                 )

@@ -14,16 +14,31 @@ from typing import Any, Literal
 
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 
+__all__ = [
+    "HOW_TO_CACHE",
+    "WAYS_OUT",
+    "Found",
+    "Kind",
+    "cache_notices",
+    "cached",
+    "fetch",
+    "find",
+    "listing",
+    "unreachable",
+]
+
 ANSWER_SECONDS = 4.0
 """How long the Hub may take to say at which commit a repository is."""
 
 Kind = Literal["model", "dataset"]
+"""What a repository holds."""
 HOW_TO_CACHE = "`ftrun check --deep FILE` puts it into the cache, once online; or name a folder that has it"
 """What to do where the cache lacks something of the Hub."""
 WAYS_OUT = (
     "go online once so that it is cached; point HF_ENDPOINT at a mirror, or HF_HOME at a cache that has it; name a "
     "local folder instead; or take the same road offline with --profile smoke."
 )
+"""What to do where the Hub cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,9 @@ class Found:
     """A repository on the Hub.
 
     Attributes:
-        repo_id: Its id; kind: what it holds; place: the key in the file that names it.
+        repo_id: Its id.
+        kind: What it holds.
+        place: The key in the file that names it.
         revision: What to load. By name: what is loaded by its commit alone is not found in the cache by its name.
         files: The paths of its files; empty where only the cache is left.
         why: Why only the cache is left, as a clause; None where the Hub answered.

@@ -60,7 +60,8 @@ class Dialect:
 
     Attributes:
         delimiter: What is between them; None for a comma, or in .tsv a tab.
-        encoding: By Python's name; quoting: whether `"` encloses cells.
+        encoding: By Python's name.
+        quoting: Whether `"` encloses cells.
         setting: How a person sets one of these, for hints: its name and the value are filled in.
     """
 

@@ -21,6 +21,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -102,7 +103,7 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-LocalPath = Annotated[str, AfterValidator(absolute_path)]
+LocalPath = Annotated[str, AfterValidator(absolute_path), WithJsonSchema({"type": "string", "format": "path"})]
 """A file or folder on this machine. A file of settings means it from the working folder; the settings, and so a run's
 record, hold it absolute, so that a run can go on from anywhere. pydantic leaves defaults as they are: a default that is
 a path needs `Field(validate_default=True)`.

@@ -131,8 +131,17 @@ def test_several_backends_are_run_in_turn_and_compared(tiny: Path, ftrun_command
     done = ftrun_command(tiny, *("--backend", "loop", "--backend", "trainer", "--backend", "accelerate"))
     assert done.returncode == 0, done.stdout + done.stderr
     table = done.stdout[done.stdout.index("the runs side by side") :]
-    assert table.count(" yes ") == 2 and "the first" in table
-    assert "mlflow ui" in table
+    assert table.count(" yes\n") == 2 and "the first" in table
+    assert "mlflow" not in done.stdout, "which has not been told of them"
+
+
+@pytest.mark.slow
+def test_several_that_are_in_mlflow_lead_to_their_curves(tiny: Path, store: Path, ftrun_command: Ftrun) -> None:
+    tracked = ("tracking.enabled=true", "training.max_steps=2")
+    options = [word for setting in tracked for word in ("--set", setting)]
+    done = ftrun_command(tiny, "--backend", "loop", "--backend", "trainer", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^see the curves: .*mlflow ui", done.stdout, re.MULTILINE)
 
 
 def test_describe_lists_and_describes(ftrun_command: Ftrun) -> None:

@@ -93,10 +93,25 @@ def test_an_edited_plugin_is_told_from_what_it_was_and_ftruns_own_parts_are_told
     def code() -> Mapping[str, str]:
         catalogue = load_catalogue()
         found = [catalogue.find("metric", name, "metrics") for name in ("half", "f1")]
-        return plugin_code([Part(offer.component.name, offer, Settings()) for offer in found])
+        return plugin_code([Part(offer.component.name, offer, Settings()) for offer in found], catalogue)
 
     site.add(offering("metric", "metric()"))
     before = code()
     assert set(before) == {"their-package"} and code() == before
     site.write("their_package", offering("metric", 'metric(summary="Edited")'))
     assert code() != before
+
+
+def test_code_is_told_alike_whichever_components_of_a_distribution_are_in_use(site: Site) -> None:
+    def code(*names: str) -> Mapping[str, str]:
+        catalogue = load_catalogue()
+        found = [catalogue.find("metric", name, "metrics") for name in names]
+        return plugin_code([Part(offer.component.name, offer, Settings()) for offer in found], catalogue)
+
+    site.add(offering("metric", "metric()"), points="main = their_package\nmore = their_other_package")
+    site.write("their_other_package", offering("metric", "metric(name='third')"))
+    before = code("half")
+    assert set(before) == {"their-package"} and code("third") == before == code("half", "third")
+    site.write("their_other_package", offering("metric", "metric(name='third', summary='Edited')"))
+    assert code("half") != before
+    assert code("f1") == {}

@@ -166,6 +166,7 @@ def test_the_plugins_that_provide_a_part_or_look_on_are_told_by_name_and_version
     plan, catalogue = plan_of(tiny, {"metrics.1.use": "half"}), load_catalogue()
     told = plugin_tags(plan, catalogue)
     assert told.pop("ftrun.plugin.ftrun").endswith("backend loop; metrics[0] glue")
+    assert len(told.pop("ftrun.code.their-package")) == 64
     assert told == {
         "ftrun.plugin.their-package": "2.0: metrics[1] half; observes ftrun_run_finished",
         "ftrun.plugin.looking-on": "1.0: observes ftrun_run_finished",

@@ -312,9 +312,10 @@ def test_a_collator_that_needs_a_tokenizer_is_told_of_a_model_without_one(site: 
     site.add(offering("model", "model(has_tokenizer=False)"))
     site.add(offering("collator", "collator(name='bare')"), "other")
     (problem,) = refused(tiny, **use("model"))
-    told = r'the collator "dynamic-padding" of ftrun \S+ needs a tokenizer, and the model "theirs" of their-package 1.0 comes without one'
+    told = r'the default collator "dynamic-padding" of ftrun \S+ needs a tokenizer, and the model "theirs" of their-package 1.0 comes without one'
     assert problem.place == "collator.use" and re.fullmatch(told, problem.message)
-    assert problem.hint == "Take another collator or another model. Collators that need none: bare."
+    hint = "The file names no collator: name one by [collator] use = NAME, or take another model."
+    assert problem.hint == f"{hint} Collators that need none: bare."
     assert planned(tiny, **use("model"), collator={"use": "bare"})
 
 

@@ -28,6 +28,7 @@ class Odd(Settings):
     either: PositiveInt | Literal["all"] | None = Field(None, description="How many.")
     share: float = Field(0.5, gt=0, lt=1)
     seed: int = Field(0, lt=2**32)
+    others: list[LocalPath] | LocalPath | None = None
 
 
 class Endless(Settings):
@@ -62,15 +63,16 @@ def keys(settings: type[Settings]) -> dict[str, Key]:
 def test_what_a_key_holds_is_said_in_words() -> None:
     found = keys(Odd)
     assert {name: key.type for name, key in found.items()} == {
-        "needed": "text",
+        "needed": "path",
         "many": 'list of "a" or "b"',
         "inner": "table of title, pair",
         "inners": "table of list of table of title, pair",
         "either": 'whole number, above 0 or "all"',
         "share": "number, above 0, below 1",
         "seed": "whole number, below 4,294,967,296",
+        "others": "list of path or path",
     }
-    assert found["needed"] == Key("needed", "text", True, None, "Where it is.", '"rows.csv"')
+    assert found["needed"] == Key("needed", "path", True, None, "Where it is.", '"rows.csv"')
     assert (found["many"].default, found["share"].default, found["either"].default) == ('["a"]', "0.5", None)
 
 

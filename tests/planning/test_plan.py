@@ -10,7 +10,7 @@ import pytest
 from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Catalogue, Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
-from ftrun.planning.plan import Plan, make_plan
+from ftrun.planning.plan import Plan, make_plan, missing_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,55 @@ def test_all_problems_are_told_at_once(catalogue: Catalogue, tiny: Path) -> None
         *("nme", "model", "training.num_train_epochs", "training.learning_rate"),
         *("dataset.max_train_sample", "backend.use", "metrics[1].use", "tracking.url"),
     }
+
+
+ELSEWHERE = {
+    "a data set's key that is not there": {"dataset.nam": "mrpc"},
+    "a data set that is not installed": {"dataset": {"use": "sampel"}},
+    "a tracking that is wrong": {"tracking.enabld": True},
+}
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_what_has_nothing_to_do_with_a_problem_elsewhere_is_told_beside_it(
+    catalogue: Catalogue, tiny: Path, elsewhere: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    told = problems(catalogue, tiny, {**elsewhere, "backend.use": "accelerate", "training.num_train_epochs": 1.0})
+    assert len(told) == 2 and "ACCELERATE_MIXED_PRECISION" in told
+
+
+def test_model_and_metrics_are_held_to_the_task_whatever_else_is_wrong(catalogue: Catalogue, tiny: Path) -> None:
+    wrong = {"training.metric_for_best_model": "f2", "backend": {"use": "lop"}, "collator": {"use": "fixed"}}
+    told = problems(catalogue, tiny, wrong)
+    assert set(told) == {"backend.use", "collator.use", "training.metric_for_best_model"}
+
+
+def test_a_number_of_a_metric_that_is_not_there_is_not_called_unknown(catalogue: Catalogue, tiny: Path) -> None:
+    best = {"training.metric_for_best_model": "f_beta"}
+    told = problems(catalogue, tiny, {**best, "metrics": [{"use": "accuracy"}, {"use": "f_beta"}]})
+    assert set(told) == {"metrics[1].use"}
+    told = problems(catalogue, tiny, {**best, "metrics": ["f_beta"]})
+    assert set(told) == {"metrics[0]"}
+
+
+def test_a_data_set_says_nothing_twice(catalogue: Catalogue, tiny: Path) -> None:
+    files = {"use": "files", "train": "no.csv", "text_columns": ["text"], "label_column": "label"}
+    with pytest.raises(ExperimentError) as caught:
+        plan(catalogue, tiny, {"dataset": files})
+    told = [(problem.place, problem.message) for problem in caught.value.problems]
+    assert len(told) == len(set(told)) and {place for place, _ in told} == {"dataset.train"}
+
+
+def test_a_collator_that_the_file_does_not_name_is_called_the_default(catalogue: Catalogue, tiny: Path) -> None:
+    default = plan(catalogue, tiny).collator
+    assert str(default.fault("is wrong")).startswith('collator: the default collator "dynamic-padding" of ftrun')
+    named = plan(catalogue, tiny, {"collator": {"use": "dynamic-padding"}}).collator
+    assert str(named.fault("is wrong")).startswith('collator: the collator "dynamic-padding" of ftrun')
+    bare = dataclasses.replace(plan(catalogue, tiny).model.offer.component, has_tokenizer=False)
+    model = dataclasses.replace(plan(catalogue, tiny).model, offer=Offer(bare, "their-package", "3"))
+    problem = missing_tokenizer(model, default)
+    assert problem and "the default collator" in problem.message and "The file names no collator" in str(problem.hint)
 
 
 def test_a_problem_names_the_layer_that_its_value_came_from(catalogue: Catalogue, tiny: Path) -> None:

@@ -15,6 +15,11 @@ def test_a_package_is_called_by_pip_python_and_files() -> None:
     assert names_of("ftrun-3d") == Names("ftrun-3d", "ftrun_3d", "3d", "Ftrun3d")
 
 
+def test_a_component_beside_others_is_called_by_its_kind_too() -> None:
+    names = names_of("ftrun-kappa")
+    assert names.of("metric", is_alone=True) == "kappa" and names.of("metric", is_alone=False) == "kappa-metric"
+
+
 @pytest.mark.parametrize("name", ["", "-", "a b", "../x", "ü", "x/", "-x", "x-", "a\n", "'"])
 def test_what_pip_would_not_take_is_refused(name: str) -> None:
     with pytest.raises(ExperimentError, match="cannot be the name of a package"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from ftrun import ExperimentError
-from ftrun.contracts import CONTRACT_VERSION
+from ftrun.contracts import CONTRACT_VERSION, KINDS
 from ftrun.scaffolding.package import PLUGIN_KINDS, PluginKind, new_package
 from plugin_packages import install, tool
 
@@ -38,6 +39,27 @@ def test_a_package_has_its_hooks_and_is_linted(kinds: Sequence[PluginKind], tmp_
         assert Path("tests", f"test_{kind}.py") in files
     tool(tmp_path, "ruff", "check", "--no-cache", ".")
     tool(tmp_path, "ruff", "format", "--no-cache", "--check", ".")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "called"),
+    [
+        (["metric", "observer"], {"mine"}),
+        (PLUGIN_KINDS, {f"mine-{kind}" for kind in (*KINDS, "batches")}),
+    ],
+    ids=["one component", "one of each kind"],
+)
+def test_no_two_components_of_a_package_are_called_alike(
+    kinds: Sequence[PluginKind], called: set[str], tmp_path: Path
+) -> None:
+    files = new_package("ftrun-mine", kinds, tmp_path)
+    source = "".join((tmp_path / path).read_text() for path in files if path.parts[0] == "src")
+    names = re.findall(r"^    name=\"(.*)\",$", source, re.MULTILINE)
+    assert set(names) == called and len(names) == len(called)
+    readme = (tmp_path / "README.md").read_text()
+    experiment = tomllib.loads((tmp_path / "experiment.toml").read_text())
+    assert all(f"`{name}`" in readme or f'"{name}"' in readme for name in called - {"mine-batches"})
+    assert experiment["metrics"][-1]["use"] in called and experiment["name"] == "mine"
 
 
 @pytest.mark.parametrize("kinds", [pytest.param(kinds, marks=_weight(kinds)) for kinds in EACH], ids=called)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from ftrun.screen.console import make_console
+from ftrun.screen.tables import rows_table
 
 
 def test_what_is_shown_goes_to_standard_output_or_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +52,31 @@ def test_a_pipe_is_no_terminal_and_gets_no_colours(capsys: pytest.CaptureFixture
     console = make_console()
     console.print("[bold red]failed[/]")
     assert not console.is_terminal and capsys.readouterr().out == "failed\n"
+
+
+@pytest.mark.parametrize("columns", [None, "40"])
+def test_a_pipe_gets_lines_whole(
+    columns: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    rows = rows_table({"text": ["word " * 20 + "end", "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 100], "n": [1, 2]})
+    console = make_console()
+    console.print(rows)
+    console.print("a sentence " * 30)
+    blank, header, rule, first, second, *_, sentence = capsys.readouterr().out.splitlines()
+    assert not blank and header.split() == ["text", "n"] and len(rule) == 79
+    assert first.split() == ["word"] * 20 + ["end", "1"]
+    assert second.split() == ["\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 100, "2"]
+    assert sentence == ("a sentence " * 30).rstrip()
+
+
+def test_a_terminal_has_lines_of_its_width(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    make_console().print("a sentence " * 30)
+    assert len(capsys.readouterr().out.splitlines()[0]) <= 40
 
 
 def test_a_command_that_a_cell_begins_moves_no_cursor(monkeypatch: pytest.MonkeyPatch) -> None:

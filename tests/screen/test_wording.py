@@ -68,7 +68,12 @@ def test_numbers_are_told_without_mlflows_prefix_whatever_they_are() -> None:
 def test_a_finished_run_leads_to_its_curves(workdir: Path) -> None:
     told = lines(
         result(
-            workdir / "runs" / "tiny-1", metrics={"eval/f1": 0.5}, seconds=3.21, steps=1234, examples_per_second=20.04
+            workdir / "runs" / "tiny-1",
+            metrics={"eval/f1": 0.5},
+            seconds=3.21,
+            steps=1234,
+            examples_per_second=20.04,
+            tracking_uri=f"sqlite:///{workdir}/mlflow.db",
         )
     )
     assert told == {
@@ -78,6 +83,11 @@ def test_a_finished_run_leads_to_its_curves(workdir: Path) -> None:
         "run": "runs/tiny-1",
         "next": "mlflow ui",
     }
+
+
+def test_a_finished_run_that_mlflow_is_not_told_of_leads_to_no_page_of_mlflows(workdir: Path) -> None:
+    assert lines(result(workdir / "runs" / "tiny-1"))["next"] == "ftrun runs"
+    assert lines(result(workdir / "runs" / "tiny-1"), pending=3)["next"] == "mlflow ui"
 
 
 def test_a_failed_run_leads_to_its_log_and_says_why_in_a_line(workdir: Path) -> None:

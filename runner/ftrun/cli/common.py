@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -17,6 +19,9 @@ from ftrun.planning.choice import OPTION, VARIABLE, Choice
 from ftrun.planning.experiment import load_experiment, with_backend
 from ftrun.planning.layers import parse_override
 from ftrun.planning.plan import Plan, make_plan
+
+if TYPE_CHECKING:
+    from ftrun.execution.row_sources import RowSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +55,54 @@ def experiment_options(function: F) -> F:
         ),
         click.option("--unset", metavar="KEY", multiple=True, help="Take one key out.", shell_complete=completing.keys),
     ]
+    return _with_options(function, options)
+
+
+def row_options(function: F) -> F:
+    """Adds how rows are read that a run's model is put to, and where: --text-column, --delimiter, --encoding, --device.
+
+    The command is given them together, as `rows`.
+    """
+
+    @functools.wraps(function)
+    def gathered(
+        *arguments: Any,
+        text_columns: tuple[str, ...],
+        delimiter: str | None,
+        encoding: str | None,
+        device: str | None,
+        **others: Any,
+    ) -> Any:
+        return function(*arguments, rows=RowOptions(text_columns, delimiter, encoding, device), **others)
+
+    as_trained = "as in the training if absent."
+    options = [
+        click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text."),
+        click.option("--delimiter", metavar="CHARACTER", help=f"Between cells of CSV and TSV; {as_trained}"),
+        click.option("--encoding", metavar="NAME", help=f"Of CSV and TSV; {as_trained}"),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent."),
+    ]
+    return cast(F, _with_options(gathered, options))
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """What `row_options` gives a command; None for what is as in the training, and for the best device."""
+
+    text_columns: tuple[str, ...]
+    delimiter: str | None
+    encoding: str | None
+    device: str | None
+
+    def source(self, rows: Any) -> RowSource:
+        """The rows of a file or split, or of one's own."""
+        from ftrun.execution.row_sources import RowSource
+
+        return RowSource(rows, self.text_columns, self.delimiter, self.encoding)
+
+
+def _with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:
+    """Adds options, to be shown in this order."""
     for option in reversed(options):
         function = option(function)
     return function

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import click
 
 from ftrun.cli import completing
-from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
+from ftrun.cli.common import RowOptions, announce_killed, open_catalogue, plugin_option, row_options, status_of, tell
 from ftrun.errors import FtrunError
 from ftrun.execution.places import option_places, places_called
 
@@ -24,21 +24,15 @@ from ftrun.execution.places import option_places, places_called
     shell_complete=completing.files,
 )
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
-@click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
-@click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
-@click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
+@row_options
 @click.option("--json", "as_json", is_flag=True, help="The numbers as one JSON object.")
 @plugin_option
 def command(
     run: str,
     data: str,
     name: str | None,
-    text_columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str | None,
-    device: str | None,
     as_json: bool,
+    rows: RowOptions,
 ) -> int:
     """Measure a run's model on further rows with labels, by the run's own metrics.
 
@@ -48,8 +42,8 @@ def command(
     """
     announce_killed()
     try:
-        with places_called(option_places(device)):
-            numbers = _evaluate(run, data, name, text_columns, delimiter, encoding, device)
+        with places_called(option_places(rows.device)):
+            numbers = _evaluate(run, data, name, rows)
     except FtrunError as error:
         tell(error, run)
         return status_of(error)
@@ -62,24 +56,15 @@ def command(
     return 0
 
 
-def _evaluate(
-    run: str,
-    data: str,
-    name: str | None,
-    text_columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str | None,
-    device: str | None,
-) -> Mapping[str, float]:
+def _evaluate(run: str, data: str, name: str | None, rows: RowOptions) -> Mapping[str, float]:
     from ftrun.execution.evaluation import check_name, measure
-    from ftrun.execution.row_sources import RowSource
     from ftrun.execution.trained import find_trained
     from ftrun.screen.console import make_console
     from ftrun.screen.watchers import make_watcher
 
-    source = RowSource(data, text_columns, delimiter, encoding)
+    source = rows.source(data)
     called = name or source.name or data
     check_name(called)
     watcher = make_watcher(make_console(stderr=True))
-    trained = find_trained(run, open_catalogue(), device, watcher=watcher)
+    trained = find_trained(run, open_catalogue(), rows.device, watcher=watcher)
     return measure(trained, source, watcher, called)

@@ -38,8 +38,8 @@ def command() -> None:
 def plugin_command(name: str, kinds: tuple[Any, ...], folder: Path | None) -> int:
     """Write a plugin's package, which installs, lints, type-checks and passes its own tests as it stands.
 
-    NAME is the package's, as pip is to call it, such as ftrun-kappa; a file says `use = "kappa"`. What is in it works,
-    and is to be replaced by what is yours.
+    NAME is the package's, as pip is to call it, such as ftrun-kappa; a file says `use = "kappa"`, or with several kinds
+    `use = "kappa-metric"` and so on. What is in it works, and is to be replaced by what is yours.
     """
     from ftrun.scaffolding.package import PluginKind, new_package
 

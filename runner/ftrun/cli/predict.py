@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ftrun.cli import completing
-from ftrun.cli.common import announce_killed, open_catalogue, plugin_option, status_of, tell
+from ftrun.cli.common import RowOptions, announce_killed, open_catalogue, plugin_option, row_options, status_of, tell
 from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.execution.places import option_places, places_called
 
@@ -60,10 +60,7 @@ def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Itera
 )
 @click.option("--overwrite", is_flag=True, help="Replace what --out names, if it is there.")
 @click.option("--text", "texts", metavar='"..." ["..."]', multiple=True, help="Text of your own; again for several.")
-@click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text.")
-@click.option("--delimiter", metavar="CHARACTER", help="Between cells of CSV and TSV; as in the training if absent.")
-@click.option("--encoding", metavar="NAME", help="Of CSV and TSV; as in the training if absent.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent.")
+@row_options
 @click.option("--glue-submission", "submission", metavar="FOLDER", help="Write what GLUE takes of its test splits.")
 @plugin_option
 def command(
@@ -73,11 +70,8 @@ def command(
     out: str | None,
     overwrite: bool,
     texts: tuple[str, ...],
-    text_columns: tuple[str, ...],
-    delimiter: str | None,
-    encoding: str | None,
-    device: str | None,
     submission: str | None,
+    rows: RowOptions,
 ) -> int:
     """Predict with a run's model: the input's columns as they are written, and beside them `prediction` and for each
     class `probability_CLASS`.
@@ -95,8 +89,7 @@ def command(
     """
     announce_killed()
     try:
-        with places_called(option_places(device)):
-            from ftrun.execution.row_sources import RowSource
+        with places_called(option_places(rows.device)):
             from ftrun.execution.row_tables import check_writable
             from ftrun.execution.trained import find_trained
             from ftrun.screen.console import make_console
@@ -105,12 +98,12 @@ def command(
             pairs = _pairs(texts, [text.removeprefix(AS_TEXT) for text in second])
             if sum(map(bool, (data, pairs, submission))) != 1:
                 raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
-            source = RowSource(data or pairs, text_columns, delimiter, encoding)
+            source = rows.source(data or pairs)
             file, target = source.file, Path(out).expanduser() if out else None
             if target:  # and a file that is not there is told, too, before a model is fetched
                 check_writable(target, file, overwrite)
             watcher = make_watcher(make_console(stderr=True))
-            trained = find_trained(run, open_catalogue(), device, watcher=watcher)
+            trained = find_trained(run, open_catalogue(), rows.device, watcher=watcher)
             if submission:
                 _submit(trained, Path(submission), watcher)
             else:

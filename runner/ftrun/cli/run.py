@@ -105,7 +105,7 @@ def run_all(plans: Sequence[tuple[Plan, Beginning]], catalogue: Catalogue, as_js
             worst = max(worst, status_of(outcome.problem))
     if len(results) > 1:
         console.print(comparison_table(results))
-        console.print(
-            f"see the curves: {open_mlflow(results[-1])}", highlight=False, soft_wrap=True, markup=False, emoji=False
-        )
+        for result in [result for result in results if result.tracking_uri][-1:]:
+            told = f"see the curves: {open_mlflow(result)}"
+            console.print(told, highlight=False, soft_wrap=True, markup=False, emoji=False)
     return worst

@@ -149,27 +149,6 @@ def checked_environment(plan: Plan, session: BackendSession) -> Mapping[str, str
     return told
 
 
-def rehearse(plan: Plan, session: BackendSession, job: Job) -> None:
-    """Put one batch through collator, model and metrics before anything is trained: what would fail at the first
-    evaluation fails now.
-
-    Raises:
-        ExperimentError: If one of them does not do what the contract says.
-    """
-    rows = next(iter(job.evaluation.values()), job.train)
-    some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    checked_batch(plan, job.collate, some)
-    predictions = session.predict(job, some)
-    check_predictions(plan, predictions, len(some), job.task)
-    for evaluator in job.evaluators:
-        try:
-            evaluator(predictions)
-        except FtrunError:
-            raise
-        except Exception:  # a few rows may be too few for it, such as rows of one class
-            log.info("a metric has no value on the first rows", exc_info=True)
-
-
 def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """A batch of encoded rows that have labels.
 
@@ -198,7 +177,8 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
             log.info("the collator failed", exc_info=True)
             said = " ".join(f"{type(error).__name__}: {error}".split())
             said += blamed(error, [part])
-            hint = "The model may want another: [collator] use = NAME. ftrun plugins lists them."
+            named = "The file names no collator, and the model" if part.is_default else "The model"
+            hint = f"{named} may want another: [collator] use = NAME. ftrun plugins lists them."
             raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
 
     return checked

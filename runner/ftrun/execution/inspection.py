@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
@@ -16,6 +17,7 @@ from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
+from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -24,7 +26,7 @@ MOST_ROWS = 10_000
 
 
 def inspect(plan: Plan, watcher: Watcher) -> Inspection:
-    """Open data and model, encode a batch of every split, and put it through the model and the metrics.
+    """Open data and model, encode a batch of every split, put it through model and metrics, and save the model.
 
     The batch is made of the longest rows that were looked at: what is too long for a model fails there.
 
@@ -55,11 +57,13 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
         _check_shape(plan, predictions, splits.task)
         loss = _checked_loss(split, predictions) if labelled else None
-        for evaluator in evaluators if labelled else ():
-            evaluator(predictions)
+        if labelled:
+            more = partial(_varied, plan, some, built, collate, splits.task)
+            rehearse_metrics(plan, evaluators, split, predictions, more, watcher)
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
         facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))
+    rehearse_saving(plan, built.model, built.tokenizer)
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -127,6 +131,12 @@ def _forward(
     if "labels" not in inputs:
         return Predictions(logits, None, None, kind)
     return Predictions(logits, inputs["labels"].detach().cpu().numpy(), float(output.loss.detach()), kind)
+
+
+def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:
+    """What the untrained model says of rows of as many classes as there are."""
+    chosen = varied(list(rows[task.label_column][:]), task.num_labels)
+    return _forward(plan, rows.select(chosen)[:], built, collate, task.kind, labelled=True)
 
 
 def _checked_loss(split: str, predictions: Predictions) -> float:

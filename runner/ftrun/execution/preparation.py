@@ -74,7 +74,7 @@ def build_model(plan: Plan, splits: Splits, watcher: Watcher) -> BuiltModel:
     with placed_errors(plan.model, "model"):
         built = plan.model.component(Model).build(plan.model.settings, splits)
     check_model(plan.model, built)
-    if built.tokenizer is None and (problem := missing_tokenizer(plan)):
+    if built.tokenizer is None and (problem := missing_tokenizer(plan.model, plan.collator)):
         raise ExperimentError(problem)
     for notice in built.notices:
         watcher.notice(notice)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.choice import BUILT_IN
-from ftrun.planning.parts import Part
+from ftrun.planning.parts import Part, home_of
 
 STACK = ("ftrun", "torch", "transformers", "datasets", "accelerate", "evaluate", "mlflow", "tokenizers", "numpy")
 """The packages whose versions a run records, beside those of its plugins."""
@@ -26,16 +27,18 @@ def versions(extra: frozenset[str] = frozenset()) -> Mapping[str, str]:
     return found
 
 
-def plugin_code(parts: Iterable[Part]) -> Mapping[str, str]:
-    """A checksum of the Python files of each package that brings a part, by distribution; not of ftrun's own.
+def plugin_code(parts: Iterable[Part], catalogue: Catalogue) -> Mapping[str, str]:
+    """A checksum of the Python files of each distribution that brings a part, by its name; not of ftrun's own.
 
-    An editable install has one version for all that is edited in it.
+    An editable install has one version for all that is edited in it. The files are those of all packages that its
+    components are of, whichever of these are in use: with another one of them it is the same distribution.
     """
-    homes: dict[str, set[Path]] = {}
-    for part in parts:
-        if part.offer.distribution != BUILT_IN and (home := part.home):
-            homes.setdefault(part.offer.distribution, set()).add(home)
-    return {name: _digest(sorted(found)) for name, found in homes.items()}
+    used = {part.offer.distribution for part in parts} - {BUILT_IN}
+    homes: dict[str, set[Path]] = {name: set() for name in used}
+    for plugin in catalogue.plugins:
+        if plugin.distribution in used:
+            homes[plugin.distribution] |= {home for found in plugin.components if (home := home_of(found))}
+    return {name: _digest(sorted(found)) for name, found in homes.items() if found}
 
 
 def _digest(homes: Sequence[Path]) -> str:

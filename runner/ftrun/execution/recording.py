@@ -234,7 +234,6 @@ def run_tags(plan: Plan, folder: RunFolder, environment: Mapping[str, str]) -> d
         "mlflow.user": _user(),
         **{f"ftrun.{key}": value for key, value in environment.items()},
         **{f"ftrun.version.{name}": number for name, number in versions(frozenset(distributions)).items()},
-        **{f"{CODE_TAG}{name}": digest for name, digest in plugin_code(plan.parts.values()).items()},
         **{f"ftrun.git.{key}": value for key, value in git.items()},
     }
     if plan.profile:
@@ -249,7 +248,9 @@ PLUGIN_TAG = "ftrun.plugin."
 
 
 def plugin_tags(plan: Plan, catalogue: Catalogue) -> dict[str, str]:
-    """The distributions that provide a part of a run or look on: version, parts and observing hooks of each."""
+    """The distributions that provide a part of a run or look on: version, parts and observing hooks of each, and the
+    checksum of the code of those that provide a part.
+    """
     took_part: dict[tuple[str, str], list[str]] = {}
     for place, part in plan.parts.items():
         took_part.setdefault((part.offer.distribution, part.offer.version), []).append(f"{place} {part.use}")
@@ -258,10 +259,12 @@ def plugin_tags(plan: Plan, catalogue: Catalogue) -> dict[str, str]:
             took_part.setdefault((plugin.distribution, plugin.version), []).append(
                 f"observes {', '.join(plugin.observes)}"
             )
-    return {
+    told = {
         f"{PLUGIN_TAG}{name}": f"{version}: {'; '.join(did)}"[:LONGEST_TAG]
         for (name, version), did in took_part.items()
     }
+    code = plugin_code(plan.parts.values(), catalogue)
+    return told | {f"{CODE_TAG}{name}": digest for name, digest in code.items()}
 
 
 def display_name(plan: Plan, folder: RunFolder) -> str:

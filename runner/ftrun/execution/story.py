@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import checked_environment, checked_fit, rehearse
+from ftrun.execution.checks import checked_environment, checked_fit
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
@@ -23,6 +23,7 @@ from ftrun.execution.preparation import build_model, make_job, open_data, open_s
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
+from ftrun.execution.rehearsal import rehearse
 from ftrun.execution.remarks import remarks_on
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
@@ -169,7 +170,7 @@ class _Run:
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
             tags |= weights_tags(plan.training, splits)
             test = FinalTest(plan, splits, built, cache, watcher)
-            rehearse(plan, session, job)
+            rehearse(plan, session, job, watcher)
             test.rehearse(session, job)
             self._start_recording(tags, splits)
             if self.feeder:

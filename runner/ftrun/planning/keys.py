@@ -181,7 +181,8 @@ def _words(schema: Schema, definitions: Mapping[str, Schema], depth: int = 0) ->
             return "table"
         return f"table of {_words(values, definitions, depth + 1)}"
     limits = [f"{word} {_shown(schema[limit])}" for limit, word in _LIMITS.items() if _is_number(schema.get(limit))]
-    return ", ".join([_TYPES.get(str(kind), "any value"), *limits])
+    plain = "path" if (kind, schema.get("format")) == ("string", "path") else _TYPES.get(str(kind), "any value")
+    return ", ".join([plain, *limits])
 
 
 def _shown(limit: float) -> str:

@@ -30,12 +30,19 @@ class Part:
 
     Attributes:
         name: What the file calls a metric, if it does: `name` beside `use`.
+        is_default: Whether the file names none of its kind, and so has this one.
     """
 
     use: str
     offer: Offer
     settings: Settings
     name: str | None = None
+    is_default: bool = False
+
+    @property
+    def who(self) -> str:
+        """What to call it in a sentence."""
+        return self.offer.who.replace("the ", "the default ", 1) if self.is_default else self.offer.who
 
     def component(self, kind: type[C]) -> C:
         """The component as what it is known to be."""
@@ -44,17 +51,12 @@ class Part:
     @property
     def module(self) -> str:
         """The module that its `build` is of."""
-        build = getattr(self.offer.component, "build", None)
-        return getattr(build, "__module__", None) or type(build).__module__
+        return module_of(self.offer.component)
 
     @property
     def home(self) -> Path | None:
         """The folder of the package that it comes from, or the file of a single module; None where there is neither."""
-        file = getattr(sys.modules.get(self.module.partition(".")[0]), "__file__", None)
-        if file is None:
-            return None
-        path = Path(file).resolve()
-        return path.parent if path.name == "__init__.py" else path
+        return home_of(self.offer.component)
 
     def fault(self, message: str, hint: str | None = None) -> ExperimentError:
         """That the component does not do what the contract says.
@@ -65,7 +67,7 @@ class Part:
         """
         kind = self.offer.component.kind
         place = "metrics" if kind == "metric" else kind
-        return ExperimentError(Problem(f"{self.offer.who} {message}", place, hint))
+        return ExperimentError(Problem(f"{self.who} {message}", place, hint))
 
     def table(self) -> dict[str, Any]:
         """The table as a file has it, every default filled in."""
@@ -84,3 +86,20 @@ class Part:
         first = re.split(r"[.[]", problem.place or "")[0]
         is_files = first in TABLES and first not in type(self.settings).model_fields
         return problem if is_files else problem.inside(place)
+
+
+def module_of(component: Component) -> str:
+    """The module that a component's `build` is of."""
+    build = getattr(component, "build", None)
+    return getattr(build, "__module__", None) or type(build).__module__
+
+
+def home_of(component: Component) -> Path | None:
+    """The folder of the package that a component comes from, or the file of a single module; None where there is
+    neither.
+    """
+    file = getattr(sys.modules.get(module_of(component).partition(".")[0]), "__file__", None)
+    if file is None:
+        return None
+    path = Path(file).resolve()
+    return path.parent if path.name == "__init__.py" else path

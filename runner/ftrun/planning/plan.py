@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -162,16 +162,20 @@ class _Planner:
         metrics = [self.part("metric", table, f"metrics[{index}]") for index, table in enumerate(settings.metrics)]
         self.check_unset(parts)
         self.check_honoured(parts["backend"], settings.training)
+        task = self.task(parts["dataset"])
+        self.check_backend(parts["backend"], training)
+        self.check_tokenizer(parts["model"], parts["collator"])
+        self.check_checkpoints(training, tracking)
+        if settings.metrics == tables.get("metrics", []):  # else some of them are of no form that can be read
+            self.check_measured(task, training, metrics)
+        self.check_task(task, parts["model"], training)
         if self.problems or training is None or tracking is None or push is None:
             return None
         dataset, model, collator, backend = (cast(Part, parts[kind]) for kind in _SINGLE)
-        plan = Plan(
+        return Plan(
             settings.name, settings.seed, dataset, model, collator, backend, training,
-            tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile,
-            self.task(dataset), push,
+            tuple(cast(list[Part], metrics)), tracking, self.experiment.path, self.experiment.profile, task, push,
         )  # fmt: skip
-        self.cross_check(plan)
-        return plan
 
     def settings(
         self,
@@ -217,7 +221,8 @@ class _Planner:
         self.problems += problems
         if settings is None:
             return None
-        part = Part(use, offer, settings, name)
+        is_default = kind == "collator" and "collator" not in self.experiment.tables
+        part = Part(use, offer, settings, name, is_default)
         self.problems += unrecordable(part, place)
         if kind in self.asked and kind != "backend":  # whose check is of [training], too
             self.problems += problems_of(part, place)
@@ -267,49 +272,59 @@ class _Planner:
                 message = f"{backend.offer.who} does not use training.{key}"
                 self.problems.append(Problem(message, f"training.{key}", hint))
 
-    def task(self, dataset: Part) -> Task | None:
+    def task(self, dataset: Part | None) -> Task | None:
+        if dataset is None:
+            return None
         try:
             return task_of(dataset, "dataset")
-        except FtrunError as error:
-            self.problems += error.problems
+        except FtrunError as error:  # what its check has said is not said again
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
             return None
 
-    def cross_check(self, plan: Plan) -> None:
-        """What the parts must have in common."""
-        self.check_backend(plan)
-        self.check_tokenizer(plan)
-        self.check_checkpoints(plan)
-        if plan.task is None:
+    def check_task(self, task: Task | None, model: Part | None, training: TrainingSettings | None) -> None:
+        """What training and model have in common with the task, where the settings tell it."""
+        if task is None:
             return
-        self.problems += objective_problems(plan.training, plan.task)
-        if plan.task.kind not in plan.model.component(Model).kinds:
-            message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {plan.task.kind}'
-            takes = ", ".join(sorted(plan.model.component(Model).kinds))
+        if training:
+            self.problems += objective_problems(training, task)
+        if model and task.kind not in model.component(Model).kinds:
+            message = f'the model "{model.use}" does not take the data set\'s kind of task, {task.kind}'
+            takes = ", ".join(sorted(model.component(Model).kinds))
             self.problems.append(Problem(message, "model.use", f"It takes: {takes or 'none'}."))
-        self.problems += check_measures(plan.metrics, plan.task, plan.training)
 
-    def check_backend(self, plan: Plan) -> None:
+    def check_measured(
+        self, task: Task | None, training: TrainingSettings | None, metrics: Sequence[Part | None]
+    ) -> None:
+        """What the metrics yield, where all of them are there: else a number may be that of the one that is not."""
+        found = [part for part in metrics if part]
+        if task and training and len(found) == len(metrics):
+            self.problems += check_measures(found, task, training)
+
+    def check_backend(self, part: Part | None, training: TrainingSettings | None) -> None:
         """What the backend can, and what it says of its settings, those of [training] and the environment."""
-        backend, training = plan.backend.component(Backend), plan.training
+        if part is None or training is None:
+            return
+        backend = part.component(Backend)
         if training.bf16 and "bfloat16" not in backend.precisions:
-            self.problems.append(Problem(f'the backend "{plan.backend.use}" cannot train in bfloat16', "training.bf16"))
+            self.problems.append(Problem(f'the backend "{part.use}" cannot train in bfloat16', "training.bf16"))
         if training.device not in ("auto", *backend.devices):
-            message = f'the backend "{plan.backend.use}" cannot train on "{training.device}"'
+            message = f'the backend "{part.use}" cannot train on "{training.device}"'
             hint = f"It can on: {', '.join(sorted(backend.devices))}."
             self.problems.append(Problem(message, "training.device", hint))
-        self.problems += problems_of(plan.backend, "backend", training)
-        self.problems += problems_of_environment(plan.backend, "backend", training, self.environ)
+        self.problems += problems_of(part, "backend", training)
+        self.problems += problems_of_environment(part, "backend", training, self.environ)
 
-    def check_checkpoints(self, plan: Plan) -> None:
-        training = plan.training
-        if plan.tracking.checkpoints == "best" and not (training.looks_for_best or training.metric_for_best_model):
+    def check_checkpoints(self, training: TrainingSettings | None, tracking: TrackingSettings | None) -> None:
+        if training is None or tracking is None or tracking.checkpoints != "best":
+            return
+        if not (training.looks_for_best or training.metric_for_best_model):
             hint = 'Set training.metric_for_best_model, or take "last" or "all".'
             self.problems.append(Problem("nothing tells which checkpoint is the best", "tracking.checkpoints", hint))
 
-    def check_tokenizer(self, plan: Plan) -> None:
-        if plan.model.component(Model).has_tokenizer:
+    def check_tokenizer(self, model: Part | None, collator: Part | None) -> None:
+        if model is None or collator is None or model.component(Model).has_tokenizer:
             return
-        if problem := missing_tokenizer(plan):
+        if problem := missing_tokenizer(model, collator):
             offers = self.catalogue.offers("collator")
             others = sorted(name for name, (offer, *_) in offers.items() if not _needs_tokenizer(offer.component))
             listed = f" Collators that need none: {', '.join(others)}." if others else ""
@@ -320,12 +335,13 @@ def _needs_tokenizer(collator: Component) -> bool:
     return isinstance(collator, Collator) and collator.needs_tokenizer
 
 
-def missing_tokenizer(plan: Plan) -> Problem | None:
+def missing_tokenizer(model: Part, collator: Part) -> Problem | None:
     """What is wrong with a model that comes without a tokenizer; None if the collator does without one."""
-    if not _needs_tokenizer(plan.collator.offer.component):
+    if not _needs_tokenizer(collator.offer.component):
         return None
-    message = f"{plan.collator.offer.who} needs a tokenizer, and {plan.model.offer.who} comes without one"
-    return Problem(message, "collator.use", "Take another collator or another model.")
+    message = f"{collator.who} needs a tokenizer, and {model.who} comes without one"
+    named = "The file names no collator: name one" if collator.is_default else "Take another collator"
+    return Problem(message, "collator.use", f"{named} by [collator] use = NAME, or take another model.")
 
 
 def _as_to_write(problem: Problem, tables: Mapping[str, Any]) -> Problem:

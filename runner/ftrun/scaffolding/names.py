@@ -18,7 +18,7 @@ class Names:
     Attributes:
         distribution: By pip, such as "ftrun-kappa".
         module: By Python, such as "ftrun_kappa".
-        component: By a file, such as "kappa".
+        component: By a file, such as "kappa", where it offers one component.
         words: In the names of classes, such as "Kappa".
     """
 
@@ -26,6 +26,10 @@ class Names:
     module: str
     component: str
     words: str
+
+    def of(self, kind: str, is_alone: bool) -> str:
+        """What a file calls the component of a kind: "kappa", or "kappa-metric" beside those of other kinds."""
+        return self.component if is_alone else f"{self.component}-{kind}"
 
 
 def names_of(distribution: str) -> Names:

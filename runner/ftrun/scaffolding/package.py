@@ -88,10 +88,12 @@ def _filling(names: Names, kinds: Sequence[PluginKind]) -> Mapping[str, Any]:
     if "model" in kinds:  # it has no tokenizer, so it comes with a collator that needs none
         offers["collator"] = [*offers.get("collator", ()), "batches"]
     words = {kind: WORDS.get(kind, kind) for kind in PLUGIN_KINDS}
+    offered = [kind for kind in kinds if kind != "observer"]
     return {
         "distribution": names.distribution,
         "module": names.module,
         "component": names.component,
+        "called": {kind: names.of(kind, is_alone=len(offered) == 1) for kind in offered},
         "name": names.words,
         "batches": f"{names.component}-batches",
         "kinds": kinds,

@@ -87,13 +87,16 @@ def summary(result: RunResult, pending: int) -> list[Text]:
         else "",
     }
     lines += [Text(f"{label:<10}{fact}") for label, fact in facts.items() if fact]
-    return [*lines, Text.assemble(f"{'next':<10}", (_next_command(result), "bold"))]
+    return [*lines, Text.assemble(f"{'next':<10}", (_next_command(result, pending), "bold"))]
 
 
-def _next_command(result: RunResult) -> str:
+def _next_command(result: RunResult, pending: int) -> str:
     if result.status == "KILLED":
         return f"{_command('ftrun')} resume {_quoted(result.run_folder)}"
-    return f"less {_quoted(result.run_folder / 'log.txt')}" if result.status == "FAILED" else open_mlflow(result)
+    if result.status == "FAILED":
+        return f"less {_quoted(result.run_folder / 'log.txt')}"
+    is_tracked = result.tracking_uri is not None or pending > 0
+    return open_mlflow(result) if is_tracked else f"{_command('ftrun')} runs"
 
 
 def open_mlflow(result: RunResult) -> str:

@@ -19,7 +19,7 @@ from ftrun.testing.lightness import heavy_imports
 from ftrun.testing.offers import catalogue_with
 from ftrun.testing.running import TinyRun, attempt, difference, go_on
 from ftrun.testing.sentences import answering, expect, fail
-from ftrun.testing.suite import Table, refuse_misspelt, why
+from ftrun.testing.suite import Suite, Table, why
 
 OBSERVING = ("ftrun_run_started", "ftrun_evaluated", "ftrun_run_finished")
 SAVING = {"training.save_strategy": "epoch"}
@@ -48,7 +48,7 @@ class Seen:
     calls: Sequence[Call] = field(default_factory=list)
 
 
-class ObserverSuite:
+class ObserverSuite(Suite):
     """What a plugin is held to that looks on at runs.
 
     A run goes on though an observer raises, and says so in its log alone: without a test nobody notices.
@@ -70,16 +70,8 @@ class ObserverSuite:
     plugin: ClassVar[str | ModuleType | object]
     experiment: ClassVar[Table] = {}
 
-    _made: ClassVar[dict[str, Any]] = {}
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        refuse_misspelt(cls)
-        cls._made = {}
-
     @pytest.fixture(autouse=True)
-    def _folders(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._factory = tmp_path_factory
+    def _working_folder(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path_factory.mktemp("ftrun-working-folder"))  # where an observer may write
 
     def expects_of(self, run: TinyRun, calls: Sequence[Call]) -> None:
@@ -156,13 +148,6 @@ class ObserverSuite:
         plugin = self._plugin
         return f"the plugin {plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__name__}"
 
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What is made once for all tests of the class."""
-        if name not in self._made:
-            self._made[name] = make()
-        made: T = self._made[name]
-        return made
-
     @property
     def _plugin(self) -> Any:
         plugin = getattr(self, "plugin", None)
@@ -181,7 +166,7 @@ class ObserverSuite:
         )
 
     def _attempt(self, overrides: Table, catalogue: Catalogue) -> TinyRun:
-        return attempt(self._factory.mktemp("ftrun"), {**overrides, **self.experiment}, catalogue)
+        return attempt(self.new_folder(), {**overrides, **self.experiment}, catalogue)
 
     def _looked_on(self, do: Callable[[Catalogue], TinyRun], what: str) -> Seen:
         """A run with the observer among the plugins, and what its hooks were called with."""

@@ -57,7 +57,33 @@ def refuse_misspelt(suite: type[Any]) -> None:
             raise TypeError(f"{suite.__name__} sets {name}, which its suite does not have. Did you mean {meant}?")
 
 
-class ComponentSuite:
+class Suite:
+    """What the suites of components and of observers have in common: what is made once for a class, and where."""
+
+    _made: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_misspelt(cls)
+        cls._made = {}
+
+    @pytest.fixture(autouse=True)
+    def _folders(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self._factory = tmp_path_factory
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What is made once for all tests of the class."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
+
+    def new_folder(self) -> Path:
+        """An empty folder."""
+        return self._factory.mktemp("ftrun", numbered=True)
+
+
+class ComponentSuite(Suite):
     """What a component of any kind is held to; the suite of its kind asks for more.
 
     - It is as the contract says: its fields are of their types, its functions take what they are called with.
@@ -97,17 +123,6 @@ class ComponentSuite:
     experiment: ClassVar[Table] = {}
     beside: ClassVar[Sequence[Component]] = ()
     catalogue_module: ClassVar[str | None] = None
-
-    _made: ClassVar[dict[str, Any]] = {}
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        refuse_misspelt(cls)
-        cls._made = {}
-
-    @pytest.fixture(autouse=True)
-    def _folders(self, tmp_path_factory: pytest.TempPathFactory) -> None:
-        self._factory = tmp_path_factory
 
     def make_settings(self, folder: Path) -> Table:
         """The sound table, where it needs files: override it, write them into the folder and name them.
@@ -203,17 +218,6 @@ class ComponentSuite:
         use the component with them as far as it must say so.
         """
         raise NotImplementedError
-
-    def once(self, name: str, make: Callable[[], T]) -> T:
-        """What is made once for all tests of the class."""
-        if name not in self._made:
-            self._made[name] = make()
-        made: T = self._made[name]
-        return made
-
-    def new_folder(self) -> Path:
-        """An empty folder."""
-        return self._factory.mktemp("ftrun", numbered=True)
 
     @property
     def offer(self) -> Offer:

@@ -1,0 +1,173 @@
+"""What would fail at the first evaluation or checkpoint, done once before anything is trained."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions
+from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.watcher import Watcher
+from ftrun.planning.blame import blamed
+from ftrun.planning.choice import BUILT_IN
+from ftrun.planning.conformance import said
+from ftrun.planning.plan import Plan
+
+log = logging.getLogger(__name__)
+
+MORE_ROWS = 64
+"""Rows that a metric is tried on again, where it has raised on a batch; more where there are more classes."""
+ROWS_SEEN = 10_000
+"""Rows of a split whose labels are looked at for these."""
+OF_THE_ROWS = (ValueError, ArithmeticError, Warning)
+"""What a metric may raise for the rows that it is given, such as rows of one class; all else is a fault of its code."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LIBRARIES = frozenset({"transformers", "peft"})
+"""Whose own ways to save a model are not rehearsed: they are known to work, and models of theirs are large."""
+
+
+def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) -> None:
+    """Put one batch through collator, model and metrics, and save the model, before anything is trained.
+
+    Raises:
+        ExperimentError: If one of them does not do what the contract says.
+        RunError: If the disk does not take the model.
+    """
+    split, rows = next(iter(job.evaluation.items()), ("the training split", job.train))
+    some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
+    checked_batch(plan, job.collate, some)
+    predictions = session.predict(job, some)
+    check_predictions(plan, predictions, len(some), job.task)
+
+    def more() -> Predictions:
+        return session.predict(job, _varied_rows(rows, job.task.num_labels))
+
+    rehearse_metrics(plan, job.evaluators, split, predictions, more, watcher)
+    rehearse_saving(plan, job.model, job.tokenizer, job.run_folder)
+
+
+def rehearse_metrics(
+    plan: Plan,
+    evaluators: Sequence[Evaluator],
+    split: str,
+    predictions: Predictions,
+    more: Callable[[], Predictions],
+    watcher: Watcher,
+) -> None:
+    """Compute every metric of a few rows; one that raises is tried on more rows, of as many classes as there are.
+
+    One that raises on these, too, is refused, unless that may be for the rows, or for the model, which is not trained
+    yet: then it is told.
+
+    Args:
+        plan: The plan, whose metrics the evaluators are of, one by one.
+        evaluators: Its metrics, ready to compute.
+        split: What the rows are of.
+        predictions: Of the few rows.
+        more: Predicts more rows.
+        watcher: Is told.
+
+    Raises:
+        ExperimentError: If a metric raises what is no matter of the rows, or does not give what it promised.
+    """
+    fuller: Predictions | None = None
+    for index, evaluator in enumerate(evaluators):
+        if _raised(evaluator, predictions) is None:
+            continue
+        fuller = fuller or more()
+        if (fault := _raised(evaluator, fuller)) is None:
+            continue
+        part, count = plan.metrics[index], len(fuller.logits)
+        told = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
+        tried = f"on {count} rows of {split} before any training"
+        if not isinstance(fault, OF_THE_ROWS):
+            hint = "Where it has no value it must give NaN, and raise nothing."
+            raise ExperimentError(Problem(f"{told}, {tried}", f"metrics[{index}]", hint)) from fault
+        watcher.notice(f"{told}, {tried}: should it do so in an evaluation, the run ends there")
+
+
+def _raised(evaluator: Evaluator, predictions: Predictions) -> Exception | None:
+    try:
+        evaluator(predictions)
+    except FtrunError:
+        raise
+    except Exception as fault:
+        log.info("a metric has no value on the first rows", exc_info=True)
+        return fault
+    return None
+
+
+def _varied_rows(rows: EncodedRows, classes: int) -> list[Any]:
+    seen = range(0, len(rows), -(-len(rows) // ROWS_SEEN))
+    return [rows[seen[place]] for place in varied([rows[row]["labels"] for row in seen], classes)]
+
+
+def varied(labels: Sequence[Any], classes: int) -> list[int]:
+    """The places of some rows with as many labels among them as can be had, each label as often as it can be.
+
+    Args:
+        labels: The labels of the rows to choose from.
+        classes: How many there may be.
+    """
+    places: dict[str, list[int]] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(repr(label), []).append(place)
+    turns = max(map(len, places.values()), default=0)
+    in_turn = [found[turn] for turn in range(turns) for found in places.values() if turn < len(found)]
+    return in_turn[: max(MORE_ROWS, classes)]
+
+
+def rehearse_saving(plan: Plan, model: Any, tokenizer: Any, where: Path | None = None) -> None:
+    """Save the model as a checkpoint and the end of the run do, where its plugin has a way of its own.
+
+    Args:
+        plan: The plan that it is the model of.
+        model: The model.
+        tokenizer: Its tokenizer, or None.
+        where: The folder that a folder for it is made in, and removed; one for temporary files by default.
+
+    Raises:
+        ExperimentError: If saving raises, or writes nothing.
+        RunError: If there is no place for it.
+    """
+    if plan.model.offer.distribution == BUILT_IN:
+        return
+    ways = {"save_pretrained": model.save_pretrained}
+    if isinstance(model, OwnCheckpoints):
+        ways["save_checkpoint"] = model.save_checkpoint
+    if tokenizer is not None:
+        ways["its tokenizer's save_pretrained"] = tokenizer.save_pretrained
+    for name, save in ways.items():
+        if not _is_of_a_library(save):
+            _rehearse_save(plan, name, save, where)
+
+
+def _is_of_a_library(method: Any) -> bool:
+    return str(getattr(method, "__module__", "")).partition(".")[0] in LIBRARIES
+
+
+def _rehearse_save(plan: Plan, name: str, save: Callable[[Path], Any], where: Path | None) -> None:
+    part = plan.model
+    try:
+        with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=where) as folder:
+            try:
+                save(Path(folder))
+            except FtrunError:
+                raise
+            except Exception as fault:
+                if isinstance(fault, OSError) and fault.errno in NO_SPACE:
+                    raise
+                if isinstance(fault, FileExistsError) and plan.backend.offer.distribution != BUILT_IN:
+                    return  # their backend may leave it to their model to make the folder
+                log.info("the model could not be saved", exc_info=True)
+                told = f"cannot be saved: {name} raised {said(fault)}{blamed(fault, [part])}"
+                raise part.fault(told, "A checkpoint is made of what it writes into a folder that is there.") from fault
+            if not any(Path(folder).iterdir()):
+                raise part.fault(f"cannot be saved: {name} wrote nothing into the folder that it was given")
+    except OSError as error:
+        raise RunError(f"there is no place to save the model in: {error.strerror or error}") from error

@@ -1,0 +1,208 @@
+"""What would end a run at its first evaluation or checkpoint is told before anything is trained."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from click.testing import CliRunner
+from ftrun.cli import group
+from ftrun.contracts import Predictions
+from ftrun.execution.outcome import Outcome
+from ftrun.execution.rehearsal import varied
+from ftrun.execution.watcher import Watcher
+from helpers import journal_of
+from their_parts import Parity, built, hits, rows, run, splits
+
+THEIR = "of their-package 3"
+
+
+class Heard(Watcher):
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, sentence: str) -> None:
+        self.notices.append(sentence)
+
+
+def refused(outcome: Outcome) -> str:
+    """What ended a run before anything was trained."""
+    assert outcome.result.status == "FAILED" and outcome.problem, outcome.result.error
+    assert not [record for record in journal_of(outcome.result.run_folder) if record["type"] == "metrics"]
+    return str(outcome.problem)
+
+
+def raising(error: Exception, where: Callable[[Predictions], bool] = lambda predictions: True) -> Any:
+    def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        if where(predictions):
+            raise error
+        return hits(predictions)
+
+    return lambda settings, task: evaluate
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("unsupported"), KeyError("f1"), AttributeError("softmax"), RuntimeError("sizes"), OSError("?")]
+)
+def test_a_metric_whose_code_is_at_fault_is_refused(
+    error: Exception, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = refused(run({"metric": raising(error)}, workdir, monkeypatch))
+    assert f'metrics[0]: the metric "hits" {THEIR} raised {type(error).__name__}: ' in told
+    assert "on 10 rows of validation before any training" in told and "NaN" in told
+
+
+@pytest.mark.parametrize("error", [ValueError("only one class"), ZeroDivisionError("division by zero")])
+def test_what_may_be_for_the_rows_is_told_and_stops_nothing_yet(
+    error: Exception, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    outcome = run({"metric": raising(error)}, workdir, monkeypatch, heard)
+    (told,) = [sentence for sentence in heard.notices if "hits" in sentence]
+    assert f'the metric "hits" {THEIR} raised {type(error).__name__}: {error}' in told
+    assert "the run ends there" in told
+    assert outcome.result.status == "FAILED" and str(error) in str(outcome.result.error)
+
+
+def test_a_metric_that_has_no_value_on_a_few_rows_is_tried_on_more(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    few = raising(IndexError("only one class"), lambda predictions: len(predictions.labels) < 10)
+    assert run({"metric": few}, workdir, monkeypatch, heard).result.status == "FINISHED"
+    assert not heard.notices
+
+
+def test_those_are_of_all_classes_where_a_split_begins_with_one(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ordered = rows(lambda number: int(number > 2990), 3000)
+    one_class = raising(ValueError("only one class"), lambda predictions: len(set(predictions.labels)) < 2)
+    heard = Heard()
+    parts = {"dataset": lambda settings: splits(evaluation={"validation": ordered}), "metric": one_class}
+    assert run(parts, workdir, monkeypatch, heard).result.status == "FINISHED"
+    assert not heard.notices
+
+
+def test_rows_are_chosen_with_every_label_as_often_as_can_be() -> None:
+    assert varied([0, 0, 0, 1, 0, 2], 3) == [0, 3, 5, 1, 2, 4]
+    labels = [0] * 500 + [1] * 40
+    assert sum(labels[place] for place in varied(labels, 2)) == 32 and len(varied(labels, 2)) == 64
+    assert len(varied(list(range(200)), 150)) == 150
+    assert varied([[0, 1], [0, 1], [1, 1]], 2) == [0, 2, 1]
+
+
+class Unsaved(Parity):
+    """Does not save itself as it must."""
+
+    error: Exception | None = None
+
+    def save_pretrained(self, folder: Path) -> None:
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TypeError("cannot pickle"), "save_pretrained raised TypeError: cannot pickle"),
+        (FileNotFoundError(errno.ENOENT, "no such folder"), "save_pretrained raised FileNotFoundError: "),
+        (None, "save_pretrained wrote nothing into the folder that it was given"),
+    ],
+)
+def test_a_model_that_cannot_be_saved_is_refused_before_an_epoch_is_lost(
+    error: Exception | None, said: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Unsaved, "error", error)
+    told = refused(run({"model": lambda s, d: built(model=Unsaved())}, workdir, monkeypatch))
+    assert f'model: the model "parity" {THEIR} cannot be saved: {said}' in told
+    assert not list(workdir.glob("runs/*/rehearsal-*"))
+
+
+def test_a_model_may_make_its_folder_itself_for_a_backend_that_lets_it(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Maker(Parity):
+        def save_pretrained(self, folder: Path) -> None:
+            Path(folder).mkdir()
+            super().save_pretrained(folder)
+
+    assert run({"model": lambda s, d: built(model=Maker())}, workdir, monkeypatch).result.status == "FINISHED"
+
+
+def test_a_tokenizer_that_cannot_be_saved_is_refused(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tokenizer:
+        def __call__(self) -> None: ...
+
+        def save_pretrained(self, folder: Path) -> None:
+            raise AttributeError("no vocabulary")
+
+    told = refused(run({"model": lambda s, d: built(tokenizer=Tokenizer())}, workdir, monkeypatch))
+    assert "its tokenizer's save_pretrained raised AttributeError: no vocabulary" in told
+
+
+def test_a_checkpoint_of_its_own_that_cannot_be_written_is_refused(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Adapter(Parity):
+        def save_checkpoint(self, folder: Path) -> None:
+            raise KeyError("adapter")
+
+        def load_checkpoint(self, folder: Path) -> None: ...
+
+    told = refused(run({"model": lambda s, d: built(model=Adapter())}, workdir, monkeypatch))
+    assert "save_checkpoint raised KeyError: 'adapter'" in told
+
+
+def test_a_full_disk_is_no_fault_of_the_model(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Unsaved, "error", OSError(errno.ENOSPC, "No space left on device"))
+    outcome = run({"model": lambda s, d: built(model=Unsaved())}, workdir, monkeypatch)
+    assert "no place to save the model in: No space left on device" in str(outcome.problem)
+
+
+def test_what_is_rehearsed_leaves_nothing_behind(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run({}, workdir, monkeypatch)
+    assert outcome.result.status == "FINISHED" and not list(outcome.result.run_folder.glob("rehearsal-*"))
+
+
+def test_a_librarys_own_way_to_save_is_not_rehearsed(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save_pretrained(self: Any, folder: Path) -> None:
+        Path(folder).mkdir(exist_ok=True)
+        (Path(folder) / "model.txt").write_text("parity")
+        saved.append(Path(folder))
+
+    saved: list[Path] = []
+    save_pretrained.__module__ = "transformers.modeling_utils"
+    model = type("Large", (Parity,), {"save_pretrained": save_pretrained})()
+    outcome = run({"model": lambda s, d: built(model=model)}, workdir, monkeypatch)
+    assert outcome.result.status == "FINISHED" and [folder.name for folder in saved] == ["model"]
+
+
+def test_a_deep_check_rehearses_too(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ftrun_plugins.metrics.scores as scores
+
+    def wrong(references: Any, predictions: Any, average: str) -> float:
+        raise AttributeError("no such score")
+
+    monkeypatch.setitem(scores.SCORES, "accuracy", wrong)  # type: ignore[attr-defined]
+    arguments = ["check", "--deep", str(tiny), "--set", "metrics=[{use='accuracy'}]"]
+    shown = CliRunner().invoke(group, arguments, standalone_mode=False)
+    assert shown.return_value == 2, shown.output
+    assert 'metrics[0]: the metric "accuracy" of ftrun' in shown.output and "AttributeError" in shown.output
+
+
+def test_a_deep_check_tells_what_may_be_for_the_rows(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ftrun_plugins.metrics.scores as scores
+
+    def few(references: Any, predictions: Any, average: str) -> float:
+        if len(numpy.unique(references)) < 3:
+            raise ValueError("too few classes")
+        return 0.5
+
+    monkeypatch.setitem(scores.SCORES, "accuracy", few)  # type: ignore[attr-defined]
+    arguments = ["check", "--deep", str(tiny), "--set", "metrics=[{use='accuracy'}]"]
+    shown = CliRunner().invoke(group, arguments, standalone_mode=False)
+    assert shown.return_value == 0, shown.output
+    assert "raised ValueError: too few classes" in shown.output and "nothing wrong" in shown.output
