@@ -175,15 +175,15 @@ def test_a_run_on_them_is_that_on_names(tiny: Path) -> None:
     words = ["red", "green", "blue"]
     shown = [[number >> place & 1 for place in range(3)] for number in range(8)] * 3
     named = [list(np.compress(row, words)) for row in shown]
-    for name, labels in (("vectors", shown), ("names", named)):
-        rows = [{"text": " ".join(there) or "none", "label": one} for there, one in zip(named, labels, strict=True)]
-        Path(f"{name}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
     given: dict[str, Any] = {"use": "files", "kind": "multi_label", "class_names": words}
+    given |= dict.fromkeys(("train", "validation", "test"), "rows.json")
     runs = []
-    for name, more in (("vectors", {"label_vectors": True}), ("names", {})):
-        data = {**given, **more, **dict.fromkeys(("train", "validation", "test"), f"{name}.json")}
-        runs.append(run(tiny, {"dataset": data, "metrics": [{"use": "f1"}], "training.learning_rate": 1e-2}))
+    for labels, more in ((shown, {"label_vectors": True}), (named, {})):
+        rows = [{"text": " ".join(there) or "none", "label": one} for there, one in zip(named, labels, strict=True)]
+        Path("rows.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        asked = {"dataset": {**given, **more}, "metrics": [{"use": "f1"}], "training.learning_rate": 1e-2}
+        runs.append(run(tiny, asked))
         assert runs[-1].metrics["test/f1"] == runs[-1].metrics["eval/f1"] > 0
-        assert ftrun.evaluate(runs[-1].run_folder, f"{name}.json", progress=False)["f1"] == runs[-1].metrics["eval/f1"]
+        assert ftrun.evaluate(runs[-1].run_folder, "rows.json", progress=False)["f1"] == runs[-1].metrics["eval/f1"]
     assert points_of(runs[0].run_folder) == points_of(runs[1].run_folder)
     assert weights_of(runs[0].run_folder) == weights_of(runs[1].run_folder)
