@@ -6,6 +6,7 @@ import importlib.util
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ftrun
@@ -42,6 +43,22 @@ def trained(tiny: Path, backend: str = "loop", **changed: Any) -> ftrun.RunResul
 def logits_of(model: Any, rows: int = 3) -> Any:
     with torch.no_grad():
         return model.eval()(input_ids=torch.tensor([[3, 4, 5, 2]] * rows)).logits
+
+
+def test_its_operations_are_those_that_trainer_counts(workdir: Path) -> None:
+    from ftrun.contracts import StepReport
+    from ftrun.execution.totals import Totals
+    from transformers import Trainer
+
+    make_checkpoint(Path("base"))
+    model: Any = from_checkpoint(settings(), TASK).model
+    told = Totals()
+    report = StepReport(1, 1.0, 0.5, 0.1, 1.0, 3, 100, 120)
+    told.took(report, 0.5)
+    told.read(report)
+    wrapped: Any = SimpleNamespace(model=model.peft)
+    theirs = Trainer.floating_point_ops(wrapped, {"input_ids": torch.zeros(3, 40)})
+    assert told.metrics(model, 1)["total_flos"] == theirs > 0
 
 
 def files_of(folder: Path) -> set[str]:
