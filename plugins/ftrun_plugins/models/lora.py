@@ -137,8 +137,8 @@ def _told(made: Adapted) -> str:
     for parameter in made.parameters():
         counts[parameter.requires_grad] += parameter.numel()
     return (
-        f"LoRA trains {counts[True]:,} of {sum(counts.values()):,} parameters; checkpoints hold these alone and are no "
-        "models for MLflow, and the run's model is whole"
+        f"LoRA trains {counts[True]:,} of {sum(counts.values()):,} parameters; checkpoints hold these alone, which "
+        "MLflow ranks and does not load, and the run's model is whole"
     )
 
 
