@@ -104,6 +104,17 @@ CASES: dict[str, tuple[dict[str, Any], list[int]]] = {
         [5],
     ),
     "compiled": ({"training.torch_compile": True, "training.torch_compile_backend": "eager"}, [5]),
+    "noise on embeddings": ({"training.neftune_noise_alpha": 5.0}, [2, 7]),
+    "a first evaluation that waits": (
+        {
+            "training.eval_strategy": "epoch",
+            "training.eval_delay": 2,
+            "training.num_train_epochs": 4,
+            "training.early_stopping_patience": 1,
+            "training.load_best_model_at_end": True,
+        },
+        [6, 13],
+    ),
     "to the midst of an epoch": ({"training.max_steps": 9}, [8, 9]),
 }
 SOON = ("early stopping and the best model",)

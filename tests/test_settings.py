@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -82,6 +83,35 @@ def test_what_is_no_list_of_weights_is_told_in_one_sentence(weights: Any) -> Non
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1])
 def test_smoothing_is_a_share(smoothing: float) -> None:
     assert "must be" in refused(label_smoothing_factor=smoothing)["training.label_smoothing_factor"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"eval_delay": 2}, 'keeps nothing back with eval_strategy = "no"'),
+        ({"eval_delay": 0.5, "eval_strategy": "epoch"}, "keeps nothing back: the first evaluation is after epoch 1"),
+        ({"eval_delay": 500, "eval_strategy": "steps"}, "keeps nothing back: the first evaluation is after step 500"),
+        ({"eval_delay": 1000, "eval_strategy": "epoch"}, "counts epochs with .* 1000 is more than the training's 3 epochs"),
+        (
+            {"eval_delay": 8, "eval_strategy": "steps", "eval_steps": 2, "max_steps": 7},
+            'counts steps with eval_strategy = "steps", and 8 is more than the training\'s 7 steps',
+        ),
+        ({"torch_empty_cache_steps": 5, "device": "cpu"}, 'for the memory of a GPU, and the device is "cpu"'),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_is_refused(settings: dict[str, Any], told: str) -> None:
+    (message,) = refused(**settings).values()
+    assert re.search(told, message)
+
+
+def test_a_delay_between_the_first_evaluation_and_the_end_is_taken() -> None:
+    for settings in (
+        {"eval_delay": 2, "eval_strategy": "epoch"},
+        {"eval_delay": 3, "eval_strategy": "epoch"},
+        {"eval_delay": 10, "eval_strategy": "epoch", "max_steps": 7},
+        {"eval_delay": 2, "eval_strategy": "steps", "eval_steps": 0.1},
+    ):
+        assert not refused(**settings)
 
 
 def test_what_transformers_fills_in_is_filled_in() -> None:

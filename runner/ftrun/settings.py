@@ -243,6 +243,14 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
+def delay_beyond(delay: float, end: str, strategy: str) -> str:
+    """What is wrong with an `eval_delay` that no evaluation follows."""
+    unit = "epochs" if strategy == "epoch" else "steps"
+    return (
+        f'eval_delay counts {unit} with eval_strategy = "{strategy}", and {delay:g} is more than the training\'s {end}'
+    )
+
+
 def _refuse(faults: Sequence[str]) -> None:
     if faults:
         raise ValueError("; ".join(faults))
@@ -309,6 +317,11 @@ class TrainingSettings(Settings):
     adam_epsilon: PositiveFloat = Field(1e-8, description="Their term against division by zero.")
     max_grad_norm: NonNegativeFloat = Field(1.0, description="Largest gradient norm; 0 clips nothing.")
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
+    neftune_noise_alpha: PositiveFloat | None = Field(
+        None,
+        description="NEFTune: noise on what the model embeds, in training alone, uniform up to this over the root of "
+        "the batch's length times the width; 5 to 15 are usual.",
+    )
     gradient_checkpointing: bool | None = Field(
         None,
         description="Compute what layers said again for their gradients, and do not keep it: less memory, more time, "
@@ -329,6 +342,9 @@ class TrainingSettings(Settings):
     tf32: bool | None = Field(
         None, description="Multiply float32 as TF32, on a GPU that has it; as torch does it by default."
     )
+    torch_empty_cache_steps: PositiveInt | None = Field(
+        None, description="Give back the memory that torch holds on a GPU unused after so many steps, each time."
+    )
     full_determinism: bool = Field(
         False, description="Deterministic algorithms alone, for the same bits on a GPU, too; slower there."
     )
@@ -337,6 +353,11 @@ class TrainingSettings(Settings):
         None,
         description='Steps between evaluations, with eval_strategy = "steps"; below 1, a fraction of all steps. '
         "500 by default.",
+    )
+    eval_delay: NonNegativeFloat = Field(
+        0.0,
+        description="Epochs before the first evaluation that eval_strategy asks for, or steps, as that counts; only "
+        "from there on is there a best one, and patience. The last step is always evaluated.",
     )
     eval_on_start: bool = Field(
         False, description="Evaluate before the first step, too; that one is never the best, as nothing is learnt yet."
@@ -374,6 +395,16 @@ class TrainingSettings(Settings):
     )
     dataloader_drop_last: bool = Field(False, description="Leave out an epoch's last batch if it is incomplete.")
     dataloader_num_workers: NonNegativeInt = Field(0, le=1024, description="Processes that collate batches.")
+    dataloader_prefetch_factor: PositiveInt | None = Field(
+        None, description="Batches that each of them has ready; 2 by default."
+    )
+    dataloader_persistent_workers: bool = Field(False, description="Keep them from one epoch to the next.")
+    dataloader_multiprocessing_context: Literal["fork", "spawn"] | None = Field(
+        None, description='How they begin; as Python does it on this system by default, and "spawn" for its forkserver.'
+    )
+    dataloader_pin_memory: bool = Field(
+        True, description="Hand batches to a GPU by memory that is pinned; for a CPU or mps there is none."
+    )
     preprocessing_num_workers: PositiveInt | None = Field(
         None, le=1024, description="Processes that tokenize, for splits of 10,000 rows or more; by default this one."
     )
@@ -454,6 +485,15 @@ class TrainingSettings(Settings):
             raise ValueError(f"{key} needs torch_compile = true")
         if self.torch_compile_mode and self.torch_compile_backend not in (None, "inductor"):
             raise ValueError(f'torch_compile_mode is inductor\'s, and not for "{self.torch_compile_backend}"')
+        for key in (
+            "dataloader_prefetch_factor",
+            "dataloader_persistent_workers",
+            "dataloader_multiprocessing_context",
+        ):
+            if getattr(self, key) and not self.dataloader_num_workers:
+                raise ValueError(f"{key} is about processes that collate: it needs dataloader_num_workers, from 1")
+        if self.torch_empty_cache_steps and self.device == "cpu":
+            raise ValueError('torch_empty_cache_steps is for the memory of a GPU, and the device is "cpu"')
         if self.tf32 and self.device in ("cpu", "mps"):
             raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
         return self
@@ -464,6 +504,25 @@ class TrainingSettings(Settings):
             raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
         if self.looks_for_best and self.eval_strategy == "no":
             raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
+        return self
+
+    @model_validator(mode="after")
+    def _delay_in_between(self) -> Self:
+        delay, by_epochs = self.eval_delay, self.eval_strategy == "epoch"
+        if not delay:
+            return self
+        if self.eval_strategy == "no":
+            raise ValueError('eval_delay keeps nothing back with eval_strategy = "no"')
+        first = 1 if by_epochs else self.eval_steps or 0
+        if delay <= first:
+            unit = "epoch" if by_epochs else "step"
+            raise ValueError(
+                f"eval_delay = {delay:g} keeps nothing back: the first evaluation is after {unit} {first:g}"
+            )
+        if by_epochs and self.max_steps < 0 and delay > self.num_train_epochs:
+            raise ValueError(delay_beyond(delay, f"{self.num_train_epochs:g} epochs", self.eval_strategy))
+        if not by_epochs and delay > self.max_steps > 0:
+            raise ValueError(delay_beyond(delay, f"{self.max_steps} steps", self.eval_strategy))
         return self
 
     @property

@@ -92,30 +92,26 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
         *_each("fp16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("bf16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("optim_target_modules", "it is for optimizers of GaLore and APOLLO, which are not there"),
-        *_each("neftune_noise_alpha", "noise on embeddings is not there yet"),
         *_each(
             "activation_checkpointing activation_checkpointing_kwargs",
             "it is called as most versions of transformers call it",
             "Write gradient_checkpointing = true.",
         ),
-        *_each("use_liger_kernel liger_kernel_config", "Liger's kernels are not there yet"),
-        *_each("torch_empty_cache_steps", "nothing empties the device's cache of memory yet"),
+        *_each(
+            "use_liger_kernel liger_kernel_config",
+            "Liger's kernels are for decoders such as Llama, on a GPU: BERT and its kin they leave as they are without "
+            "a word, and where they apply they replace functions of transformers for the whole process",
+            "To be faster: bf16 = true, or torch_compile = true.",
+        ),
         *_each(
             "auto_find_batch_size",
             "the batch size is the file's, and is never changed by what fits",
             "If memory runs out, halve per_device_train_batch_size and double gradient_accumulation_steps.",
         ),
-        *_each(
-            "eval_delay",
-            "it would keep the first evaluations from an early stop and the best model, without a word",
-            "Write eval_strategy and eval_steps.",
-        ),
         *_each("length_column_name", "the length of a row is that of its tokens"),
         *_each(
-            "dataloader_pin_memory dataloader_persistent_workers dataloader_prefetch_factor "
-            "dataloader_multiprocessing_context dataloader_in_order",
-            "how workers hand batches over cannot be set yet",
-            "How many collate: dataloader_num_workers.",
+            "dataloader_in_order",
+            "batches out of order are another curve in every run, by which worker was quicker",
         ),
         *_each(
             "push_to_hub hub_token hub_private_repo hub_model_id hub_strategy hub_always_push hub_revision",
@@ -136,7 +132,11 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "how Accelerate is set up is settled, for one curve on every backend",
             "Accumulation is gradient_accumulation_steps; the order of the rows is data_seed's.",
         ),
-        *_each("debug", "Trainer's debugging aids are not there"),
+        *_each(
+            "debug",
+            "what it looks for is looked for in every run: a loss that is not finite ends it by its step, before a "
+            "checkpoint is written",
+        ),
         # what older versions of transformers had
         *_each(
             "evaluation_strategy evaluate_during_training",

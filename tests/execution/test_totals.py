@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ftrun
 import pytest
+import torch
 from ftrun.contracts import StepReport
 from ftrun.execution.totals import Totals
 from helpers import BACKENDS, TRACKED, journal_of, measured_of, mlflow_client
+from makers import NARROW
 
 
 class Numbers:
@@ -57,6 +60,17 @@ def test_a_training_is_told_with_its_speed_its_tokens_and_its_operations() -> No
         "num_parameters": 100,
         "total_flos": 6 * 10 * 120,
     }
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_operations_are_those_that_trainer_counts_whatever_is_trained(frozen: bool) -> None:
+    from transformers import AutoConfig, AutoModelForSequenceClassification, Trainer
+
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", **NARROW, vocab_size=40))
+    model.base_model.requires_grad_(not frozen)
+    holder: Any = SimpleNamespace(model=model)
+    theirs = Trainer.floating_point_ops(holder, {"input_ids": torch.zeros(3, 40)})
+    assert metrics(totals((60, 80), (30, 40)), model)["total_flos"] == theirs > 0
 
 
 def test_what_is_not_known_is_left_out() -> None:

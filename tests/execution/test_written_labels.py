@@ -39,10 +39,14 @@ def many(tiny: Path, columns: dict[str, list[Any]], **given: Any) -> list[Any]:
     return labels_of(RowTable("rows", columns), MANY, plan)
 
 
+VECTORS = {"label_vectors": True}
+
+
 def test_any_number_of_classes_is_taken_as_the_data_has_them(tiny: Path) -> None:
     wanted = [[0, 1, 1], [0, 0, 0]]
     assert many(tiny, {"label": [["1", "yes"], []]}) == wanted
     assert many(tiny, {"label": ["yes| 1", " "]}, label_separator="|") == wanted
+    assert many(tiny, {"label": [[0, 1, 1.0], [False, 0, "0"]]}, **VECTORS) == wanted
     columns = {"no": ["0", 0.0], "yes": ["1", False], "1": [True, "0"]}
     assert many(tiny, columns, label_columns=["no", "yes", "1"]) == wanted
 
@@ -51,6 +55,10 @@ def test_any_number_of_classes_is_taken_as_the_data_has_them(tiny: Path) -> None
     ("columns", "given", "told"),
     [
         ({"label": [["yes"], ["maybe"]]}, {}, 'has "maybe" in column "label", row 2, which is none of the classes'),
+        ({"label": [[0, 1, 2]]}, VECTORS, 'has "2" in column "label", row 1, which is neither 0 nor 1'),
+        ({"label": [[0, 1, 0], [0, 1]]}, VECTORS, 'a list of 2 in column "label", row 2, and the task has 3 classes'),
+        ({"label": [[0, 1, 0], None]}, VECTORS, 'no label in column "label", row 2, where a list with 0 or 1'),
+        ({"label": ["yes"]}, VECTORS, 'has "yes" in column "label", row 1, where a list with 0 or 1'),
         ({"label": [["yes"], None]}, {}, 'no label in column "label", row 2, where a list of classes is wanted'),
         ({"label": ["yes|1"]}, {}, 'has "yes|1" in column "label", row 1'),
         ({"label": ["yes|yes"]}, {"label_separator": "|"}, "a class more than once"),

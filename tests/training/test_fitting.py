@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ftrun
@@ -79,6 +80,56 @@ def test_an_evaluation_before_the_first_step_is_none_of_the_best_and_is_not_made
     assert told.evaluations[0].epoch == 0 and fit.model_step == 2
     taken(Parts(again.folder, settings=first, given={"resume_from": told.checkpoint_folder(1)}), again)
     assert [report.step for report in again.evaluations] == [3]
+
+
+def test_an_evaluation_that_waits_is_no_candidate_and_takes_no_patience(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    late = {"eval_strategy": "steps", "eval_steps": 1, "eval_delay": 3, "save_strategy": "best"}
+    faults = iter([2.0, 3.0, 1.5, 4.0, 4.0, 1.5])
+    parts = Parts(
+        tmp_path,
+        settings={**late, "early_stopping_patience": 2, "load_best_model_at_end": True, "max_steps": 9},
+        given={"best_by": BestBy("eval/fault", False), "evaluators": [lambda _: {"fault": next(faults)}]},
+    )
+    fit = taken(parts, told)
+    assert [report.step for report in told.evaluations] == [3, 4, 5, 6, 7]
+    assert (fit.steps, fit.model_step, fit.stopped_early, checkpoints(tmp_path)) == (7, 5, True, [3, 5])
+
+
+def test_a_delay_counts_epochs_or_steps_and_the_last_step_is_evaluated(tmp_path: Path) -> None:
+    every: list[tuple[dict[str, Any], list[int]]] = [
+        ({"eval_strategy": "epoch", "eval_delay": 2}, [6, 9, 11]),
+        ({"eval_strategy": "epoch", "eval_delay": 2.5}, [9, 11]),
+        ({"eval_strategy": "steps", "eval_steps": 4, "eval_delay": 5}, [8, 11]),
+        ({"eval_strategy": "steps", "eval_steps": 4, "eval_delay": 11}, [11]),
+    ]
+    for settings, steps in every:
+        told = Told(tmp_path)
+        taken(Parts(tmp_path, settings={**settings, "max_steps": 11, "save_strategy": "no"}), told)
+        assert [report.step for report in told.evaluations] == steps
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"eval_strategy": "epoch", "eval_delay": 500, "max_steps": 7}, "500 is more than the training's 7 steps, or 2.3"),
+        ({"eval_strategy": "steps", "eval_delay": 501, "max_steps": -1}, "501 is more than the training's 9 steps, or 3 "),
+    ],
+)  # fmt: skip
+def test_a_delay_that_no_evaluation_follows_is_told(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ExperimentError, match=rf"training\.eval_delay: .*{told}"):
+        Fitting(Parts(tmp_path, settings=settings).job(), Told(tmp_path))
+
+
+def test_the_cache_of_a_device_is_emptied_every_so_many_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[int] = []
+    told = Told(tmp_path)
+    device = SimpleNamespace(empty_cache=lambda: emptied.append(len(told.steps)))
+    monkeypatch.setattr(torch, "get_device_module", lambda device_of_the_loss: device)
+    taken(Parts(tmp_path, settings={"device": "auto", "torch_empty_cache_steps": 2, "max_steps": 5}), told)
+    assert emptied == [1, 3]  # before the step is told
+    taken(Parts(tmp_path, settings={"max_steps": 2}), told)
+    assert len(emptied) == 2
 
 
 def test_the_best_is_kept_and_taken_and_patience_ends_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from ftrun.contracts import FitResult, Job, Reporter
 from ftrun.errors import ExperimentError
 from ftrun.settings import TrainingSettings
-from ftrun.training import TorchSession, predict
+from ftrun.training import TorchSession, predict, session
 from helpers import BACKENDS, run
 from plain import Parts
 
@@ -51,6 +51,12 @@ def test_it_predicts_in_its_own_precision(tmp_path: Path, bf16: bool) -> None:
     exact = predict(job, parts.encoded(13), lambda batch: job.model(**batch))
     assert (told.logits == exact.logits).all() == (not bf16)
     assert abs(told.logits - exact.logits).max() < 0.05
+
+
+def test_there_is_no_memory_of_a_gpu_to_give_back_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_best_device", lambda: "cpu")
+    with pytest.raises(ExperimentError, match=r"training\.torch_empty_cache_steps: there is no memory of a GPU"):
+        Predicting(TrainingSettings(torch_empty_cache_steps=10))
 
 
 def test_generators_are_left_as_they_were() -> None:

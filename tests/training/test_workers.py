@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,7 +16,13 @@ from typing import Any
 import ftrun
 import psutil
 import pytest
+import torch
+from ftrun.errors import ExperimentError
+from ftrun.settings import TrainingSettings, validate
+from ftrun.training import Fitting
+from ftrun.training.workers import SparedContext, loader_options
 from helpers import points_of, slow, weights_of
+from plain import Parts, Told
 
 SHORT = {"training.num_train_epochs": 1, "training.eval_strategy": "no", "training.learning_rate": 1e-3}
 
@@ -40,6 +47,58 @@ def test_spawned_workers_give_the_same_curve(tiny: Path, spawning: None, backend
     workers = {"backend.use": backend, "training.dataloader_num_workers": 2}
     fixed = {"collator": {"use": "fixed-length", "length": 64}, "model.max_length": 64} if backend == "loop" else {}
     assert curve(tiny, **workers, **fixed) == curve(tiny, **{**workers, "training.dataloader_num_workers": 0}, **fixed)
+
+
+@pytest.mark.parametrize("backend", ["loop", *map(slow, ("trainer", "accelerate"))])
+def test_workers_that_stay_from_epoch_to_epoch_give_the_same_curve_and_end_with_it(tiny: Path, backend: str) -> None:
+    workers = {"backend.use": backend, "training.dataloader_num_workers": 2, "training.num_train_epochs": 2.5}
+    kept = {"training.dataloader_persistent_workers": True, "training.dataloader_prefetch_factor": 5}
+    counter: Any = multiprocessing.process._process_counter  # type: ignore[attr-defined]
+    before = next(counter)
+    assert curve(tiny, **workers, **kept) == curve(tiny, **{**workers, "training.dataloader_num_workers": 0})
+    assert not multiprocessing.active_children()
+    assert next(counter) - before - 1 == 2
+
+
+def test_workers_are_begun_as_the_file_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def options(**settings: Any) -> dict[str, Any]:
+        return loader_options(Parts(tmp_path, settings={"dataloader_num_workers": 3, **settings}).job())
+
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+    assert options()["multiprocessing_context"] == "fork"
+    assert isinstance(options(dataloader_multiprocessing_context="spawn")["multiprocessing_context"], SparedContext)
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "forkserver")
+    assert isinstance(options()["multiprocessing_context"], SparedContext)
+    assert options(dataloader_multiprocessing_context="fork")["multiprocessing_context"] == "fork"
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(ExperimentError, match="dataloader_multiprocessing_context: this system forks no processes"):
+        options(dataloader_multiprocessing_context="fork")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dataloader_persistent_workers", True),
+        ("dataloader_prefetch_factor", 4),
+        ("dataloader_multiprocessing_context", "spawn"),
+    ],
+)
+def test_what_is_said_of_workers_needs_some(key: str, value: Any) -> None:
+    _, (problem,) = validate(TrainingSettings, {key: value}, "training")
+    assert problem.message == f"{key} is about processes that collate: it needs dataloader_num_workers, from 1"
+    assert not validate(TrainingSettings, {key: value, "dataloader_num_workers": 1}, "training")[1]
+
+
+def test_batches_are_pinned_for_a_gpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pinned(**settings: Any) -> bool:
+        fitting = Fitting(Parts(tmp_path, settings=settings).job(), Told(tmp_path))
+        return bool(fitting.loader.pin_memory)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not pinned(device="cpu") and not pinned(device="auto") and not pinned(device="mps")
+    assert pinned(device="cuda") and not pinned(device="cuda", dataloader_pin_memory=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pinned(device="auto") and not pinned(device="cpu")
 
 
 def test_a_collator_that_cannot_be_sent_is_refused_by_a_sentence(

@@ -101,8 +101,8 @@ class CurveTrainer(Trainer):
         return output
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        loader: DataLoader[Any] = self.accelerator.prepare(self.fitting.loader)
-        return loader
+        self.fitting.loader = self.accelerator.prepare(self.fitting.loader)
+        return self.fitting.loader
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         self.optimizer = build_optimizer(self.fitting.job.model, self.fitting.job.training)

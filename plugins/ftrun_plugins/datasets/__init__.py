@@ -100,9 +100,22 @@ class Labels(Limits):
         description="For multi_label in a column for every class: these, each of 0 and 1, in place of label_column.",
     )
 
+    label_vectors: bool | None = Field(
+        None,
+        description="For multi_label in lists: true where they hold 0 or 1 for every class, in the order of "
+        "class_names (by default a ClassLabel's, or 0, 1, 2 and so on); false where they name classes. To be said "
+        "where both may be.",
+    )
+
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         columns, separator = self.label_columns or [], self.label_separator
+        if self.label_vectors is not None and (self.kind != "multi_label" or columns or separator):
+            raise ValueError('label_vectors is for kind = "multi_label" with lists, without label_separator or columns')
+        if self.label_vectors and self.label_ids:
+            raise ValueError(
+                "label_vectors have 0 or 1 for every class, and label_ids are the classes' places: only one"
+            )
         if self.kind != "multi_label" and (columns or separator):
             raise ValueError('label_separator and label_columns are for kind = "multi_label"')
         if columns and (separator or self.class_names or self.label_ids):

@@ -19,6 +19,7 @@ from ftrun_plugins.datasets import LabelledText
 from ftrun_plugins.datasets.classes import Classes, as_name, in_order, is_minus_one, is_missing, odd_classes
 from ftrun_plugins.datasets.columns import Origin, Places, SplitColumns
 from ftrun_plugins.datasets.multi_label import ManyLabels
+from ftrun_plugins.datasets.vectors import LabelVectors
 
 LARGEST_FLOAT32 = 3.4028234663852886e38
 
@@ -64,7 +65,8 @@ def labelled(
     Raises:
         ExperimentError: With everything that is wrong with columns, text and labels, and where.
     """
-    kind = ManyLabels if settings.kind == "multi_label" else _OneLabel
+    kind: type[_OneLabel | ManyLabels] = ManyLabels if settings.kind == "multi_label" else _OneLabel
+    kind = LabelVectors if settings.label_vectors else kind
     splits = [kind(names[split], rows, settings) for split, rows in {"": train, **evaluation}.items()]
     tests = {split: kind(names[split], rows, settings, is_test=True) for split, rows in (test or {}).items()}
     every = [*splits, *tests.values()]
@@ -75,6 +77,7 @@ def labelled(
     splits, dropped = _without_unlabelled(splits) if settings.drop_unlabelled else (splits, [])
     splits += known.values()
     _raise(problem for split in splits for problem in (*split.text_problems(), *split.value_problems()))
+    _raise(splits[0].doubt() if isinstance(splits[0], ManyLabels) else iter(()))
     rows, class_names, told = _brought_together(splits, settings)
     notices = [*dropped, *told]
     task = Task(settings.kind, tuple(settings.text_columns), settings.label_column, class_names)

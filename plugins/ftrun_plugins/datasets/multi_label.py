@@ -34,7 +34,7 @@ class ManyLabels(SplitColumns):
             return None if is_plain(kind) else FITTING
         if pa.types.is_null(kind):
             return None
-        if _is_list(kind):
+        if is_list(kind):
             return None if is_plain(kind.value_type) else "A list of text or numbers fits: the classes of the row."
         if self.settings.label_separator is None:
             return f"A list of classes fits. {SEVERAL}"
@@ -112,6 +112,18 @@ class ManyLabels(SplitColumns):
 
     # ------------------------------------------------------------ what is wrong
 
+    def doubt(self) -> Iterator[Problem]:
+        """Lists that may be of classes, or of 0 and 1 for every class; to be asked of the split to train on."""
+        settings, declared = self.settings, self.declared
+        if settings.label_vectors is not None or settings.label_ids or settings.label_separator or not self.values:
+            return
+        lengths = pc.unique(pc.list_value_length(self.lists).drop_null()).to_pylist()
+        may_be = len(lengths) == 1 and lengths[0] > 1 and all(mark_of(value) is not None for value in self.values)
+        if may_be and (declared is None or len(declared) in (2, lengths[0])):
+            message = f'{self.name} has lists of {lengths[0]} in column "{self.label}", of nothing but 0 and 1'
+            hint = "Write true, if they have 0 or 1 for every class, and false, if they name the classes of the row."
+            yield Problem(message, "dataset.label_vectors", hint)
+
     def value_problems(self) -> Iterator[Problem]:
         """What can be no class, whatever the classes are."""
         if self.settings.label_columns:
@@ -130,7 +142,7 @@ class ManyLabels(SplitColumns):
 
     def _mark_problems(self) -> Iterator[Problem]:
         for name, cells in zip(self.settings.label_columns or (), self.marks, strict=True):
-            wrong = [value for value in cells if _mark(value) is None]
+            wrong = [value for value in cells if mark_of(value) is None]
             if wrong:
                 column = decoded(self.table.column(name))
                 shown = f'"{self.shown(wrong[0])}"' if not is_missing(wrong[0]) else "nothing"
@@ -155,7 +167,7 @@ class ManyLabels(SplitColumns):
             twice = np.zeros(len(self.rows), bool)
             twice[found[counts > 1] // len(classes.names)] = True
             first = classes.names[int(found[counts > 1][0] % len(classes.names))]
-            hint = "Name each class once. A list with 0 or 1 for every class is not read: name those that hold."
+            hint = "Name each class once; or if the lists have 0 or 1 for every class: [dataset] label_vectors = true."
             message = f'has the class "{first}" more than once in column "{self.label}"'
             yield self.first_of(pa.chunked_array([pa.array(twice)]), message, hint)
 
@@ -172,14 +184,19 @@ class ManyLabels(SplitColumns):
 
     def with_ids(self, classes: Classes) -> Dataset:
         """The rows, each with a list of 0 and 1, one for every class."""
+        marks = self._marks_of(classes)
+        ends = pa.array(np.arange(len(marks) + 1, dtype=np.int32) * marks.shape[1])
+        return self.with_labels(pa.ListArray.from_arrays(ends, pa.array(marks.ravel())))
+
+    def _marks_of(self, classes: Classes) -> Any:
+        """0 or 1 for every row and class."""
         marks = np.zeros((len(self.rows), len(classes.names)), np.int8)
         if self.settings.label_columns:
             for place, name in enumerate(self.settings.label_columns):
-                marks[:, place] = [bool(_mark(value)) for value in decoded(self.table.column(name)).to_pylist()]
+                marks[:, place] = [bool(mark_of(value)) for value in decoded(self.table.column(name)).to_pylist()]
         else:
             marks[self.row_of_each, self._ids(classes)] = 1
-        ends = pa.array(np.arange(len(marks) + 1, dtype=np.int32) * marks.shape[1])
-        return self.with_labels(pa.ListArray.from_arrays(ends, pa.array(marks.ravel())))
+        return marks
 
     def without_labels(self) -> Dataset:
         """The rows as they are predicted."""
@@ -206,14 +223,14 @@ def _split(column: pa.ChunkedArray, separator: str) -> pa.Array:
     )
 
 
-def _mark(value: Any) -> bool | None:
+def mark_of(value: Any) -> bool | None:
     """Whether a cell of a class's own column says that the row is of it; None if it says neither."""
     if isinstance(value, (bool, str)):
         return MARKS.get(str(value).strip().casefold())
     return bool(value) if value in (0, 1) else None
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)
 

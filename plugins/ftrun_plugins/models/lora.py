@@ -45,6 +45,11 @@ class Adapted(torch.nn.Module):
         model: PreTrainedModel = self.peft.get_base_model()
         return int(model.num_parameters(only_trainable, exclude_embeddings))
 
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """What embeds, as transformers' models tell it; with an adapter of its own, that included."""
+        embeddings: torch.nn.Module = self.peft.get_base_model().get_input_embeddings()
+        return embeddings
+
     def save_pretrained(self, folder: str | PathLike[str], /) -> None:
         """The whole model, the adapter added to its weights; what is trained stays as it is, to the bit."""
         with _quiet():
@@ -132,8 +137,8 @@ def _told(made: Adapted) -> str:
     for parameter in made.parameters():
         counts[parameter.requires_grad] += parameter.numel()
     return (
-        f"LoRA trains {counts[True]:,} of {sum(counts.values()):,} parameters; checkpoints hold these alone and are no "
-        "models for MLflow, and the run's model is whole"
+        f"LoRA trains {counts[True]:,} of {sum(counts.values()):,} parameters; checkpoints hold these alone, which "
+        "MLflow ranks and does not load, and the run's model is whole"
     )
 
 

@@ -11,8 +11,15 @@ from ftrun.execution.recording import CODE_TAG, MODEL_CLASSES_TAG, MODEL_DIGEST_
 from ftrun.planning.experiment import flat
 from ftrun.runs.history import History
 
-PROCESSES = ("training.dataloader_num_workers", "training.preprocessing_num_workers")
-HARMLESS = ("name", "tracking", "push", "backend", "training.device", *PROCESSES)
+PROCESSES = (
+    "training.dataloader_multiprocessing_context",
+    "training.dataloader_num_workers",
+    "training.dataloader_persistent_workers",
+    "training.dataloader_pin_memory",
+    "training.dataloader_prefetch_factor",
+    "training.preprocessing_num_workers",
+)
+HARMLESS = ("name", "tracking", "push", "backend", "training.device", "training.torch_empty_cache_steps", *PROCESSES)
 HARMLESS_PREFIXES = ("tracking.", "push.", "backend.", "training.save_")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 

@@ -13,6 +13,8 @@ from ftrun.runs.records import ModelRecord
 
 HEAD = "ForSequenceClassification"
 """How transformers' classes end that its pipeline for whole texts takes."""
+ADAPTER = "adapter_config.json"
+"""What peft has beside the weights of an adapter."""
 NEEDED = ("python", "mlflow", "torch", "transformers", "tokenizers", "accelerate", "numpy")
 """What it takes to load and serve one, as `provenance.versions` names it."""
 LONGEST_EXAMPLE = 500
@@ -32,8 +34,9 @@ def model_facts(path: str, step: int | None, built: BuiltModel, splits: Splits, 
     config, tokenizer = _read(folder / "config.json"), _read(folder / "tokenizer_config.json")
     architecture = str((config.get("architectures") or [""])[0])
     texts = splits.task.text_columns
+    adapter = _read(folder / ADAPTER)
     is_plain = _is_of_transformers(built.model) if built.saves_plainly is None else built.saves_plainly
-    if not (is_plain and architecture.endswith(HEAD)):
+    if not (is_plain and (adapter or architecture.endswith(HEAD))):
         return FILES_ALONE.format("it is none of transformers' models that take a whole text")
     if not (_is_of_transformers(built.tokenizer) and tokenizer):
         return FILES_ALONE.format("it has no tokenizer of transformers beside it")
@@ -50,6 +53,7 @@ def model_facts(path: str, step: int | None, built: BuiltModel, splits: Splits, 
         tokenizer=str(tokenizer.get("tokenizer_class") or "AutoTokenizer"),
         versions={name: found[name] for name in NEEDED if name in found},
         example=_example(splits),
+        adapter_of=str(adapter.get("base_model_name_or_path")) if adapter else None,
     )
 
 

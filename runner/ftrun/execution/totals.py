@@ -57,7 +57,8 @@ class Totals:
             told |= _parameters_of(model)
         computing = _computing_parameters(model)
         if computing and self.tokens_with_padding:
-            told["total_flos"] = 6 * computing * self.tokens_with_padding  # forward and backward, as Trainer counts
+            # forward and backward as Trainer counts them: of frozen parameters, too, and no activations computed again
+            told["total_flos"] = 6 * computing * self.tokens_with_padding
         return {key: value for key, value in told.items() if self.steps == steps or key not in SUMS}
 
     def _tokens(self) -> dict[str, float]:

@@ -37,6 +37,8 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
     ids = {name: place for place, name in enumerate(names)}
     if settings.get("label_ids"):
         ids = {str(place): place for place in range(len(names))}
+    if task.kind == "multi_label" and settings.get("label_vectors"):
+        return [_vector(table, task, row, cell) for row, cell in enumerate(cells, 1)]
     if task.kind == "multi_label":
         separator = settings.get("label_separator")
         return [_marks(table, task, ids, row, cell, separator) for row, cell in enumerate(cells, 1)]
@@ -74,6 +76,17 @@ def _marks(
     if len(set(told)) < len(told):
         raise table.wrong(f'has a class more than once in column "{task.label_column}", row {row}', "Name it once.")
     return [int(place in told) for place in range(task.num_labels)]
+
+
+def _vector(table: RowTable, task: Task, row: int, cell: Any) -> list[int]:
+    """A list of 0 and 1 for one that has them for every class."""
+    where = f'in column "{task.label_column}", row {row}'
+    if not isinstance(cell, list):
+        what = "no label" if cell is None or cell == "" else f'"{cell}"'
+        raise table.wrong(f"has {what} {where}, where a list with 0 or 1 for every class is wanted")
+    if len(cell) != task.num_labels:
+        raise table.wrong(f"has a list of {len(cell)} {where}, and the task has {task.num_labels} classes")
+    return [_mark(table, str(task.label_column), row, one) for one in cell]
 
 
 def _class_ids(table: RowTable, task: Task, ids: Mapping[str, int], row: int, cell: Any) -> int | list[int]:

@@ -120,7 +120,8 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """A trained model of transformers', whole on disk, with all that MLflow needs to load and to serve it.
+    """A trained model of transformers', whole on disk, with all that MLflow needs to load and to serve it; or an
+    adapter of one, which MLflow ranks and keeps.
 
     Attributes:
         path: Its folder in the run folder, with slashes.
@@ -128,11 +129,12 @@ class ModelRecord:
         task: The kind of its task, such as `classification`.
         texts: The columns of the data set that it was given, one or two.
         max_length: Tokens up to which a row is taken, longer ones are cut; None where there is no limit.
-        architecture: The class of transformers that loads it; tokenizer: that of its tokenizer.
+        architecture: The class of transformers that loads it, empty for an adapter; tokenizer: that of its tokenizer.
         versions: Of Python and the packages that it was made with, by name.
         example: Texts of one row, in the order of `texts`.
         name: What MLflow calls it.
         supersedes: Whether it takes the place of all checkpoints that MLflow has of the run.
+        adapter_of: The model that peft opens it on, by id or folder; None where it is whole.
     """
 
     KIND: ClassVar[str] = "model"
@@ -147,6 +149,7 @@ class ModelRecord:
     example: Sequence[str]
     name: str = MODEL_NAME
     supersedes: bool = False
+    adapter_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ CHANGES: Mapping[str, Change] = dict(
         _set("label_smoothing_factor", 0.3),
         _set("class_weights", "balanced"),
         _set("bf16", True),
+        _set("neftune_noise_alpha", 5.0),
         _set("data_seed", 7),
         _set("train_sampling_strategy", "sequential"),
         _set("dataloader_drop_last", True, "The last batch of an epoch, of 4 rows, must be left out."),

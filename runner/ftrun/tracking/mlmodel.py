@@ -25,6 +25,8 @@ NOT_THE_MODELS = ("MLmodel", REQUIREMENTS, CONDA, PYTHON, EXAMPLE, SERVING_EXAMP
 BUILD_PACKAGES = ("pip", "setuptools", "wheel")
 TOKENIZER_FOLDER = "components/tokenizer"
 """Where MLflow looks for the tokenizer, of which there is no other way to tell it."""
+OPENED_BY = "peft.PeftModel.from_pretrained, on that model with the task's classes; or ftrun predict"
+"""What to do with an adapter, which MLflow has no way to load."""
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
 CONFIGS = ("config.json", "generation_config.json")
 STATE = (".pt", ".pth", "trainer_state.json", "manifest.json")
@@ -50,8 +52,9 @@ def write_mlmodel(folder: Path, record: ModelRecord, model: LoggedModel, size: i
         model: MLflow's, which is to hold the files.
         size: Bytes of the model's own files.
     """
-    _write_environment(folder, record)
-    _write_example(folder, record)
+    if record.adapter_of is None:
+        _write_environment(folder, record)
+        _write_example(folder, record)
     _mlmodel(record, model, size).save(str(folder / "MLmodel"))
 
 
@@ -64,9 +67,12 @@ def _mlmodel(record: ModelRecord, model: LoggedModel, size: int) -> Model:
         model_id=model.model_id,
         model_uuid=model.model_id,
         model_size_bytes=size,
-        signature=_signature(record),
-        saved_input_example_info=_example_info(record),
+        signature=_signature(record) if record.adapter_of is None else None,
+        saved_input_example_info=_example_info(record) if record.adapter_of is None else None,
+        metadata={"adapter_of": record.adapter_of, "opened_by": OPENED_BY} if record.adapter_of else None,
     )
+    if record.adapter_of is not None:  # MLflow would open the base with the base's own classes, and fail on the head
+        return made
     made.add_flavor(
         "transformers",
         transformers_version=record.versions.get("transformers"),

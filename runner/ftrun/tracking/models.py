@@ -29,6 +29,8 @@ CHECKPOINT = "checkpoint-"
 RECORDED_TAG = "ftrun.recorded"
 """Tag of a LoggedModel: when the record of it was written, in milliseconds since 1970; a later one supersedes it."""
 STEP_TAG = "ftrun.step"
+ADAPTER_TAG = "ftrun.adapter_of"
+"""Tag of a LoggedModel that is an adapter: the model that peft opens it on."""
 VERSIONS_TAG = "mlflow.modelVersions"
 """MLflow's tag of a LoggedModel that somebody registered."""
 TYPES = {"regression": "regressor"}
@@ -143,6 +145,8 @@ class Models:
 
     def _create(self, record: ModelRecord, recorded: int, name: str) -> LoggedModel:
         tags = {RUN_TAG: self._folder.name, RECORDED_TAG: str(recorded), STEP_TAG: str(record.step or "")}
+        if record.adapter_of:
+            tags[ADAPTER_TAG] = record.adapter_of
         kind = TYPES.get(record.task, "classifier")
         return self._client.create_logged_model(self._experiment_id, name, self._run_id, tags, model_type=kind)
 
@@ -162,7 +166,8 @@ class Models:
         """
         own = self._folder.path / record.path
         files = list(model_files(own))
-        placed = [(file, "") for file in files] + [(file, TOKENIZER_FOLDER) for file in tokenizer_files(own)]
+        apart = tokenizer_files(own) if record.adapter_of is None else ()
+        placed = [(file, "") for file in files] + [(file, TOKENIZER_FOLDER) for file in apart]
         for file, folder in placed:
             if there.get(f"{folder}/{file.name}".lstrip("/")) != file.stat().st_size:
                 self._client.log_model_artifact(model.model_id, str(file), folder or None)

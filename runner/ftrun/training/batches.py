@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ftrun.contracts import Collate, EncodedRows, Job
+from ftrun.settings import TrainingSettings
 from ftrun.training.sampling import Order, random_order
 from ftrun.training.workers import loader_options
 
@@ -76,15 +77,22 @@ def training_loader(job: Job, batches: EpochBatches) -> DataLoader[Any]:
     """Batches to train on; what is drawn from torch's global generator, `batches` draws.
 
     Raises:
-        ExperimentError: If `dataloader_num_workers` asks for processes that cannot be sent the rows.
+        ExperimentError: If `dataloader_num_workers` asks for processes that cannot be begun or sent the rows.
     """
     return DataLoader(
         cast("Dataset[Any]", job.train),
         batch_sampler=batches,
         collate_fn=job.collate,
         generator=torch.Generator(),
+        pin_memory=pins_memory(job.training),
         **loader_options(job),
     )
+
+
+def pins_memory(training: TrainingSettings) -> bool:
+    """Whether batches are pinned: for a GPU, as `dataloader_pin_memory` has it; elsewhere there is no such memory."""
+    gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
+    return training.dataloader_pin_memory and gpu
 
 
 def evaluation_loader(rows: EncodedRows, batch_size: int, collate: Collate) -> DataLoader[Any]:

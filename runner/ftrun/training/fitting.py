@@ -14,9 +14,11 @@ from transformers import TrainerState
 
 from ftrun.contracts import EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport
 from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import delay_beyond
 from ftrun.training.batches import Batch, EpochBatches, groups, training_loader
 from ftrun.training.compilation import compile_model
 from ftrun.training.evaluation import metrics_of, predict
+from ftrun.training.noise import EmbeddingNoise
 from ftrun.training.objective import Objective
 from ftrun.training.optimization import Horizon, learning_rate_of
 from ftrun.training.recomputation import recompute_activations
@@ -31,6 +33,7 @@ from ftrun.training.state import (
     write_checkpoint,
 )
 from ftrun.training.step import Forward, Step
+from ftrun.training.workers import end_workers
 
 
 class Fitting:
@@ -41,17 +44,18 @@ class Fitting:
     `begin_step` and `end_step`, and what `evaluation_due`, `checkpoint_due` and `stops` say.
 
     Once this is made, the model has the weights of the checkpoint, where the job resumes from one, and computes as
-    `gradient_checkpointing` and `torch_compile` have it.
+    `gradient_checkpointing`, `neftune_noise_alpha` and `torch_compile` have it.
 
     Args:
         job: What to train.
         reporter: Whom to tell.
 
     Raises:
-        ExperimentError: If the rows make no batch.
+        ExperimentError: If the rows make no batch, `eval_delay` is beyond the end, or the model cannot do what is
+            asked of it.
 
     Attributes:
-        loader: The batches to train on.
+        loader: The batches to train on; whoever wraps it and does without `steps` puts the wrapped one here.
         horizon: How far to go, and what is due on the way.
         selection: The best evaluation so far.
         step: The steps that are taken.
@@ -73,6 +77,10 @@ class Fitting:
             raise ExperimentError(Problem(message, "training.dataloader_drop_last"))
         self.loader = training_loader(job, self._batches)
         self.horizon = Horizon(self._batches.rows_per_epoch, training)
+        if self.horizon.evaluations_begin > self.horizon.total_steps:
+            end = f"{self.horizon.total_steps} steps, or {self.horizon.epoch_after(self.horizon.total_steps):g} epochs"
+            told = delay_beyond(training.eval_delay, end, training.eval_strategy)
+            raise ExperimentError(Problem(told, "training.eval_delay"))
         self.selection = Selection(job.best_by, training)
         self.step = 0
         self._objective = Objective(job)
@@ -87,6 +95,7 @@ class Fitting:
                 self.selection.read(state)
             self.step = self._saved_at = state.global_step
         recompute_activations(job.model, training)
+        self._noise = EmbeddingNoise(job.model, training)
         compile_model(job.model, training)
 
     def steps(
@@ -111,7 +120,8 @@ class Fitting:
         self.job.model.train()
         if self.evaluates_first:
             self.evaluate()
-        for batches in self._groups(loader or self.loader):
+        self.loader = loader or self.loader
+        for batches in self._groups(self.loader):
             step = self.begin_step(batches)
             yield step
             self.end_step(step)
@@ -148,7 +158,9 @@ class Fitting:
             raise ExperimentError(
                 Problem(f"step {step.number} ended without step.grad_norm, which is recorded", "backend")
             )
+        self._noise.check()
         self.step = step.number
+        _empty_cache(step, self.job.training.torch_empty_cache_steps)
         self.reporter.stepped(
             StepReport(
                 step.number,
@@ -208,6 +220,8 @@ class Fitting:
     def finish(self) -> FitResult:
         """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model."""
         epoch = self.horizon.epoch_after(self.step)
+        self._noise.remove()
+        end_workers(self.loader)
         if not self.is_over:
             if self._saved_at != self.step:
                 self.save()
@@ -264,3 +278,9 @@ class Fitting:
             return None
         folder = self.reporter.checkpoint_folder(best)
         return str(folder) if best == self.step or folder.is_dir() else None
+
+
+def _empty_cache(step: Step, every: int | None) -> None:
+    """Let the device give back the memory that is held unused, where there is such."""
+    if every and step.number % every == 0:
+        getattr(torch.get_device_module(step.total_loss.device), "empty_cache", lambda: None)()

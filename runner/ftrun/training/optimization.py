@@ -67,8 +67,17 @@ class Horizon:
         return whole + steps * self.rows_per_step / self.rows_per_epoch
 
     def evaluates_by_strategy(self, step: int) -> bool:
-        """Whether `eval_strategy` asks for an evaluation then; by steps or epochs also at the end, as in Trainer."""
-        return self._due(step, self.training.eval_strategy, self.training.eval_steps)
+        """Whether `eval_strategy` asks for an evaluation then, with `eval_delay` past; by steps or epochs also at the
+        end, as in Trainer.
+        """
+        begins = self.evaluations_begin <= step or step == self.total_steps
+        return begins and self._due(step, self.training.eval_strategy, self.training.eval_steps)
+
+    @property
+    def evaluations_begin(self) -> float:
+        """The steps that `eval_delay` comes to."""
+        by_epochs = self.training.eval_strategy == "epoch"
+        return self.training.eval_delay * (self.steps_per_epoch if by_epochs else 1)
 
     def saves_by_strategy(self, step: int) -> bool:
         """Whether `save_strategy` asks for a checkpoint then; by steps or epochs also at the end, as in Trainer. With

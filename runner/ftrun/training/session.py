@@ -34,7 +34,8 @@ class TorchSession(ABC):
     """A backend's session but for `fit`: device, precision, seeding, predicting, and the state of the process.
 
     Args:
-        training: Of the settings `device`, `bf16`, `tf32`, `torch_compile` and `full_determinism`.
+        training: Of the settings `device`, `bf16`, `tf32`, `torch_compile`, `torch_empty_cache_steps` and
+            `full_determinism`.
 
     Raises:
         ExperimentError: If the device is not there or cannot what is asked of it, or the environment asks for another
@@ -54,6 +55,9 @@ class TorchSession(ABC):
         if training.tf32 and self.device.type != "cuda":
             message = f'there is no TF32 on a "{self.device}": it is the tensor cores\' of a GPU'
             raise ExperimentError(Problem(message, "training.tf32", "Leave it out."))
+        if training.torch_empty_cache_steps and self.device.type == "cpu":
+            message = "there is no memory of a GPU to give back on a CPU"
+            raise ExperimentError(Problem(message, "training.torch_empty_cache_steps", "Leave it out."))
         found = training.model_copy(update={"device": self.device.type})
         if problems := disagreements(found, os.environ):
             raise ExperimentError(*problems)

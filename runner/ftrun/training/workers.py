@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
+from torch.utils.data import DataLoader
 from torch.utils.data._utils import signal_handling
 
 from ftrun.contracts import Job
+from ftrun.errors import ExperimentError, Problem
 from ftrun.pickling import check_picklable
 
 KEY = "training.dataloader_num_workers"
@@ -23,20 +25,39 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def loader_options(job: Job) -> dict[str, Any]:
     """What a DataLoader is told of its workers.
 
-    Forked where that is Python's way on this system, else spawned; the numbers are the same.
+    They are begun as `dataloader_multiprocessing_context` says; by default forked where that is Python's way on this
+    system, else spawned. The numbers are the same.
 
     Raises:
-        ExperimentError: If what the workers need cannot be sent to them.
+        ExperimentError: If they cannot be begun so, or what they need cannot be sent to them.
     """
-    count = job.training.dataloader_num_workers
-    if count == 0:
+    training = job.training
+    if training.dataloader_num_workers == 0:
         return {}
-    options: dict[str, Any] = {"num_workers": count, "worker_init_fn": begin_worker}
-    if multiprocessing.get_start_method() != "fork":
+    method = training.dataloader_multiprocessing_context or multiprocessing.get_start_method()
+    if method == "fork" and method not in multiprocessing.get_all_start_methods():
+        message = "this system forks no processes"
+        raise ExperimentError(Problem(message, "training.dataloader_multiprocessing_context", 'Write "spawn".'))
+    options: dict[str, Any] = {
+        "num_workers": training.dataloader_num_workers,
+        "worker_init_fn": begin_worker,
+        "persistent_workers": training.dataloader_persistent_workers,
+        "prefetch_factor": training.dataloader_prefetch_factor,
+        "multiprocessing_context": "fork",
+    }
+    if method != "fork":
         check_picklable(job.collate, "the collator's function", KEY, "Set it to 0")
         check_picklable(job.train, "the data set's rows", KEY, "Set it to 0")
         options["multiprocessing_context"] = SparedContext()
     return options
+
+
+def end_workers(loader: DataLoader[Any]) -> None:
+    """End processes that a loader keeps from one epoch to the next."""
+    kept: Any = getattr(loader, "_iterator", None)  # None where it keeps none, or has not begun them
+    if kept is not None:
+        kept._shutdown_workers()
+        loader._iterator = None
 
 
 def begin_worker(number: int) -> None:

@@ -77,6 +77,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "an evaluation before the first step": {"eval_on_start": True},
     "activations computed again, in bfloat16": {"gradient_checkpointing": True, "bf16": True},
     "compiled": {"torch_compile": True, "torch_compile_backend": "eager", "max_steps": 4},
+    "noise on embeddings, under accumulation": {
+        "neftune_noise_alpha": 5.0,
+        "per_device_train_batch_size": 3,
+        "gradient_accumulation_steps": 2,
+    },
+    "noise on embeddings, compiled, in bfloat16": {
+        "neftune_noise_alpha": 5.0,
+        "bf16": True,
+        "torch_compile": True,
+        "torch_compile_backend": "eager",
+        "max_steps": 4,
+    },
+    "a first evaluation that waits": {
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "eval_delay": 5,
+        "early_stopping_patience": 2,
+        "load_best_model_at_end": True,
+        "save_strategy": "best",
+    },
     "a last batch left out, another order": {"dataloader_drop_last": True, "data_seed": 7},
 }
 
@@ -84,6 +104,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 SETTINGS_LATER = (
     *("warm-up, stable, decay", "Adam", "NAdam", "Adagrad", "RMSprop", "rows as they stand"),
     *("an evaluation before the first step", "activations computed again, in bfloat16"),
+    *("noise on embeddings, under accumulation", "noise on embeddings, compiled, in bfloat16"),
+    *("a first evaluation that waits",),
     *("compiled", "no clipping", "a cosine, by a share of warm-up", "a constant rate, AdamW unfused", "never looking"),
     *("deterministic algorithms alone", "a part of an epoch", "steps in the midst of the second epoch"),
     *("a last batch left out, another order", "a cosine with restarts", "SGD with momentum", "as it stands"),

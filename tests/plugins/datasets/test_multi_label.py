@@ -96,7 +96,7 @@ def test_lists_cells_and_columns_say_the_same(rows: list[set[str]]) -> None:
             r'validation has "c" in column "label", a class that training has not: row 2',
         ),
         ([["a"], ["b", "b"]], [["a"]], {}, r'the class "b" more than once in column "label": row 2'),
-        ([[0, 1, 1], [0, 1, 0]], [[1]], {}, r"more than once[\s\S]*0 or 1 for every class is not read"),
+        ([[0, 1, 1], [0, 1]], [[1]], {}, r"more than once[\s\S]*0 or 1 for every class: .* label_vectors = true"),
         ([["a"], None], [["b"]], {}, r'no label in column "label": row 2[\s\S]*empty list'),
         ([["a"], ["b", None]], [["b"]], {}, r'a class without a name in column "label": row 2'),
         (["a|b", "b||a"], ["a"], {"label_separator": "|"}, r'a class without a name in column "label": row 2'),

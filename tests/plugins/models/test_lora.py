@@ -6,6 +6,7 @@ import importlib.util
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ftrun
@@ -18,7 +19,19 @@ from ftrun.planning.catalogue import load_catalogue
 from ftrun.runs.records import ModelRecord
 from ftrun_plugins.models import CheckpointSettings
 from ftrun_plugins.models.sequence_classification import from_adapter, from_checkpoint
-from helpers import BACKENDS, died_after, plan_of, points_of, rows_of, run, slow, splits_of, weights_of
+from helpers import (
+    BACKENDS,
+    TRACKED,
+    died_after,
+    mlflow_client,
+    plan_of,
+    points_of,
+    rows_of,
+    run,
+    slow,
+    splits_of,
+    weights_of,
+)
 from makers import NARROW, make_checkpoint
 from safetensors.torch import load_file
 
@@ -42,6 +55,22 @@ def trained(tiny: Path, backend: str = "loop", **changed: Any) -> ftrun.RunResul
 def logits_of(model: Any, rows: int = 3) -> Any:
     with torch.no_grad():
         return model.eval()(input_ids=torch.tensor([[3, 4, 5, 2]] * rows)).logits
+
+
+def test_its_operations_are_those_that_trainer_counts(workdir: Path) -> None:
+    from ftrun.contracts import StepReport
+    from ftrun.execution.totals import Totals
+    from transformers import Trainer
+
+    make_checkpoint(Path("base"))
+    model: Any = from_checkpoint(settings(), TASK).model
+    told = Totals()
+    report = StepReport(1, 1.0, 0.5, 0.1, 1.0, 3, 100, 120)
+    told.took(report, 0.5)
+    told.read(report)
+    wrapped: Any = SimpleNamespace(model=model.peft)
+    theirs = Trainer.floating_point_ops(wrapped, {"input_ids": torch.zeros(3, 40)})
+    assert told.metrics(model, 1)["total_flos"] == theirs > 0
 
 
 def files_of(folder: Path) -> set[str]:
@@ -135,6 +164,52 @@ def test_mlflow_can_serve_what_is_saved_at_the_end(workdir: Path) -> None:
     built.tokenizer.save_pretrained("model")
     splits = splits_of(rows_of(text=["a"], label=[0]))
     assert isinstance(model_facts("model", 3, built, splits, Path("model")), ModelRecord)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("store")
+def test_mlflow_ranks_checkpoints_and_keeps_what_peft_opens(tiny: Path) -> None:
+    import mlflow
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification
+
+    result = trained(tiny, **TRACKED, **{"tracking.checkpoints": "all", "training.eval_steps": 3})
+    client = mlflow_client(result)
+    experiment = client.get_run(result.run_id).info.experiment_id
+    order = [{"field_name": "metrics.eval/loss", "ascending": True}]
+    ranked = client.search_logged_models([experiment], order_by=order)
+    names = {model.name: model for model in ranked}
+    assert set(names) == {"checkpoint-3", "checkpoint-6", "checkpoint-9", "model"}
+    by_step = {step: value for (key, step), value in points_of(result.run_folder).items() if key == "eval/loss"}
+    steps = [int(model.tags["ftrun.step"]) for model in ranked if int(model.tags["ftrun.step"]) in by_step]
+    assert steps == sorted(steps, key=lambda step: by_step[step])
+    model = names["checkpoint-6"]
+    assert str(model.status) == "READY" and model.tags["ftrun.adapter_of"] == str(Path("base").absolute())
+    assert "ftrun.adapter_of" not in names["model"].tags
+    there = Path(mlflow.artifacts.download_artifacts(f"models:/{model.model_id}"))
+    assert {"MLmodel", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"} <= files_of(there)
+    kept = result.run_folder / "checkpoints" / "checkpoint-6"
+    assert (there / "adapter_model.safetensors").read_bytes() == (kept / "adapter_model.safetensors").read_bytes()
+    with warnings.catch_warnings(action="ignore"):
+        PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained("base"), there)
+    info = mlflow.models.get_model_info(f"models:/{model.model_id}")
+    assert not info.flavors and info.metadata["adapter_of"] == model.tags["ftrun.adapter_of"]
+    registered = mlflow.register_model(f"models:/{model.model_id}", "adapter")
+    assert registered.status == "READY"
+
+
+def test_an_adapter_is_a_model_that_mlflow_ranks_alone(workdir: Path) -> None:
+    make_checkpoint(Path("base"))
+    built = from_checkpoint(settings(), TASK)
+    model: Any = built.model
+    Path("adapter").mkdir()
+    model.save_checkpoint("adapter")
+    splits = splits_of(rows_of(text=["a"], label=[0]))
+    assert built.tokenizer is not None
+    built.tokenizer.save_pretrained("adapter")
+    told = model_facts("adapter", 3, built, splits, Path("adapter"))
+    assert isinstance(told, ModelRecord)
+    assert (told.adapter_of, told.architecture) == (str(Path("base").absolute()), "")
 
 
 def test_saving_the_whole_model_leaves_the_one_in_training_as_it_is(workdir: Path) -> None:
