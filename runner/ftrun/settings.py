@@ -43,6 +43,7 @@ __all__ = [
     "TrainingSettings",
     "absolute_folder",
     "absolute_path",
+    "float16_problem",
     "is_folder",
     "steps_of",
 ]
@@ -308,6 +309,11 @@ class TrainingSettings(Settings):
     adam_epsilon: PositiveFloat = Field(1e-8, description="Their term against division by zero.")
     max_grad_norm: NonNegativeFloat = Field(1.0, description="Largest gradient norm; 0 clips nothing.")
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
+    fp16: bool = Field(
+        False,
+        description="Forward passes in float16 by autocast, and the loss scaled for its gradients; weights stay float32. "
+        "On CUDA alone.",
+    )
     gradient_checkpointing: bool | None = Field(
         None,
         description="Compute what layers said again for their gradients, and do not keep it: less memory, more time, "
@@ -453,6 +459,8 @@ class TrainingSettings(Settings):
             raise ValueError(f"{key} needs torch_compile = true")
         if self.torch_compile_mode and self.torch_compile_backend not in (None, "inductor"):
             raise ValueError(f'torch_compile_mode is inductor\'s, and not for "{self.torch_compile_backend}"')
+        if self.fp16 and self.bf16:
+            raise ValueError("fp16 and bf16 are two precisions: at most one of them can be true")
         if self.tf32 and self.device in ("cpu", "mps"):
             raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
         return self
@@ -464,6 +472,13 @@ class TrainingSettings(Settings):
         if self.looks_for_best and self.eval_strategy == "no":
             raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
         return self
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "float16"]:
+        """What forward passes compute in, as `Backend.precisions` calls it."""
+        if self.fp16:
+            return "float16"
+        return "bfloat16" if self.bf16 else "float32"
 
     @property
     def optimizer_arguments(self) -> Mapping[str, Value]:
@@ -481,6 +496,27 @@ class TrainingSettings(Settings):
         if self.early_stopping_patience is not None:
             return "early_stopping_patience"
         return 'save_strategy = "best"' if self.save_strategy == "best" else None
+
+
+WITH_FLOAT16 = frozenset({"cuda"})
+"""The types of device that train in float16 with a scaled loss. On a CPU Accelerate and Trainer would train in float32
+without a word. MPS has an autocast and a scaler of its own, which nobody has held to the others yet.
+"""
+
+
+def float16_problem(device: str) -> Problem | None:
+    """What is wrong with `fp16` on a device.
+
+    Args:
+        device: Its type, such as "cpu".
+
+    Returns:
+        The problem; None if the device trains in float16.
+    """
+    if device in WITH_FLOAT16:
+        return None
+    hint = 'Write bf16 = true for bfloat16, or device = "cuda" on a machine that has it.'
+    return Problem(f'float16 is trained in on CUDA alone, and the device is "{device}"', "training.fp16", hint)
 
 
 OWN_KEYS = frozenset(

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from ftrun.training.optimization import decay_groups as decay_groups
     from ftrun.training.optimization import largest_norm as largest_norm
     from ftrun.training.optimization import learning_rate_of as learning_rate_of
+    from ftrun.training.scaling import LossScaler as LossScaler
     from ftrun.training.selection import Selection as Selection
     from ftrun.training.session import TorchSession as TorchSession
     from ftrun.training.state import load_weights as load_weights
@@ -102,6 +103,7 @@ __all__ = [
     "Fitting",
     "Forward",
     "Horizon",
+    "LossScaler",
     "Objective",
     "Selection",
     "Step",
@@ -130,6 +132,7 @@ _MODULES = {
     "objective": "Objective",
     "offers": "CHECKPOINT_FORMAT FITTING_KEYS SCHEDULE_KEYS",
     "optimization": "Horizon build_optimizer build_scheduler decay_groups largest_norm learning_rate_of",
+    "scaling": "LossScaler",
     "selection": "Selection",
     "session": "TorchSession",
     "state": "load_weights write_checkpoint",

@@ -40,9 +40,10 @@ Judge = Callable[[str, TrainingSettings], Verdict]
 
 
 def _precision(value: str, training: TrainingSettings) -> Verdict:
-    mend = {"bf16": "training.bf16 = true", "no": "training.bf16 = false"}.get(value.lower())
-    said = f"the file says training.bf16 = {str(training.bf16).lower()}"
-    return Verdict(value.lower() == ("bf16" if training.bf16 else "no"), said, mend)
+    key, asked = ("fp16" if training.fp16 else "bf16"), training.precision != "float32"
+    mend = {"bf16": "training.bf16 = true", "fp16": "training.fp16 = true", "no": f"training.{key} = false"}
+    said = f"the file says training.{key} = {str(asked).lower()}"
+    return Verdict(value.lower() == (key if asked else "no"), said, mend.get(value.lower()))
 
 
 def _accumulation(value: str, training: TrainingSettings) -> Verdict:
