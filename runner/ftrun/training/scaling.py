@@ -1,4 +1,4 @@
-"""The loss scaled for gradients in float16, and what becomes of a step whose gradients overflow: alike on every backend."""
+"""The loss scaled for gradients in float16, and steps whose gradients overflow left out: alike on every backend."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FIRST_SCALE = 2.0**16
 class LossScaler(torch.amp.GradScaler):
     """torch's `GradScaler` with its defaults, as Accelerate and Trainer have it; without `fp16` it scales nothing.
 
-    Where gradients overflow, no optimizer is called: not a fused one either. torch would leave it to the kernel of that
-    to change nothing, and Accelerate takes the step for one that was taken: its schedule and Trainer's go on then, which
+    Where gradients overflow, no optimizer is called, a fused one neither. torch would leave it to the kernel of that to
+    change nothing, and Accelerate takes the step for one that was taken: its schedule and Trainer's go on then, which
     they do not where the same optimizer is not fused (accelerate#4242).
 
     Args:

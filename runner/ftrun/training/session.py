@@ -105,7 +105,6 @@ class TorchSession(ABC):
 
     def forward(self, model: TrainableModel) -> Forward:
         """Puts a batch on the device and through a model that is there, in the precision of the settings."""
-
         half = torch.float16 if self.training.fp16 else torch.bfloat16
 
         def forward(batch: Batch) -> ModelOutput:
