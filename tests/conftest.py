@@ -32,6 +32,7 @@ SECONDS = (
     "are_due",
     "a_key_",
     "is_cut",
+    "overflow",
 )
 """In the names of a suite's tests of built-in components: those that `make test-all` alone runs."""
 SAID_ELSEWHERE = ("importing_it_is_light", "leaves_the_process", "not_finite")
