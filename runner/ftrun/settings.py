@@ -311,8 +311,8 @@ class TrainingSettings(Settings):
     bf16: bool = Field(False, description="Forward passes in bfloat16 by autocast; weights stay float32.")
     fp16: bool = Field(
         False,
-        description="Forward passes in float16 by autocast, with the loss scaled for its gradients; weights stay float32. On "
-        "CUDA alone.",
+        description="Forward passes in float16 by autocast, with the loss scaled for its gradients; weights stay "
+        "float32. On CUDA alone.",
     )
     gradient_checkpointing: bool | None = Field(
         None,

@@ -55,8 +55,8 @@ class BackendSuite(ComponentSuite):
       them; no more checkpoints are kept than `save_total_limit` asks for.
     - Each key of `[training]` that it honours has an effect, and each that it does not honour has none.
     - What it predicts of rows, with labels and without, is what its evaluation says of them.
-    - In float16, where it trains in that and there is a GPU: a step whose gradients overflow is skipped and ends no run,
-      the learning rate stays where it is, and every step says what its loss was scaled by.
+    - In float16, where it trains in that and there is a GPU: a step whose gradients overflow is skipped and ends no
+      run, the learning rate stays where it is, and every step says what its loss was scaled by.
     - A loss that is not finite ends the run before a checkpoint or a model is written.
     - It leaves the process as it was: environment, threads, precision, determinism and logging.
 
