@@ -32,6 +32,7 @@ SECONDS = (
     "are_due",
     "a_key_",
     "is_cut",
+    "overflow",
 )
 """In the names of a suite's tests of built-in components: those that `make test-all` alone runs."""
 SAID_ELSEWHERE = ("importing_it_is_light", "leaves_the_process", "not_finite")
@@ -193,3 +194,31 @@ def own_hub(repositories: Path, tmp_path: Path) -> Iterator[OwnHub]:
     hub.add("model", "google-bert/bert-base-uncased", repositories / "bert")
     yield hub
     hub.stop()
+
+
+@pytest.fixture
+def float16_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU is let through as a device that trains in float16.
+
+    Torch's autocast and scaler do it on a CPU. Accelerate, and by it Trainer, would not there: they are told to, and what
+    they do from then on is what they do on a GPU.
+    """
+    import accelerate
+    from ftrun import settings
+
+    made = accelerate.Accelerator.__init__
+
+    def make(accelerator: accelerate.Accelerator, *arguments: Any, **named: Any) -> None:
+        made(accelerator, *arguments, **named)
+        accelerator.native_amp |= accelerator.mixed_precision == "fp16"
+
+    monkeypatch.setattr(accelerate.Accelerator, "__init__", make)
+    monkeypatch.setattr(settings, "WITH_FLOAT16", frozenset({"cpu"}))
+
+
+@pytest.fixture
+def overflowing(float16_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scale begins so high that the first steps of a tiny run in float16 overflow, and one later on."""
+    import ftrun.training.scaling as scaling
+
+    monkeypatch.setattr(scaling, "FIRST_SCALE", 2.0**22)

@@ -44,6 +44,7 @@ __all__ = [
     "TrainingSettings",
     "absolute_folder",
     "absolute_path",
+    "float16_problem",
     "is_folder",
     "steps_of",
 ]
@@ -322,6 +323,11 @@ class TrainingSettings(Settings):
         description="NEFTune: noise on what the model embeds, in training alone, uniform up to this over the root of "
         "the batch's length times the width; 5 to 15 are usual.",
     )
+    fp16: bool = Field(
+        False,
+        description="Forward passes in float16 by autocast, with the loss scaled for its gradients; weights stay "
+        "float32. On CUDA alone.",
+    )
     gradient_checkpointing: bool | None = Field(
         None,
         description="Compute what layers said again for their gradients, and do not keep it: less memory, more time, "
@@ -494,6 +500,8 @@ class TrainingSettings(Settings):
                 raise ValueError(f"{key} is about processes that collate: it needs dataloader_num_workers, from 1")
         if self.torch_empty_cache_steps and self.device == "cpu":
             raise ValueError('torch_empty_cache_steps is for the memory of a GPU, and the device is "cpu"')
+        if self.fp16 and self.bf16:
+            raise ValueError("fp16 and bf16 are two precisions: at most one of them can be true")
         if self.tf32 and self.device in ("cpu", "mps"):
             raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
         return self
@@ -526,6 +534,13 @@ class TrainingSettings(Settings):
         return self
 
     @property
+    def precision(self) -> Literal["float32", "bfloat16", "float16"]:
+        """What forward passes compute in, as `Backend.precisions` calls it."""
+        if self.fp16:
+            return "float16"
+        return "bfloat16" if self.bf16 else "float32"
+
+    @property
     def optimizer_arguments(self) -> Mapping[str, Value]:
         """`optim_args`, empty where there are none."""
         return self.optim_args if isinstance(self.optim_args, dict) else {}
@@ -541,6 +556,27 @@ class TrainingSettings(Settings):
         if self.early_stopping_patience is not None:
             return "early_stopping_patience"
         return 'save_strategy = "best"' if self.save_strategy == "best" else None
+
+
+WITH_FLOAT16 = frozenset({"cuda"})
+"""The types of device that train in float16 with a scaled loss. On a CPU Accelerate and Trainer would train in float32
+without a word. MPS has an autocast and a scaler of its own, which nobody has held to the others yet.
+"""
+
+
+def float16_problem(device: str) -> Problem | None:
+    """What is wrong with `fp16` on a device.
+
+    Args:
+        device: Its type, such as "cpu".
+
+    Returns:
+        The problem; None if the device trains in float16.
+    """
+    if device in WITH_FLOAT16:
+        return None
+    hint = 'Write bf16 = true for bfloat16, or device = "cuda" on a machine that has it.'
+    return Problem(f'float16 is trained in on CUDA alone, and the device is "{device}"', "training.fp16", hint)
 
 
 OWN_KEYS = frozenset(

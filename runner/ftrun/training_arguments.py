@@ -84,12 +84,7 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             "a model for classification or regression keeps no cache of keys and values as it trains",
         ),
         # what is not there yet
-        *_each(
-            "fp16",
-            "float16 needs a scaled loss, which is not there yet; on a CPU Accelerate would train in float32 instead",
-            "Write bf16 = true for bfloat16.",
-        ),
-        *_each("fp16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
+        *_each("fp16_full_eval", "an evaluation has the precision of the training", "fp16 = true is for both."),
         *_each("bf16_full_eval", "an evaluation has the precision of the training", "bf16 = true is for both."),
         *_each("optim_target_modules", "it is for optimizers of GaLore and APOLLO, which are not there"),
         *_each(
@@ -159,10 +154,11 @@ NOT_TAKEN: Mapping[str, Refusal] = dict(
             'Write train_sampling_strategy = "group_by_length".',
         ),
         *_each("adafactor", "it is one of the optimizers", 'Write optim = "adafactor".'),
+        *_each("fp16_opt_level", "it was a level of Apex's, and float16 is torch's autocast", "Write fp16 = true."),
         *_each(
-            "fp16_opt_level fp16_backend half_precision_backend",
-            "half precision by float16 is not there yet",
-            "Write bf16 = true for bfloat16.",
+            "fp16_backend half_precision_backend",
+            "half precision is torch's autocast, and there is no other",
+            "Write bf16 = true or fp16 = true.",
         ),
         *_each(
             "torchdynamo jit_mode_eval use_ipex", "torch.compile has taken its place", "Write torch_compile = true."

@@ -122,6 +122,26 @@ def test_the_first_number_that_was_not_finite_is_the_one_that_is_told(bench: Ben
         bench.reporter.settle()
 
 
+def test_a_skipped_step_has_its_scale_on_record_and_no_norm_and_ends_nothing(bench: Bench) -> None:
+    bench.reporter.training_started(2)
+    for step, scale in ((1, 4.0), (2, 2.0**-14)):
+        bench.reporter.stepped(StepReport(step, 0.5, 0.7, 1e-3, math.inf, 8, skipped=True, loss_scale=scale))
+    bench.reporter.settle()
+    assert not bench.reporter.stop_requested
+    points = points_of(bench.folder)
+    assert points["train/loss_scale", 1] == 4.0 and ("train/grad_norm", 1) not in points
+
+
+@pytest.mark.parametrize(
+    ("loss", "told"), [(0.7, "the gradients overflow at step 1, though"), (math.nan, "the loss is nan")]
+)
+def test_a_skipped_step_ends_a_run_where_no_scale_would_help(bench: Bench, loss: float, told: str) -> None:
+    bench.reporter.training_started(2)
+    bench.reporter.stepped(StepReport(1, 0.5, loss, 1e-3, math.nan, 8, skipped=True, loss_scale=2.0**-15))
+    with pytest.raises(RunError, match=told):
+        bench.write(1)
+
+
 def test_a_checkpoint_is_whole_on_record_and_found_by_its_step(bench: Bench) -> None:
     bench.reporter.training_started(2)
     bench.step(1)

@@ -256,6 +256,12 @@ def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> Non
         ),
         (
             "backend",
+            {"precisions": frozenset({"float32", "bfloat16"})},
+            {"training.fp16": True},
+            {"training.fp16": 'the backend "loop" cannot train in float16 | None'},
+        ),
+        (
+            "backend",
             {"devices": frozenset({"cpu"})},
             {"training.device": "cuda"},
             {"training.device": 'the backend "loop" cannot train on "cuda" | It can on: cpu.'},

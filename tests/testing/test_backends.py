@@ -23,7 +23,7 @@ def test_it_fails_on_what_is_broken(tmp_path: Path) -> None:
 
 
 def test_the_keys_that_show_in_a_curve_are_tried() -> None:
-    elsewhere = {"device", "full_determinism", "dataloader_num_workers", "per_device_eval_batch_size", "tf32"}
+    elsewhere = {"device", "full_determinism", "dataloader_num_workers", "per_device_eval_batch_size", "tf32", "fp16"}
     elsewhere |= {
         key
         for key in FITTING_KEYS

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError, RunError
+from ftrun.settings import TrainingSettings
 from ftrun.training import environment
 from helpers import died_after, points_of, slow, weights_of
 
@@ -67,6 +68,23 @@ def test_a_variable_that_disagrees_with_the_file_is_refused_by_name(tiny: Path, 
 def test_a_variable_that_agrees_or_has_no_say_passes(tiny: Path, variable: str) -> None:
     checked = check(tiny, variable)
     assert checked.return_value == 0 and "nothing wrong" in checked.output, checked.output
+
+
+@pytest.mark.parametrize(
+    ("value", "asked", "hint"),
+    [
+        ("fp16", {"fp16": True}, None),
+        ("no", {"fp16": True}, "Unset it, or set training.fp16 = false in the file."),
+        ("bf16", {"fp16": True}, "Unset it, or set training.bf16 = true in the file."),
+        ("fp16", {"bf16": True}, "Unset it, or set training.fp16 = true in the file."),
+        ("fp16", {"device": "cpu"}, "Unset it."),
+    ],
+)
+def test_float16_is_asked_for_by_the_file_and_not_where_there_is_none(
+    value: str, asked: dict[str, Any], hint: str | None
+) -> None:
+    problems = environment.disagreements(TrainingSettings(**asked), {"ACCELERATE_MIXED_PRECISION": value})
+    assert [problem.hint for problem in problems] == ([hint] if hint else [])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ftrun.contracts import BestBy, FitResult
 from ftrun.errors import ExperimentError
-from ftrun.training import Fitting, build_optimizer, build_scheduler
+from ftrun.training import Fitting, LossScaler, build_optimizer, build_scheduler
 from plain import Parts, Told
 
 
@@ -37,6 +37,37 @@ def taken(parts: Parts, told: Told) -> FitResult:
         scheduler.step()
         optimizer.zero_grad()
     return fitting.finish()
+
+
+@pytest.mark.parametrize("scaled", [None, False, True])
+def test_in_float16_a_loss_that_is_not_scaled_and_float16_weights_are_refused(
+    tmp_path: Path, scaled: bool | None
+) -> None:
+    """By `scaled`: no scaler; one that is off; one that is on, and weights that it cannot take back."""
+    job = Parts(tmp_path, settings={"device": "cuda", "fp16": True}).job()
+    if scaled:
+        job.model.half()
+    optimizer = build_optimizer(job.model, job.training)
+    scheduler = build_scheduler(optimizer, job.training, 3)
+    asked = job.training.model_copy(update={"fp16": bool(scaled)})
+    scaler = None if scaled is None else LossScaler(torch.device("cpu"), asked)
+    told = "the model's weights are float16 themselves" if scaled else "trains in float16 and has no LossScaler"
+    with pytest.raises(ExperimentError, match=told):
+        Fitting(job, Told(tmp_path)).begin(optimizer, scheduler, lambda batch: job.model(**batch), scaler)
+
+
+def test_a_step_without_the_scalers_is_told_in_float16(tmp_path: Path) -> None:
+    job = Parts(tmp_path, settings={"device": "cuda", "fp16": True, "dataloader_pin_memory": False}).job()
+    optimizer = build_optimizer(job.model, job.training)
+    scaler = LossScaler(torch.device("cpu"), job.training)
+    scheduler = build_scheduler(optimizer, job.training, 3)
+    steps = Fitting(job, Told(tmp_path)).steps(optimizer, scheduler, lambda batch: job.model(**batch), scaler=scaler)
+    step = next(steps)
+    for batch in step:
+        step.loss(batch).backward()  # type: ignore[no-untyped-call]
+    step.grad_norm = torch.ones(())
+    with pytest.raises(ExperimentError, match=r"step 1 ended without scaler\.step"):
+        next(steps)
 
 
 def checkpoints(folder: Path) -> list[int]:

@@ -76,6 +76,11 @@ def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         Predicting(TrainingSettings(device="cuda"))
 
 
+def test_float16_is_refused_where_there_is_none() -> None:
+    with pytest.raises(ExperimentError, match=r'training\.fp16: float16 is trained in on CUDA alone, and .* is "cpu"'):
+        Predicting(TrainingSettings(device="cpu", fp16=True))
+
+
 def test_tf32_is_refused_where_there_is_none_and_is_the_sessions_alone() -> None:
     from ftrun.training.session import _tf32
 

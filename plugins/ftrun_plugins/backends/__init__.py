@@ -9,7 +9,7 @@ from ftrun.contracts import Backend, BackendSession, needs_nothing
 from ftrun.settings import Settings, TrainingSettings
 from ftrun.training import CHECKPOINT_FORMAT, disagreements
 
-PRECISIONS = frozenset({"float32", "bfloat16"})
+PRECISIONS = frozenset({"float32", "bfloat16", "float16"})
 DEVICES = frozenset({"cpu", "cuda", "mps"})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ftrun.contracts import FitResult, Job, Reporter
-from ftrun.training import Fitting, TorchSession, build_optimizer, build_scheduler, largest_norm
+from ftrun.training import Fitting, LossScaler, TorchSession, build_optimizer, build_scheduler, largest_norm
 from torch.nn.utils import clip_grad_norm_
 
 
@@ -15,12 +15,16 @@ class LoopSession(TorchSession):
         model = job.model.to(self.device)
         optimizer = build_optimizer(model, job.training)
         scheduler = build_scheduler(optimizer, job.training, fitting.horizon.total_steps)
+        scaler = LossScaler(self.device, job.training)
 
-        for step in fitting.steps(optimizer, scheduler, self.forward(model)):
+        for step in fitting.steps(optimizer, scheduler, self.forward(model), scaler=scaler):
             for batch in step:
-                step.loss(batch).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(step.loss(batch)).backward()  # type: ignore[no-untyped-call]
+            scaler.unscale_(optimizer)
             step.grad_norm = clip_grad_norm_(model.parameters(), largest_norm(job.training))
-            optimizer.step()
-            scheduler.step()
+            scaler.step(optimizer)
+            scaler.update()
+            if not scaler.step_was_skipped:
+                scheduler.step()
             optimizer.zero_grad()
         return fitting.finish()

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from ftrun.contracts import FitResult, Job, ModelOutput, Reporter
-from ftrun.training import Batch, Fitting, Step, TorchSession, build_optimizer, build_scheduler, to_device
+from ftrun.training import Batch, Fitting, LossScaler, Step, TorchSession, build_optimizer, build_scheduler, to_device
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -66,6 +66,7 @@ def training_arguments(job: Job, device: torch.device, evaluates_first: bool = F
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
         bf16=training.bf16,
+        fp16=training.fp16,
         use_cpu=device.type == "cpu",
         seed=job.seed,
         data_seed=job.data_seed,
@@ -94,6 +95,9 @@ class CurveTrainer(Trainer):
         model = cast(torch.nn.Module, fitting.job.model)
         super().__init__(model, arguments, train_dataset=cast(Any, fitting.job.train), callbacks=[_OnStep(self)])
         self.remove_callback(PrinterCallback)
+        self.scaler = LossScaler(arguments.device, fitting.job.training)
+        if self.scaler.is_enabled():
+            self.accelerator.scaler = self.scaler  # its own does not see a fused optimizer's skipped steps
 
     def forward(self, batch: Batch) -> ModelOutput:
         """The model's output for a batch."""
@@ -111,7 +115,7 @@ class CurveTrainer(Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
         assert self.optimizer is not None
         scheduler = build_scheduler(self.optimizer, self.fitting.job.training, num_training_steps)
-        self.fitting.begin(self.optimizer, scheduler, self.forward)
+        self.fitting.begin(self.optimizer, scheduler, self.forward, self.scaler)
         self.lr_scheduler: Any = scheduler
         return scheduler
 
@@ -149,6 +153,9 @@ class CurveTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         pass  # the fitting has put them where they were
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        pass  # nor that
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         self.fitting.restore_random_states()

@@ -81,10 +81,13 @@ class StepReport:
         epoch: Passes over the training split so far, with the fraction.
         loss: Mean loss over the labels of the step's rows.
         learning_rate: The rate that the step used.
-        grad_norm: Norm of all gradients before clipping.
+        grad_norm: Norm of all gradients before clipping, and of a scaled loss after it is taken back.
         examples: Rows that the step took.
         tokens: Tokens of these rows, without padding; None where that is not known, as where there are none.
         tokens_with_padding: As they went through the model.
+        skipped: Whether the gradients overflowed, as they may where the loss is scaled for float16, so that nothing was
+            learnt of the step. Its norm, which is not finite then, is not recorded, and ends no run.
+        loss_scale: What the loss was multiplied by for its gradients; None where it was not.
     """
 
     step: int
@@ -95,6 +98,8 @@ class StepReport:
     examples: int
     tokens: SupportsInt | None = None
     tokens_with_padding: int | None = None
+    skipped: bool = False
+    loss_scale: float | None = None
 
 
 @dataclass(frozen=True)

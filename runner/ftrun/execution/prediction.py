@@ -28,6 +28,8 @@ PREDICTED = "prediction"
 """The column that is added; those of the probabilities are called `probability_CLASS`."""
 KNOWN = ("classification", "multi_label", "regression")
 """Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
+FLOAT16 = "training.fp16"
+"""Where a session tells that its device has no float16."""
 TOLD_ROWS = 32
 """Rows between two looks at the bar."""
 USUAL_TEXT = (("text",), ("sentence",), ("sentence1", "sentence2"), ("premise", "hypothesis"))
@@ -45,9 +47,25 @@ def predicting(trained: Trained, watcher: Watcher) -> Iterator[Predictor]:
     refuse_several_processes()
     watcher.working("importing")
     faults = faults_logged("predict", trained.plan.parts.values())
-    with faults, environment_restored(), watcher, open_session(trained.plan) as session:
-        session.seed(trained.plan.seed)
-        yield Predictor(trained, session, watcher)
+    with faults, environment_restored(), watcher:
+        able, opened = _opened(trained, watcher)
+        with opened as session:
+            session.seed(able.plan.seed)
+            yield Predictor(able, session, watcher)
+
+
+def _opened(trained: Trained, watcher: Watcher) -> tuple[Trained, BackendSession]:
+    """The session to predict in: of a model that was trained in float16, in float32 where the device lacks that."""
+    try:
+        return trained, open_session(trained.plan)
+    except ExperimentError as refused:
+        if [problem.place for problem in refused.problems] != [FLOAT16]:
+            raise
+    training = trained.plan.training.model_copy(update={"fp16": False})
+    able = replace(trained, plan=replace(trained.plan, training=training))
+    session = open_session(able.plan)
+    watcher.notice("it was trained in float16, which is not to be had here: it predicts in float32")
+    return able, session
 
 
 class Predictor:

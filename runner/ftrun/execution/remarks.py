@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ftrun.contracts import FitResult, Predictions, Task
 from ftrun.planning.plan import Plan
+from ftrun.runs.journal import read_journal
+from ftrun.runs.records import MetricsRecord
 
 
 def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
@@ -16,6 +20,19 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     if fit.completed and plan.training.load_best_model_at_end:
         remarks.append(f"the model is that of step {fit.model_step}, the best evaluation")
     return remarks
+
+
+def remarks_on_skipped(journal: Path) -> list[str]:
+    """A sentence if gradients of a run's steps overflowed, so that these steps were skipped."""
+    records = [entry.record for entry, _ in read_journal(journal)]
+    steps = [record.values for record in records if isinstance(record, MetricsRecord) and "train/loss" in record.values]
+    skipped = sum("train/grad_norm" not in values for values in steps)
+    if not skipped:
+        return []
+    if skipped == len(steps):
+        return [f"all {skipped} steps were skipped, as their gradients overflow float16: the model has learnt nothing"]
+    were = "step was skipped, as its" if skipped == 1 else "steps were skipped, as their"
+    return [f"{skipped} of {len(steps)} {were} gradients overflowed float16, and the scale of the loss was halved"]
 
 
 def _one_class(task: Task, fit: FitResult) -> list[str]:

@@ -18,6 +18,10 @@ from ftrun.runs.checkpoints import Checkpoint, Checkpoints, damage_of
 from ftrun.runs.journal import Journal
 from ftrun.runs.records import CheckpointRecord
 
+LEAST_SCALE = 2.0**-14
+"""The least positive normal number of float16: with the loss scaled by less, it is not the scale that makes
+gradients overflow."""
+
 
 class RunReporter:
     """Implements `contracts.Reporter`.
@@ -105,16 +109,16 @@ class RunReporter:
         values = {
             "train/loss": loss,
             "train/learning_rate": report.learning_rate,
-            "train/grad_norm": grad_norm,
             "epoch": report.epoch,
         }
+        if not report.skipped:
+            values["train/grad_norm"] = grad_norm
+        if report.loss_scale is not None:
+            values["train/loss_scale"] = report.loss_scale
         self._journal.metrics(report.step, values)
         self.totals.read(report)
         self._watcher.stepped(report.step, report.epoch, loss)
-        if self._not_finite is None and not math.isfinite(loss):
-            self._not_finite = f"the loss is {loss} at step {report.step}"
-        elif self._not_finite is None and not math.isfinite(grad_norm):
-            self._not_finite = f"the gradient norm is {grad_norm} at step {report.step}"
+        self._not_finite = self._not_finite or _not_finite(report, loss, grad_norm)
 
     def evaluating(self, split: str, done: int, total: int) -> None:
         self._watcher.evaluating(split, done, total)
@@ -138,7 +142,7 @@ class RunReporter:
         if not self._journal.path.exists():
             raise RunError(f"the run folder {self._journal.path.parent} is gone: nothing can be written there")
         if self._not_finite:
-            raise RunError(f"{self._not_finite}: try a smaller learning rate, or max_grad_norm to clip gradients")
+            raise RunError(self._not_finite)
 
     @contextlib.contextmanager
     def checkpoint(self, step: int, best_step: int | None = None) -> Iterator[Path]:
@@ -192,6 +196,19 @@ class RunReporter:
         unread, self._unread = self._unread, []
         for future in unread:
             future.result()
+
+
+def _not_finite(report: StepReport, loss: float, grad_norm: float) -> str | None:
+    """Why a run ends after a step: nothing that comes after it would be worth keeping."""
+    advice = "try a smaller learning rate, or max_grad_norm to clip gradients"
+    if not math.isfinite(loss):
+        return f"the loss is {loss} at step {report.step}: {advice}"
+    if not report.skipped:
+        return None if math.isfinite(grad_norm) else f"the gradient norm is {grad_norm} at step {report.step}: {advice}"
+    if report.loss_scale is None or report.loss_scale >= LEAST_SCALE:
+        return None
+    told = f"the gradients overflow at step {report.step}, though the loss is scaled by {report.loss_scale:.0e} alone"
+    return f"{told}: {advice}, or bf16 = true in place of fp16"
 
 
 def _on_device(value: Any) -> bool:

@@ -24,7 +24,7 @@ from ftrun.execution.process import environment_restored, output_logged, refuse_
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.rehearsal import rehearse
-from ftrun.execution.remarks import remarks_on
+from ftrun.execution.remarks import remarks_on, remarks_on_skipped
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
@@ -234,7 +234,8 @@ class _Run:
             self.uploads.settle(fit.model_step if fit.model_folder and self.plan.tracking.model else None)
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
-        for sentence in remarks_on(self.plan, splits.task, fit):
+        skipped = remarks_on_skipped(self.folder.journal) if self.plan.training.fp16 else []
+        for sentence in [*remarks_on(self.plan, splits.task, fit), *skipped]:
             self.watcher.notice(sentence)
 
     def _end(self, status: Status, error: str | None, fit: FitResult | None) -> RunResult:

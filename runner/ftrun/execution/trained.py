@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import Task
+from ftrun.contracts import Kind, Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.finding import is_run, recorded_experiment
 from ftrun.execution.recording import recorded_task
@@ -105,7 +105,8 @@ def _of_run(run: RunFolder, folder: Path, catalogue: Catalogue, device: str | No
     if device is not None or "device" in training:  # what a backend does not obey is on no record
         training = {**training, "device": device or "auto"}
     tables = {**experiment.tables, "training": training}
-    plan = make_plan(replace(experiment, tables=tables), catalogue, needs_secrets=False, asked=("collator", "metric"))
+    asked: Sequence[Kind] = ("collator", "metric")
+    plan = make_plan(replace(experiment, tables=tables), catalogue, needs_secrets=False, asked=asked, trains=False)
     task = recorded_task(run) or task_of(plan.dataset, "dataset")
     if task and task.kind == "multi_label" and task.class_names is None:
         task = None  # only the data set tells its classes

@@ -212,7 +212,7 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "train_only": _no_function_nor_none,
     "check_environment": _no_function_nor_none,
     "kinds": _no_words,
-    "precisions": _no_words_of(("float32", "bfloat16")),
+    "precisions": _no_words_of(("float32", "bfloat16", "float16")),
     "devices": _no_words_of(("cpu", "cuda", "mps")),
     "honours": _no_keys_of_training,
     "has_tokenizer": _no_flag,

@@ -19,7 +19,7 @@ from ftrun.planning.objective import objective_problems
 from ftrun.planning.parts import METRIC_NAME, Part
 from ftrun.planning.surroundings import with_surroundings
 from ftrun.redaction import is_redacted, redacted_uri, redacted_values
-from ftrun.settings import OTHER_SPELLINGS, RUNNER_KEYS, Settings, TrainingSettings, shown, validate
+from ftrun.settings import OTHER_SPELLINGS, RUNNER_KEYS, Settings, TrainingSettings, float16_problem, shown, validate
 from ftrun.training_arguments import NOT_TAKEN, Refusal
 
 S = TypeVar("S", bound=Settings)
@@ -101,6 +101,7 @@ def make_plan(
     environ: Mapping[str, str] = os.environ,
     needs_secrets: bool = True,
     asked: Collection[Kind] = KINDS,
+    trains: bool = True,
 ) -> Plan:
     """Find every part of an experiment and validate every setting.
 
@@ -110,11 +111,12 @@ def make_plan(
         environ: The environment variables that it would run under.
         needs_secrets: Whether a setting that a record holds without its secret is refused, as it is of no use.
         asked: The kinds of part that are asked whether what their settings name is there: those that are to be used.
+        trains: Whether it is to train, for which its device must have the precision.
 
     Raises:
         ExperimentError: With all that is wrong at once.
     """
-    planner = _Planner(experiment, catalogue, environ, needs_secrets, asked)
+    planner = _Planner(experiment, catalogue, environ, needs_secrets, asked, trains)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
@@ -136,8 +138,10 @@ class _Planner:
         environ: Mapping[str, str],
         needs_secrets: bool,
         asked: Collection[Kind],
+        trains: bool,
     ) -> None:
         self.experiment = experiment
+        self.trains = trains
         self.asked = asked
         self.needs_secrets = needs_secrets
         self.catalogue = catalogue
@@ -305,8 +309,12 @@ class _Planner:
         if part is None or training is None:
             return
         backend = part.component(Backend)
-        if training.bf16 and "bfloat16" not in backend.precisions:
-            self.problems.append(Problem(f'the backend "{part.use}" cannot train in bfloat16', "training.bf16"))
+        key = {"bfloat16": "bf16", "float16": "fp16"}.get(training.precision)
+        if key and training.precision not in backend.precisions:
+            message = f'the backend "{part.use}" cannot train in {training.precision}'
+            self.problems.append(Problem(message, f"training.{key}"))
+        elif self.trains and training.fp16 and training.device != "auto":
+            self.problems += [problem for problem in [float16_problem(training.device)] if problem]
         if training.device not in ("auto", *backend.devices):
             message = f'the backend "{part.use}" cannot train on "{training.device}"'
             hint = f"It can on: {', '.join(sorted(backend.devices))}."

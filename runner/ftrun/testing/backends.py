@@ -16,7 +16,7 @@ import pytest
 
 from ftrun.contracts import Backend, Kind
 from ftrun.errors import FtrunError, Problem
-from ftrun.settings import Settings, TrainingSettings
+from ftrun.settings import Settings, TrainingSettings, float16_problem
 from ftrun.testing.keys import CHANGES
 from ftrun.testing.killing import run_killed
 from ftrun.testing.offers import HERE, catalogue_with
@@ -55,6 +55,8 @@ class BackendSuite(ComponentSuite):
       them; no more checkpoints are kept than `save_total_limit` asks for.
     - Each key of `[training]` that it honours has an effect, and each that it does not honour has none.
     - What it predicts of rows, with labels and without, is what its evaluation says of them.
+    - In float16, where it trains in that and there is a GPU: a step whose gradients overflow is skipped and ends no
+      run, the learning rate stays where it is, and every step says what its loss was scaled by.
     - A loss that is not finite ends the run before a checkpoint or a model is written.
     - It leaves the process as it was: environment, threads, precision, determinism and logging.
 
@@ -259,6 +261,31 @@ class BackendSuite(ComponentSuite):
         )
         expect(not run.model, f"{self.who} saves a model though the loss is not finite", hint)
 
+    def test_steps_that_overflow_float16_are_skipped(self) -> None:
+        """They end no run, and leave the rate where it is; without them, too, the curve is that of `loop`."""
+        if "float16" not in self._backend.precisions:
+            pytest.skip("it does not train in float16")
+        if (device := _device_with_float16()) is None:
+            pytest.skip("there is no GPU")
+        half = {"training.fp16": True, "training.device": device, "training.full_determinism": True}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("ftrun.training.scaling.FIRST_SCALE", 2.0**40)  # too much for any gradient
+            skipped = self._run(half, "a run in float16 whose gradients overflow").points
+        for step in range(1, STEPS + 1):
+            scale, hint = (
+                skipped.get(("train/loss_scale", step)),
+                "Scale by a LossScaler, and hand it to Fitting.steps.",
+            )
+            expect(scale == 2.0 ** (41 - step), f"{self.who} has the loss of step {step} scaled by {scale}", hint)
+            expect(("train/grad_norm", step) not in skipped, f"{self.who} takes step {step}, which overflows", hint)
+            hint = "Call scheduler.step() unless scaler.step_was_skipped."
+            rates = [skipped["train/learning_rate", at] for at in (1, step)]
+            expect(rates[0] == rates[1], f"{self.who} goes on with the schedule at a step that is skipped", hint)
+        if self.one_curve:
+            ours, theirs = (self._run({**half, **backend}, "a run in float16") for backend in ({}, LOOP))
+            told = difference(ours, theirs, (f"on {self.use}", "on loop"))
+            expect(told is None, f"{self.who} does not give loop's curve in float16: {told}")
+
     def test_it_leaves_the_process_as_it_was(self) -> None:
         """Whatever runs in it next is as it would be in a process of its own."""
         with _torch_as_it_begins():  # else what an earlier run has left would be taken for what was there
@@ -393,6 +420,15 @@ def _difference_of_steps(one: TinyRun, other: TinyRun, names: tuple[str, str], t
         if here is None or there is None or not is_close(here, there, tolerance):
             return f"{key} at step {step} is {here!r} {names[0]}, and {there!r} {names[1]}"
     return None
+
+
+def _device_with_float16() -> str | None:
+    """What there is here to train in float16 on."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return None if float16_problem("cpu") else "cpu"
 
 
 @contextlib.contextmanager

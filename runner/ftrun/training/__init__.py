@@ -55,6 +55,12 @@ The order of calls, as a run makes them:
    what `fit` returns.
 5. `predict(job, rows)` may be called at any time in the session; it is `TorchSession`'s.
 
+To train in float16 the loss is scaled for its gradients: `scaler = LossScaler(self.device, job.training)`, handed to
+`fitting.steps(..., scaler=scaler)`, and a step is `scaler.scale(step.loss(batch))` and its gradients for each batch,
+`scaler.unscale_(optimizer)`, `step.grad_norm`, `scaler.step(optimizer)`, `scaler.update()`, `scheduler.step()` unless
+`scaler.step_was_skipped`, `optimizer.zero_grad()`. Without `fp16` the scaler does nothing. A backend that does so has
+"float16" among its `precisions`.
+
 Importing this, or `ftrun.training.environment`, imports nothing heavy; other names are imported on their first use, and
 so `help(ftrun.training)` lists none of them. `ftrun.training.__all__` does, and `help(ftrun.training.Fitting)` and the
 like say what each is.
@@ -86,6 +92,7 @@ if TYPE_CHECKING:
     from ftrun.training.optimization import decay_groups as decay_groups
     from ftrun.training.optimization import largest_norm as largest_norm
     from ftrun.training.optimization import learning_rate_of as learning_rate_of
+    from ftrun.training.scaling import LossScaler as LossScaler
     from ftrun.training.selection import Selection as Selection
     from ftrun.training.session import TorchSession as TorchSession
     from ftrun.training.state import load_weights as load_weights
@@ -102,6 +109,7 @@ __all__ = [
     "Fitting",
     "Forward",
     "Horizon",
+    "LossScaler",
     "Objective",
     "Selection",
     "Step",
@@ -130,6 +138,7 @@ _MODULES = {
     "objective": "Objective",
     "offers": "CHECKPOINT_FORMAT FITTING_KEYS SCHEDULE_KEYS",
     "optimization": "Horizon build_optimizer build_scheduler decay_groups largest_norm learning_rate_of",
+    "scaling": "LossScaler",
     "selection": "Selection",
     "session": "TorchSession",
     "state": "load_weights write_checkpoint",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ftrun.errors import Problem
-from ftrun.settings import TrainingSettings
+from ftrun.settings import TrainingSettings, float16_problem
 
 TRUE = frozenset({"1", "true", "yes", "y", "t", "on"})
 
@@ -40,9 +40,12 @@ Judge = Callable[[str, TrainingSettings], Verdict]
 
 
 def _precision(value: str, training: TrainingSettings) -> Verdict:
-    mend = {"bf16": "training.bf16 = true", "no": "training.bf16 = false"}.get(value.lower())
-    said = f"the file says training.bf16 = {str(training.bf16).lower()}"
-    return Verdict(value.lower() == ("bf16" if training.bf16 else "no"), said, mend)
+    key, asked = ("fp16" if training.fp16 else "bf16"), training.precision != "float32"
+    mend = {"bf16": "training.bf16 = true", "no": f"training.{key} = false"}
+    if training.device == "auto" or not float16_problem(training.device):
+        mend["fp16"] = "training.fp16 = true"
+    said = f"the file says training.{key} = {str(asked).lower()}"
+    return Verdict(value.lower() == (key if asked else "no"), said, mend.get(value.lower()))
 
 
 def _accumulation(value: str, training: TrainingSettings) -> Verdict:

@@ -23,10 +23,12 @@ from ftrun.training.objective import Objective
 from ftrun.training.optimization import Horizon, learning_rate_of
 from ftrun.training.recomputation import recompute_activations
 from ftrun.training.sampling import order_of
+from ftrun.training.scaling import LossScaler
 from ftrun.training.selection import Selection
 from ftrun.training.state import (
     load_optimizer,
     load_random_states,
+    load_scaler,
     load_state,
     load_weights,
     save_model,
@@ -34,6 +36,8 @@ from ftrun.training.state import (
 )
 from ftrun.training.step import Forward, Step
 from ftrun.training.workers import end_workers
+
+SEE = "See ftrun.training for the order of calls."
 
 
 class Fitting:
@@ -104,6 +108,7 @@ class Fitting:
         scheduler: LRScheduler,
         forward: Forward,
         loader: DataLoader[Any] | None = None,
+        scaler: LossScaler | None = None,
     ) -> Iterator[Step]:
         """The steps that are still to be taken, one at a time.
 
@@ -115,8 +120,12 @@ class Fitting:
             scheduler: Put there, too.
             forward: What the model says of a batch, in training and in evaluation.
             loader: The fitting's own, perhaps wrapped; that by default.
+            scaler: What scales the loss for its gradients, put there, too; a backend that trains in float16 has one.
+
+        Raises:
+            ExperimentError: As `begin` and `end_step`.
         """
-        self.begin(optimizer, scheduler, forward)
+        self.begin(optimizer, scheduler, forward, scaler)
         self.job.model.train()
         if self.evaluates_first:
             self.evaluate()
@@ -132,11 +141,25 @@ class Fitting:
             if self.stops:
                 return
 
-    def begin(self, optimizer: torch.optim.Optimizer, scheduler: LRScheduler, forward: Forward) -> None:
-        """Take what does the steps, put it where the checkpoint has it where the job resumes, and report the start."""
-        self._optimizer, self._scheduler, self._forward = optimizer, scheduler, forward
+    def begin(
+        self,
+        optimizer: torch.optim.Optimizer,
+        scheduler: LRScheduler,
+        forward: Forward,
+        scaler: LossScaler | None = None,
+    ) -> None:
+        """Take what does the steps, put it where the checkpoint has it where the job resumes, and report the start.
+
+        Raises:
+            ExperimentError: If it is to train in float16, and no loss is scaled, or the weights are float16 themselves.
+        """
+        self._optimizer, self._scheduler, self._forward, self._scaler = optimizer, scheduler, forward, scaler
+        if self.job.training.fp16:
+            _check_scaled(optimizer, scaler)
         if self.job.resume_from:
             load_optimizer(self.job.resume_from, optimizer, scheduler)
+            if scaler:
+                load_scaler(self.job.resume_from, scaler)
         self.reporter.training_started(self.horizon.total_steps, self.step + 1)
 
     def restore_random_states(self) -> None:
@@ -146,19 +169,25 @@ class Fitting:
 
     def begin_step(self, batches: Sequence[Batch]) -> Step:
         """The step after those that are taken, of these batches."""
+        if self._scaler:
+            self._scaler.used_scale = None
         return Step(self.step + 1, batches, learning_rate_of(self._scheduler), self._objective, self._forward)
 
     def end_step(self, step: Step) -> None:
         """Report a step that was taken.
 
         Raises:
-            ExperimentError: If the backend asked for no loss, or left out the norm of its gradients.
+            ExperimentError: If the backend asked for no loss, or left out the norm of its gradients, or in float16 the
+                scaler's step.
         """
         if step.grad_norm is None:
             raise ExperimentError(
                 Problem(f"step {step.number} ended without step.grad_norm, which is recorded", "backend")
             )
         self._noise.check()
+        scaler = self._scaler if self.job.training.fp16 else None
+        if scaler and scaler.used_scale is None:
+            raise ExperimentError(Problem(f"step {step.number} ended without scaler.step", "backend", SEE))
         self.step = step.number
         _empty_cache(step, self.job.training.torch_empty_cache_steps)
         self.reporter.stepped(
@@ -171,6 +200,8 @@ class Fitting:
                 step.rows,
                 step.tokens,
                 step.tokens_with_padding,
+                skipped=bool(scaler and scaler.step_was_skipped),
+                loss_scale=scaler.used_scale if scaler else None,
             )
         )
 
@@ -214,7 +245,7 @@ class Fitting:
     def save(self) -> None:
         """Write a checkpoint, once all that was reported is known to be sound."""
         with self.reporter.checkpoint(self.step, self.selection.step) as folder:
-            write_checkpoint(self.job, folder, self._state(), self._optimizer, self._scheduler)
+            write_checkpoint(self.job, folder, self._state(), self._optimizer, self._scheduler, self._scaler)
         self._saved_at = self.step
 
     def finish(self) -> FitResult:
@@ -284,3 +315,13 @@ def _empty_cache(step: Step, every: int | None) -> None:
     """Let the device give back the memory that is held unused, where there is such."""
     if every and step.number % every == 0:
         getattr(torch.get_device_module(step.total_loss.device), "empty_cache", lambda: None)()
+
+
+def _check_scaled(optimizer: torch.optim.Optimizer, scaler: LossScaler | None) -> None:
+    if scaler is None or not scaler.is_enabled():
+        message = "trains in float16 and has no LossScaler: small gradients would be lost without a word"
+        raise ExperimentError(Problem(f"the backend {message}", "backend", SEE))
+    if any(weights.dtype == torch.float16 for group in optimizer.param_groups for weights in group["params"]):
+        message = "the model's weights are float16 themselves, and with fp16 they must be float32"
+        hint = "Load it in float32: the forward passes are in float16 all the same."
+        raise ExperimentError(Problem(message, "training.fp16", hint))

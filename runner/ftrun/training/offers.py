@@ -24,6 +24,7 @@ FITTING_KEYS = frozenset(
         "eval_on_start",
         "eval_steps",
         "eval_strategy",
+        "fp16",
         "full_determinism",
         "gradient_accumulation_steps",
         "gradient_checkpointing",

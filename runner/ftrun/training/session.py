@@ -17,7 +17,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from ftrun.contracts import EncodedRows, FitResult, Job, ModelOutput, Predictions, Reporter, TrainableModel
 from ftrun.errors import ExperimentError, Problem
-from ftrun.settings import TrainingSettings
+from ftrun.settings import TrainingSettings, float16_problem
 from ftrun.training.batches import Batch, to_device
 from ftrun.training.compilation import check_compiler, compile_model, fresh_compiler
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
@@ -34,7 +34,7 @@ class TorchSession(ABC):
     """A backend's session but for `fit`: device, precision, seeding, predicting, and the state of the process.
 
     Args:
-        training: Of the settings `device`, `bf16`, `tf32`, `torch_compile`, `torch_empty_cache_steps` and
+        training: Of the settings `device`, `bf16`, `fp16`, `tf32`, `torch_compile`, `torch_empty_cache_steps` and
             `full_determinism`.
 
     Raises:
@@ -51,6 +51,8 @@ class TorchSession(ABC):
         if not _is_there(self.device):
             message = f'there is no "{self.device}" on this machine, or this torch is made without it'
             raise ExperimentError(Problem(message, "training.device", '"auto" takes the best one there is.'))
+        if training.fp16 and (problem := float16_problem(self.device.type)):
+            raise ExperimentError(problem)
         check_compiler(training, self.device)
         if training.tf32 and self.device.type != "cuda":
             message = f'there is no TF32 on a "{self.device}": it is the tensor cores\' of a GPU'
@@ -89,7 +91,7 @@ class TorchSession(ABC):
         return {
             "device": name,
             "threads": str(torch.get_num_threads()),
-            "precision": "bfloat16" if self.training.bf16 else "float32",
+            "precision": self.training.precision,
             **({"variables": variables} if variables else {}),
         }
 
@@ -107,9 +109,10 @@ class TorchSession(ABC):
 
     def forward(self, model: TrainableModel) -> Forward:
         """Puts a batch on the device and through a model that is there, in the precision of the settings."""
+        half = torch.float16 if self.training.fp16 else torch.bfloat16
 
         def forward(batch: Batch) -> ModelOutput:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.training.bf16):
+            with torch.autocast(self.device.type, half, enabled=self.training.precision != "float32"):
                 return model(**to_device(batch, self.device))
 
         return forward

@@ -17,18 +17,25 @@ from transformers import PreTrainedModel, TrainerState
 from ftrun.contracts import Job, OwnCheckpoints, TrainableModel
 
 OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
+SCALER = "scaler.pt"
 WEIGHTS = "state_dict.pt"
 """The weights of a model that is no `transformers.PreTrainedModel`, which nobody else knows how to read back."""
 
 
 def write_checkpoint(
-    job: Job, folder: Path, state: TrainerState, optimizer: torch.optim.Optimizer, scheduler: LRScheduler
+    job: Job,
+    folder: Path,
+    state: TrainerState,
+    optimizer: torch.optim.Optimizer,
+    scheduler: LRScheduler,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write everything that the next step depends on.
 
     The folder holds what `save_pretrained` writes, and so opens with `from_pretrained` where the model has that. Beside
-    it stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth` and, of a model that is no `transformers.PreTrainedModel`,
-    `state_dict.pt`, all of which open with `weights_only=True`; and `trainer_state.json`. Of a model with
+    it stand `optimizer.pt`, `scheduler.pt`, `rng_state.pth`, where the loss is scaled `scaler.pt` and, of a model that
+    is no `transformers.PreTrainedModel`, `state_dict.pt`, all of which open with `weights_only=True`; and
+    `trainer_state.json`. Of a model with
     `save_checkpoint` it holds what that writes in place of the model.
 
     Raises:
@@ -40,6 +47,8 @@ def write_checkpoint(
         torch.save(optimizer.state_dict(), folder / OPTIMIZER)
         torch.save(scheduler.state_dict(), folder / SCHEDULER)
         torch.save(random_states(), folder / RANDOM)
+        if scaler is not None and scaler.is_enabled():
+            torch.save(scaler.state_dict(), folder / SCALER)
         if not isinstance(model, (PreTrainedModel, OwnCheckpoints)):
             torch.save(model.state_dict(), folder / WEIGHTS)
     state.save_to_json(str(folder / STATE))
@@ -113,6 +122,12 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LR
     for group, values, base, factor in zip(optimizer.param_groups, settings, scheduler.base_lrs, factors, strict=True):
         group.update({**values, "lr": base * factor})
     scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
+def load_scaler(folder: Path, scaler: torch.amp.GradScaler) -> None:
+    """Put the scale and what it grows by where they were; of a checkpoint without them it begins as it is."""
+    if scaler.is_enabled() and (folder / SCALER).is_file():
+        scaler.load_state_dict(torch.load(folder / SCALER, map_location="cpu", weights_only=True))
 
 
 def load_random_states(folder: Path) -> None:

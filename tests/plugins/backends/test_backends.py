@@ -16,17 +16,25 @@ from ftrun.testing import BackendSuite
 from helpers import BACKENDS, TINY, journal_of, points_of, run, slow, weights_of
 
 
-class TestLoop(BackendSuite):
+class Float16Suite(BackendSuite):
+    """On a CPU, which is let through."""
+
+    @pytest.mark.usefixtures("float16_here")
+    def test_steps_that_overflow_float16_are_skipped(self) -> None:
+        super().test_steps_that_overflow_float16_are_skipped()
+
+
+class TestLoop(Float16Suite):
     component = "loop"
     one_curve = True
 
 
-class TestTrainer(BackendSuite):
+class TestTrainer(Float16Suite):
     component = "trainer"
     one_curve = True
 
 
-class TestAccelerate(BackendSuite):
+class TestAccelerate(Float16Suite):
     component = "accelerate"
     one_curve = True
 

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+import pytest
 from ftrun.contracts import Backend, FitResult, Predictions
 from ftrun.settings import Settings, TrainingSettings
 from ftrun.testing import BackendSuite
@@ -17,7 +18,7 @@ COUNTED = itertools.count(1)
 def build(broken: str = "") -> Any:
     def build(settings: Any, training: TrainingSettings) -> Any:
         import torch
-        from ftrun.training import Fitting, TorchSession, build_optimizer, build_scheduler, largest_norm
+        from ftrun.training import Fitting, LossScaler, TorchSession, build_optimizer, build_scheduler, largest_norm
 
         class Session(TorchSession):
             def __exit__(self, *error: Any) -> None:
@@ -55,15 +56,19 @@ def build(broken: str = "") -> Any:
                 if broken == "looking":
                     evaluate = fitting.evaluate
                     fitting.evaluate = lambda: (torch.rand(1), evaluate())[1]
-                for step in fitting.steps(optimizer, scheduler, self.forward(model)):
+                scaler = LossScaler(self.device, job.training)
+                for step in fitting.steps(optimizer, scheduler, self.forward(model), scaler=scaler):
                     for batch in step:
                         loss = step.loss(batch)
-                        (loss * len(step.batches) if broken == "cut" else loss).backward()
+                        scaler.scale(loss * len(step.batches) if broken == "cut" else loss).backward()
+                    scaler.unscale_(optimizer)
                     step.grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(job.training))
                     if broken == "curve":
                         step.grad_norm = step.grad_norm * 2
-                    optimizer.step()
-                    scheduler.step()
+                    scaler.step(optimizer)
+                    scaler.update()
+                    if not scaler.step_was_skipped or broken == "overflow":
+                        scheduler.step()
                     optimizer.zero_grad()
                 result = fitting.finish()
                 return dataclasses.replace(result, model_step=None) if broken == "result" else result
@@ -105,9 +110,23 @@ class Suite(BackendSuite):
     catalogue_module = "ftrun.testing.offers"
 
 
-class SoundLoop(Suite):
-    component = LOOP
+class Float16Suite(Suite):
+    """On a CPU, which is let through."""
+
+    @pytest.fixture(autouse=True)
+    def float16_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("ftrun.settings.WITH_FLOAT16", frozenset({"cpu"}))
+
+
+class SoundLoop(Float16Suite):
+    component = broken("", precisions=frozenset({"float32", "float16"}))
     one_curve = True
+
+
+class BrokenOverflow(Float16Suite):
+    component = broken("overflow", precisions=frozenset({"float32", "float16"}))
+    fails = "test_steps_that_overflow_float16_are_skipped"
+    says = "goes on with the schedule at a step that is skipped"
 
 
 class BrokenResult(Suite):
