@@ -68,7 +68,7 @@ def test_the_settings_that_trainer_is_told_are_the_experiments(tiny: Path) -> No
     )
     arguments = training_arguments(job, torch.device("cpu"))
     steered = {"eval_strategy", "eval_steps", "save_strategy", "save_steps", "save_total_limit", "data_seed"}
-    loaders = {"dataloader_drop_last", "dataloader_num_workers"}
+    loaders = {name for name in TrainingSettings.model_fields if name.startswith("dataloader_")}
     adam = {"adam_beta1", "adam_beta2", "adam_epsilon"}
     # done by the fitting and the session, for whoever drives the loop; Trainer would do it once more
     ours = {"gradient_checkpointing", "gradient_checkpointing_kwargs", "optim_args", "tf32"}
