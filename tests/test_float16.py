@@ -37,7 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "training.lr_scheduler_type": "cosine",
     },
 }
-SOON = ("AdamW, fused, and a warm-up", "accumulation with a short last group, unfused")
+SOON = ("AdamW, fused, and a warm-up",)
 
 
 @pytest.mark.parametrize("settings", [name if name in SOON else slow(name) for name in SETTINGS])
@@ -57,7 +57,7 @@ def skipped_steps(points: Mapping[tuple[str, int], float], steps: int) -> list[i
     return [step for step in range(1, steps + 1) if ("train/grad_norm", step) not in points]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_a_skipped_step_leaves_rate_and_weights_and_halves_the_scale(
     tiny: Path, overflowing: None, backend: str
 ) -> None:
@@ -90,7 +90,7 @@ def test_the_norm_is_that_of_the_gradients(tiny: Path, float16_here: None) -> No
     assert half["train/grad_norm", 1] != full["train/grad_norm", 1]  # so that it was float16 indeed
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_gradients_are_clipped_by_that_norm(tiny: Path, float16_here: None, backend: str) -> None:
     from safetensors.numpy import load
 
@@ -147,7 +147,7 @@ def test_what_the_scale_grows_by_is_in_a_checkpoint_too(
 
 
 @pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
-@pytest.mark.parametrize("began", [False, slow(True)])
+@pytest.mark.parametrize("began", [slow(False), True])
 def test_a_run_goes_on_in_another_precision_where_a_person_allows_it(
     tiny: Path, float16_here: None, backend: str, began: bool
 ) -> None:
@@ -161,7 +161,7 @@ def test_a_run_goes_on_in_another_precision_where_a_person_allows_it(
     assert ("train/loss_scale", 4) in points_of(folder) or began
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_a_cpu_is_refused_before_any_work_with_what_to_write_instead(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
@@ -185,7 +185,7 @@ def test_two_precisions_at_once_are_refused(tiny: Path) -> None:
         plan_of(tiny, {**HALF, "training.bf16": True, "training.device": "cuda"})
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_a_loss_that_is_not_finite_still_ends_the_run(tiny: Path, float16_here: None, backend: str) -> None:
     exploding = {**HALF, **SAVING, "training.learning_rate": 1e30, "backend.use": backend}
     result = ftrun.run(tiny, overrides=exploding, progress=False)
@@ -248,7 +248,7 @@ def test_the_record_says_the_precision(tiny: Path, float16_here: None) -> None:
 ROWS = "sentence1,sentence2\nhe went home,he went to his house\nit rains,the sun shines\n"
 
 
-@pytest.mark.parametrize("device", ["cpu", None])
+@pytest.mark.parametrize("device", ["cpu", slow(None)])
 def test_a_run_predicts_on_a_cpu_too_and_says_how(
     tiny: Path,
     float16_here: None,
