@@ -6,6 +6,7 @@ extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = "ftrun"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 templates_path: list[str] = []
 exclude_patterns = ["_build"]
