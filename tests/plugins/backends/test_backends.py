@@ -207,13 +207,16 @@ def test_what_changes_no_number_leaves_the_curve_and_the_files_as_they_are(tiny:
 
 @pytest.mark.by_hand
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # torch's own, of inductor
-def test_by_inductor_all_backends_give_one_curve_and_a_resumed_run_the_same_end(tiny: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"training.bf16": True}], ids=["float32", "bfloat16"])
+def test_by_inductor_all_backends_give_one_curve_and_a_resumed_run_the_same_end(
+    tiny: Path, more: dict[str, Any]
+) -> None:
     from ftrun.training.compilation import _has_cpp_compiler
     from helpers import died_after
 
     if not _has_cpp_compiler():
         pytest.skip("there is no C++ compiler")
-    compiled = {"training.torch_compile": True, "training.max_steps": 5, "training.eval_strategy": "no"}
+    compiled = {"training.torch_compile": True, "training.max_steps": 5, "training.eval_strategy": "no", **more}
     saving = {"training.save_strategy": "steps", "training.save_steps": 2}
     first, *others = [run(tiny, {**compiled, **saving, "backend.use": backend}) for backend in BACKENDS]
     for other in others:
