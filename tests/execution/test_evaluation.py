@@ -74,6 +74,25 @@ def test_the_loss_is_weighed_as_it_was_in_training_though_its_rows_are_gone(tiny
     assert json.loads(done.stdout) == {"loss": result.metrics["eval/loss"]}, done.output
 
 
+def test_a_split_is_measured_by_the_classes_that_the_model_knows(tiny: Path) -> None:
+    def rows_of(classes: str) -> str:
+        return "text,label\n" + "".join(f"row {row},{classes[row % len(classes)]}\n" for row in range(24))
+
+    Path("rows.csv").write_text(rows_of("abc"))
+    Path("new.csv").write_text(rows_of("cb"))
+    data = {"use": "files", "train": "rows.csv", "validation": "new.csv", "text_columns": ["text"]}
+    result = run(tiny, {**AT, "dataset": data, "metrics": [{"use": "accuracy"}]})
+    Path("rows.csv").write_text(rows_of("cb"))  # a is gone, so the data set numbers the others anew
+    done = evaluate(result.run, "--data", "validation", "--device", "cpu", "--json")
+    numbers = {key.removeprefix("eval/"): value for key, value in result.metrics.items()}
+    assert json.loads(done.stdout) == numbers and "since the run" in done.stderr, done.output
+    Path("rows.csv").write_text(rows_of("0abc"))
+    assert json.loads(evaluate(result.run, "--data", "validation", "--device", "cpu", "--json").stdout) == numbers
+    done = evaluate(result.run, "--data", "train", "--device", "cpu")
+    assert done.return_value == 2, done.output
+    assert 'train has "0" in column "label", row 1, which is none of the classes' in done.stderr
+
+
 def test_a_run_that_has_not_recorded_its_weights_says_why_there_is_no_loss(tiny: Path) -> None:
     result = run(tiny, {**AT, "training.class_weights": "balanced"})
     journal = result.run_folder / "journal.jsonl"

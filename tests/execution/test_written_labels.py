@@ -10,7 +10,7 @@ import pytest
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.row_tables import RowTable
-from ftrun.execution.written_labels import labels_of
+from ftrun.execution.written_labels import labels_of, labels_of_split
 from helpers import plan_of
 
 TASK = Task("classification", ("text",), "label", ("no", "yes", "1"))
@@ -30,6 +30,28 @@ def test_labels_of_every_place_are_taken_by_name(tiny: Path) -> None:
     assert labels_of(RowTable("rows", {"label": ["yes"]}), task, plan) == [1]
     with pytest.raises(ExperimentError, match='has "maybe" in column "label", row 2, which is none of the classes'):
         labels_of(RowTable("rows", {"label": [["yes"], ["maybe"]]}), task, plan)
+
+
+def test_labels_of_a_split_are_told_by_the_names_of_classes_that_have_changed_places() -> None:
+    there = replace(MANY, class_names=("1", "new", "yes"))
+    table = RowTable("validation", {"label": [["yes"], ["1", "yes"], []]})
+    assert labels_of_split(table, [], there, MANY) == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
+    table = RowTable("validation", {"label": [["1", "new"]]})
+    with pytest.raises(ExperimentError, match='validation has "new" in column "label", row 1, which is none of'):
+        labels_of_split(table, [], there, MANY)
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ({"kind": "regression", "class_names": None}, "its kind was multi_label, and now it is regression"),
+        ({"label_column": "score"}, "its label column was label, and now it is score"),
+        ({"text_columns": ("a", "b")}, 'its text was "text", and now it is "a", "b"'),
+    ],
+)
+def test_a_split_that_asks_for_something_else_is_refused(now: dict[str, Any], told: str) -> None:
+    with pytest.raises(ExperimentError, match=f"since the run the data set has changed: {told}"):
+        labels_of_split(RowTable("validation", {}), [], replace(MANY, **now), MANY)
 
 
 def many(tiny: Path, columns: dict[str, list[Any]], **given: Any) -> list[Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import Task
-from ftrun.execution.row_tables import RowTable
+from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.row_tables import DATA, RowTable
 from ftrun.planning.plan import Plan
 from ftrun.rowfiles import as_text, listed
 
@@ -43,6 +44,37 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
         separator = settings.get("label_separator")
         return [_marks(table, task, ids, row, cell, separator) for row, cell in enumerate(cells, 1)]
     return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def labels_of_split(table: RowTable, labels: Sequence[Any], there: Task, task: Task) -> list[Any]:
+    """The labels of a split of the run's data set as the model has them, whose classes may be others than those that
+    the data set has now, or in another order.
+
+    Args:
+        table: The split, its labels by name.
+        labels: The same as the data set has them now.
+        there: What the data set asks for now.
+        task: What the model has learnt.
+
+    Raises:
+        ExperimentError: If the data set asks for something else, or a row is of a class that the model does not know.
+    """
+    names, known = there.class_names, task.class_names
+    asked = {"kind": (there.kind, task.kind), "label column": (there.label_column, task.label_column)}
+    asked["text"] = (listed(there.text_columns), listed(task.text_columns))
+    if task.kind not in ("classification", "multi_label"):
+        asked["classes"] = (listed(names or ()), listed(known or ()))
+    for what, (now, before) in asked.items():
+        if now != before:
+            message = f"since the run the data set has changed: its {what} was {before}, and now it is {now}"
+            raise ExperimentError(Problem(message, DATA, "Name a file with rows as those of the training."))
+    if names == known:
+        return list(labels)
+    ids = {name: place for place, name in enumerate(known or ())}
+    cells = enumerate(table.columns[task.label_column], 1)
+    if task.kind == "multi_label":
+        return [_marks(table, task, ids, row, cell, None) for row, cell in cells]
+    return [_class_id(table, task, ids, row, cell) for row, cell in cells]
 
 
 def _of_own_columns(table: RowTable, columns: Sequence[str]) -> list[list[int]]:
