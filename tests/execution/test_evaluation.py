@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ftrun
 import pytest
 from click.testing import CliRunner, Result
 from ftrun.cli import group
 from ftrun.contracts import Task
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, RunError
 from ftrun.execution.class_weights import WEIGHTS_TAG
 from ftrun.execution.evaluation import check_name
 from ftrun.runs.folder import RunFolder
@@ -131,3 +132,14 @@ def test_a_name_is_one_that_mlflow_takes() -> None:
     for name in ("", "a/b", "..", "é?"):
         with pytest.raises(ExperimentError, match="no name for the record"):
             check_name(name)
+
+
+def test_a_model_that_training_has_broken_scores_nothing_and_predicts_nothing(tiny: Path) -> None:
+    ended = run(tiny, {"training.learning_rate": 1e38, "training.max_steps": 1})
+    assert ended.status == "FINISHED"
+    assert all(ended.metrics[key] != ended.metrics[key] for key in ("eval/accuracy", "eval/f1", "eval/loss"))
+    done = evaluate(ended.run, "--data", "validation", "--device", "cpu", "--json")
+    assert json.loads(done.stdout) == {"accuracy": None, "f1": None, "loss": None}
+    assert "the model gives no finite numbers for" in done.stderr and "have no value" in done.stderr
+    with pytest.raises(RunError, match="no finite numbers for .*there is nothing to predict by"):
+        ftrun.predict(ended.run, "validation", device="cpu", progress=False)

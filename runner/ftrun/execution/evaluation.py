@@ -21,6 +21,7 @@ from ftrun.execution.prediction import (
     split_named,
     table_of_split,
 )
+from ftrun.execution.remarks import without_numbers
 from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -117,6 +118,8 @@ def _measured(
         sentence = "the loss is left out: the run has not recorded the weights of its classes, by which it is weighed"
         predictor.watcher.notice(sentence)
         predictions = replace(predictions, loss=None)
+    if silent := without_numbers(table.name, predictions):
+        predictor.watcher.notice(f"{silent}: the metrics have no value")
     return numbers_of(plan, task, predictions)
 
 

@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, Splits, Task
-from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.recording import logistic
+from ftrun.execution.remarks import without_numbers
 from ftrun.execution.row_tables import RowTable, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
@@ -118,6 +119,7 @@ class Predictor:
 
         Raises:
             ExperimentError: If something about the rows is wrong; nothing was computed then.
+            RunError: If the model says no finite numbers.
         """
         columns = source_columns(table, self.task, text_columns)
         task = with_text(self.task, columns)
@@ -131,6 +133,8 @@ class Predictor:
         if built.decode is None:
             refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
             said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
+            if silent := without_numbers(table.name, said):
+                raise RunError(f"{silent}: there is nothing to predict by; a smaller learning rate may train it better")
             return added_columns(task, said)
         return self._decoded(built, table, inputs, task)
 
