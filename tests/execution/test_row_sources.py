@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
@@ -35,6 +37,28 @@ def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) ->
     ]
     with pytest.raises(ExperimentError, match="a row has a column 1, which is no text"):
         rows_of_objects([{1: "a"}])
+
+
+def test_texts_at_hand_are_text_and_what_becomes_it() -> None:
+    texts = ["a", np.str_("b"), 1, np.float64(0.5), np.bool_(True), pd.Timestamp("2020-01-01")]
+    told = rows_of_objects([{"text": text} for text in texts]).texts("text")
+    assert told == ["a", "b", "1", "0.5", "true", "2020-01-01 00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        *((nothing, "no text") for nothing in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT)),
+        (("a", "b"), "a list"),
+        (np.array(["a", "b"]), "a list"),
+        ({"a"}, "a value of type set"),
+        (b"a", "bytes"),
+        (Path("a"), "a value of type PosixPath"),
+    ],
+)
+def test_what_is_no_text_is_not_predicted_as_what_python_shows_of_it(text: Any, what: str) -> None:
+    with pytest.raises(ExperimentError, match=f"the list has {what} in column .text.*row 2"):
+        rows_of_objects([{"text": "a"}, {"text": text}]).texts("text")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def test_a_file_that_is_none_is_told_with_its_place(workdir: Path, name: str, co
     [
         ('{"text": null}', "no text.*row 2"),
         ("{}", "no text.*row 2"),
+        ('{"text": NaN}', "no text.*row 2"),
         ('{"text": [1]}', "a list.*row 2"),
         ('{"text": {"a": 1}}', "an object.*row 2"),
         ('{"text": "\\ud800"}', "half a character.*row 2"),

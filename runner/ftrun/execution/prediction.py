@@ -18,7 +18,7 @@ from ftrun.execution.preparation import build_collate, load_model, open_data, op
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.recording import logistic
 from ftrun.execution.remarks import without_numbers
-from ftrun.execution.row_tables import RowTable, rows_of_split
+from ftrun.execution.row_tables import RowTable, by_name, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.answers import placed_errors
@@ -259,16 +259,9 @@ def table_of_split(splits: Splits, name: str) -> RowTable:
     names = task.class_names
     if labels is None or names is None:
         return table
-    name_of = _classes_there if task.kind == "multi_label" else _named
+    name_of = _classes_there if task.kind == "multi_label" else by_name
     told = [name_of(label, names) for label in labels]
     return replace(table, columns={**table.columns, task.label_column: told})
-
-
-def _named(label: Any, names: Sequence[str]) -> Any:
-    """A class id, or a list of them, by name; None where it is none."""
-    if isinstance(label, list):
-        return [_named(one, names) for one in label]
-    return names[label] if isinstance(label, int) and 0 <= label < len(names) else None
 
 
 def _classes_there(label: Any, names: Sequence[str]) -> Any:

@@ -152,8 +152,21 @@ def rows_of_objects(records: Sequence[Mapping[str, Any]]) -> RowTable:
     names = dict.fromkeys(name for record in records for name in record)
     if strange := [name for name in names if not isinstance(name, str)]:
         raise ExperimentError(Problem(f"a row has a column {strange[0]!r}, which is no text", DATA, NO_ROW))
-    columns = {name: [record.get(name) for record in records] for name in names}
+    columns = {name: [_plain(record.get(name)) for record in records] for name in names}
     return RowTable("the list", columns, records=[dict(record) for record in records])
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON would have it, where NumPy and pandas have values of their own; None where it stands for none."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    dtype = getattr(value, "dtype", None)
+    if type(value).__module__ != "numpy" or getattr(dtype, "kind", "") not in ("b", "i", "u", "f", "O", "U", "T"):
+        return value
+    told = value.tolist()
+    return [_plain(one) for one in told] if isinstance(told, list) else told
 
 
 def _texts(row: Any, number: int) -> Sequence[str]:

@@ -8,7 +8,9 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +32,10 @@ from ftrun.rowfiles import (
 DATA = "--data"
 OUT = "--out"
 PACKED = (".zip", ".bz2", ".xz", ".zst")
+TEXT = (str, bool, int, float, Decimal, date, time, timedelta)
+"""What is text, or becomes it."""
+NO_TEXT = {list: "a list", dict: "an object", bytes: "bytes"}
+"""What files hold besides, in words."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class RowTable:
         delimiter: What stands between cells of their file.
         records: JSON's objects: one may lack what another has.
         arrow: Parquet's table, with its types.
+        declared: The names that Parquet gives the ids of a column, as `datasets` writes a ClassLabel or a list of them.
         separator: What stands between the classes in a cell of text; None where lists of them are written as JSON.
     """
 
@@ -52,6 +59,7 @@ class RowTable:
     delimiter: str = ","
     records: Sequence[Mapping[str, Any]] | None = None
     arrow: Any = None
+    declared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separator: str | None = None
 
     def __len__(self) -> int:
@@ -81,16 +89,21 @@ class RowTable:
             self._refuse_none(column, row, value)
         return values
 
+    def labels(self, column: str) -> Sequence[Any]:
+        """A column's cells, where they are ids, or lists of them, by the names that the file itself gives those."""
+        names, cells = self.declared.get(column), self.columns[column]
+        return cells if names is None else [by_name(cell, names) for cell in cells]
+
     def _refuse_none(self, column: str, row: int, value: Any) -> None:
-        if value is None:
+        if is_missing(value):
             hint = "Write an empty text there if that is meant, or leave the row out."
             raise self.wrong(f'has no text in column "{column}": row {row}', hint)
 
     def _refuse(self, column: str, values: Sequence[Any]) -> None:
         for row, value in enumerate(values, 1):
             self._refuse_none(column, row, value)
-            if isinstance(value, (list, dict, bytes)):
-                what = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
+            if not isinstance(value, TEXT):
+                what = NO_TEXT.get(type(value), f"a value of type {type(value).__name__}")
                 raise self.wrong(f'has {what} in column "{column}", row {row}', "Text, a number or a truth value fits.")
             if not is_unicode(value):
                 raise self.wrong(f'has half a character (a lone surrogate) in column "{column}", row {row}')
@@ -253,7 +266,33 @@ def _of_parquet(reader: RowFile) -> RowTable:
     except (pa.ArrowException, OSError) as error:
         raise reader.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
     by_column = {name: table.column(name).to_pylist() for name in table.column_names}
-    return RowTable(shown(reader.file), by_column, ".parquet", arrow=table)
+    declared = _declared_names(table.schema.metadata or {})
+    return RowTable(shown(reader.file), by_column, ".parquet", arrow=table, declared=declared)
+
+
+def _declared_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
+    """The names of the ids of each column that `datasets` has written as a ClassLabel, or as a list of them."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        inner = {column: _inner(feature) for column, feature in features.items()}
+        return {column: list(one["names"]) for column, one in inner.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _inner(feature: Any) -> Mapping[str, Any]:
+    """What a feature is of, where it is of lists, as versions of `datasets` have written these."""
+    if isinstance(feature, list):
+        feature = {"feature": feature[0]}
+    inner = feature.get("feature", feature)
+    return inner if isinstance(inner, dict) else {}
+
+
+def by_name(cell: Any, names: Sequence[str]) -> Any:
+    """A class id, or a list of them, by name; None where it is none."""
+    if isinstance(cell, list):
+        return [by_name(one, names) for one in cell]
+    return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else None
 
 
 def _write_parquet(table: RowTable, added: Mapping[str, Sequence[Any]], file: Path) -> None:
@@ -282,6 +321,11 @@ def records_of(table: RowTable) -> Sequence[Mapping[str, Any]]:
 def rows_by_name(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Columns, row by row."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing; NaN stands for that in much data, and blank text is text."""
+    return value is None or (isinstance(value, (float, Decimal, date)) and value != value)
 
 
 def _cell(value: Any, separator: str | None = None) -> str:
