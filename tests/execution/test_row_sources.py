@@ -11,6 +11,7 @@ import pytest
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.row_sources import RowSource, columns_of_texts, data_file, rows_of_objects
+from ftrun.execution.row_tables import refuse_no_rows
 from ftrun.execution.trained import find_trained
 from ftrun.planning.catalogue import load_catalogue
 from makers import make_word_teller, named
@@ -27,6 +28,20 @@ def test_a_file_is_one_that_is_there_and_else_a_split_is_meant(workdir: Path) ->
     for folder in (".", "", Path()):
         with pytest.raises(ExperimentError, match="is a folder"):
             data_file(folder)
+
+
+def test_a_folder_that_is_called_as_a_split_does_not_hide_it(workdir: Path) -> None:
+    Path("validation").mkdir()
+    Path("train").write_text("a")
+    assert data_file("validation") is None and data_file("train") is None
+    with pytest.raises(ExperimentError, match="validation/ is a folder"):
+        data_file("validation/")
+    for name, told in {"validation": "validation is a folder", "train": "train must end in one of"}.items():
+        with pytest.raises(ExperimentError, match=told):
+            refuse_no_rows(name)
+    make_word_teller(Path("teller"), ["good", "bad"], **named("good", "bad"))
+    with pytest.raises(ExperimentError, match="validation is a folder"):
+        RowSource("validation").read(find_trained("teller", load_catalogue(), "cpu"))
 
 
 def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) -> None:

@@ -89,7 +89,8 @@ def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
     splits, task = predictor.splits, predictor.task
     rows, column = split_named(splits, name), splits.task.label_column
     if column not in rows.column_names:
-        raise ExperimentError(Problem(f'{name} has no column "{column}", so there is nothing to measure', "--data"))
+        message = f'{name} has no labels in "{column}", or they are kept secret, so there is nothing to measure'
+        raise ExperimentError(Problem(message, "--data"))
     if unlabelled_rows(rows, splits.task):
         raise ExperimentError(
             Problem(f"the labels of {name} are kept secret, so there is nothing to measure", "--data")

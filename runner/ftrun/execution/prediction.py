@@ -18,7 +18,7 @@ from ftrun.execution.preparation import build_collate, load_model, open_data, op
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.recording import logistic
 from ftrun.execution.remarks import without_numbers
-from ftrun.execution.row_tables import RowTable, by_name, rows_of_split
+from ftrun.execution.row_tables import RowTable, by_name, refuse_no_rows, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.answers import placed_errors
@@ -246,6 +246,7 @@ def split_named(splits: Splits, name: str) -> Rows:
     there = {splits.train_split: splits.train, **splits.evaluation, **splits.test}
     if name in there:
         return there[name]
+    refuse_no_rows(name)  # a folder, say, that is called so
     close = nearest(name, there)
     hint = f"Did you mean {close}? " if close else ""
     message = f'there is no file and no split "{name}"'

@@ -120,8 +120,8 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
 def rows_without_numbers(predictions: Predictions) -> list[int]:
     """The places of the rows of which a model says nothing: its logits are NaN, or infinite where that is no answer.
 
-    What has the largest logit is no answer where that is NaN or infinite; a class that is ruled out by minus infinity is
-    one. Of kinds of somebody's own NaN alone is none.
+    The largest logit tells no class where it is NaN or infinite; minus infinity may rule others out. Of kinds of
+    somebody's own NaN alone is no answer.
     """
     logits = predictions.logits
     if not len(logits):
