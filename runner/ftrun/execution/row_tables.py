@@ -36,7 +36,7 @@ PACKED = (".zip", ".bz2", ".xz", ".zst")
 TEXT = (str, bool, int, float, Decimal, date, time, timedelta)
 """What is text, or becomes it."""
 AS_JSON = "JSON has a way to write that: --out with .jsonl."
-NO_TEXT = {list: "a list", dict: "an object", bytes: "bytes"}
+NO_TEXT: Mapping[type, str] = {list: "a list", dict: "an object", bytes: "bytes"}
 """What files hold besides, in words."""
 
 
@@ -124,8 +124,8 @@ def refuse_no_rows(data: str | os.PathLike[str]) -> None:
     path = Path(data).expanduser()
     with contextlib.suppress(OSError, ValueError):
         if path.is_dir():
-            hint = "Name a file in it, or a split."
-            raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, hint))
+            inside = "Name a file in it, or a split."
+            raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, inside))
         if path.exists() and (fault := ending_fault(path)):
             hint = "Unpack it, and name what was in it." if path.suffix.lower() in PACKED else None
             raise ExperimentError(Problem(fault, DATA, hint))
