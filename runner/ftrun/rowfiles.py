@@ -10,6 +10,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "is_unicode",
     "listed",
     "shown",
+    "spellings",
     "stem_of",
     "suspected_delimiter",
     "text_of",
@@ -324,6 +326,21 @@ def as_text(value: bool | int | float) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def spellings(value: str | bool | int | float) -> Sequence[str]:
+    """The name of the class that a value of a label column stands for, and those of the same value in a column of
+    another type: 1 is 1.0, true is True.
+
+    >>> spellings("1"), spellings(1.0), spellings(True)
+    (('1',), ('1.0', '1'), ('true', 'True', 'TRUE'))
+    """
+    name = value if isinstance(value, str) else as_text(value)
+    if isinstance(value, bool):
+        return name, name.capitalize(), name.upper()
+    if isinstance(value, str) or not math.isfinite(value) or value % 1:
+        return (name,)
+    return tuple(dict.fromkeys((name, str(int(value)), f"{int(value)}.0")))
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) != len(pairs):
@@ -372,12 +389,13 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601."""
+    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601; NaN is no text."""
     import pyarrow as pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column
     column = decoded(column)
     if pa.types.is_floating(column.type):
-        return pa.chunked_array([[as_text(value) for value in column.to_pylist()]], pa.string())
+        told = [None if value is None or value != value else as_text(value) for value in column.to_pylist()]
+        return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())

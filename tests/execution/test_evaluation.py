@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ftrun
 import pytest
 from click.testing import CliRunner, Result
 from ftrun.cli import group
 from ftrun.contracts import Task
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, RunError
 from ftrun.execution.class_weights import WEIGHTS_TAG
 from ftrun.execution.evaluation import check_name
 from ftrun.runs.folder import RunFolder
@@ -27,6 +28,7 @@ def evaluate(*arguments: str | Path) -> Result:
 
 def test_the_runs_own_split_gives_the_runs_own_numbers_and_goes_on_its_record(tiny: Path) -> None:
     result = run(tiny, AT)
+    Path("validation").mkdir()  # and nothing that is called so hides a split
     done = evaluate(result.run, "--data", "validation", "--device", "cpu", "--json")
     assert done.return_value == 0, done.output
     numbers = json.loads(done.stdout)
@@ -74,6 +76,25 @@ def test_the_loss_is_weighed_as_it_was_in_training_though_its_rows_are_gone(tiny
     assert json.loads(done.stdout) == {"loss": result.metrics["eval/loss"]}, done.output
 
 
+def test_a_split_is_measured_by_the_classes_that_the_model_knows(tiny: Path) -> None:
+    def rows_of(classes: str) -> str:
+        return "text,label\n" + "".join(f"row {row},{classes[row % len(classes)]}\n" for row in range(24))
+
+    Path("rows.csv").write_text(rows_of("abc"))
+    Path("new.csv").write_text(rows_of("cb"))
+    data = {"use": "files", "train": "rows.csv", "validation": "new.csv", "text_columns": ["text"]}
+    result = run(tiny, {**AT, "dataset": data, "metrics": [{"use": "accuracy"}]})
+    Path("rows.csv").write_text(rows_of("cb"))  # a is gone, so the data set numbers the others anew
+    done = evaluate(result.run, "--data", "validation", "--device", "cpu", "--json")
+    numbers = {key.removeprefix("eval/"): value for key, value in result.metrics.items()}
+    assert json.loads(done.stdout) == numbers and "since the run" in done.stderr, done.output
+    Path("rows.csv").write_text(rows_of("0abc"))
+    assert json.loads(evaluate(result.run, "--data", "validation", "--device", "cpu", "--json").stdout) == numbers
+    done = evaluate(result.run, "--data", "train", "--device", "cpu")
+    assert done.return_value == 2, done.output
+    assert 'train has "0" in column "label", row 1, which is none of the classes' in done.stderr
+
+
 def test_a_run_that_has_not_recorded_its_weights_says_why_there_is_no_loss(tiny: Path) -> None:
     result = run(tiny, {**AT, "training.class_weights": "balanced"})
     journal = result.run_folder / "journal.jsonl"
@@ -112,3 +133,14 @@ def test_a_name_is_one_that_mlflow_takes() -> None:
     for name in ("", "a/b", "..", "é?"):
         with pytest.raises(ExperimentError, match="no name for the record"):
             check_name(name)
+
+
+def test_a_model_that_training_has_broken_scores_nothing_and_predicts_nothing(tiny: Path) -> None:
+    ended = run(tiny, {"training.learning_rate": 1e38, "training.max_steps": 1})
+    assert ended.status == "FINISHED"
+    assert all(ended.metrics[key] != ended.metrics[key] for key in ("eval/accuracy", "eval/f1", "eval/loss"))
+    done = evaluate(ended.run, "--data", "validation", "--device", "cpu", "--json")
+    assert json.loads(done.stdout) == {"accuracy": None, "f1": None, "loss": None}
+    assert "the model gives no finite numbers for" in done.stderr and "have no value" in done.stderr
+    with pytest.raises(RunError, match=r"no finite numbers for .*there is nothing to predict by"):
+        ftrun.predict(ended.run, "validation", device="cpu", progress=False)

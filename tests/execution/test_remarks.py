@@ -76,3 +76,12 @@ def test_the_step_that_the_best_model_is_of_is_told_once_it_is_known(tiny: Path)
         "the model is that of step 4, the best evaluation"
     ]
     assert remarks(tiny, FitResult(9, 1.0, False), **best) == []
+
+
+def test_a_model_that_has_come_to_say_no_numbers_is_told_of_in_place_of_its_class(tiny: Path) -> None:
+    said = predicted(0, 0, 0)
+    said.logits[1:] = np.nan
+    (told,) = remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": said}))
+    assert told == (
+        "the model gives no finite numbers for 2 rows, the first of them row 2 of validation: its metrics have no value"
+    )

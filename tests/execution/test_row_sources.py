@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.row_sources import RowSource, columns_of_texts, data_file, rows_of_objects
+from ftrun.execution.row_tables import refuse_no_rows
 from ftrun.execution.trained import find_trained
 from ftrun.planning.catalogue import load_catalogue
 from makers import make_word_teller, named
@@ -27,6 +30,20 @@ def test_a_file_is_one_that_is_there_and_else_a_split_is_meant(workdir: Path) ->
             data_file(folder)
 
 
+def test_a_folder_that_is_called_as_a_split_does_not_hide_it(workdir: Path) -> None:
+    Path("validation").mkdir()
+    Path("train").write_text("a")
+    assert data_file("validation") is None and data_file("train") is None
+    with pytest.raises(ExperimentError, match="validation/ is a folder"):
+        data_file("validation/")
+    for name, told in {"validation": "validation is a folder", "train": "train must end in one of"}.items():
+        with pytest.raises(ExperimentError, match=told):
+            refuse_no_rows(name)
+    make_word_teller(Path("teller"), ["good", "bad"], **named("good", "bad"))
+    with pytest.raises(ExperimentError, match="validation is a folder"):
+        RowSource("validation").read(find_trained("teller", load_catalogue(), "cpu"))
+
+
 def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) -> None:
     table = rows_of_objects([{"text": "a", "id": 1}, {"text": "b"}])
     assert table.columns == {"text": ["a", "b"], "id": [1, None]} and table.records == [
@@ -35,6 +52,28 @@ def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) ->
     ]
     with pytest.raises(ExperimentError, match="a row has a column 1, which is no text"):
         rows_of_objects([{1: "a"}])
+
+
+def test_texts_at_hand_are_text_and_what_becomes_it() -> None:
+    texts = ["a", np.str_("b"), 1, np.float64(0.5), np.bool_(True), pd.Timestamp("2020-01-01")]
+    told = rows_of_objects([{"text": text} for text in texts]).texts("text")
+    assert told == ["a", "b", "1", "0.5", "true", "2020-01-01 00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        *((nothing, "no text") for nothing in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT)),
+        (("a", "b"), "a list"),
+        (np.array(["a", "b"]), "a list"),
+        ({"a"}, "a value of type set"),
+        (b"a", "bytes"),
+        (Path("a"), "a value of type PosixPath"),
+    ],
+)
+def test_what_is_no_text_is_not_predicted_as_what_python_shows_of_it(text: Any, what: str) -> None:
+    with pytest.raises(ExperimentError, match=f"the list has {what} in column .text.*row 2"):
+        rows_of_objects([{"text": "a"}, {"text": text}]).texts("text")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from ftrun.errors import ExperimentError
 from ftrun.execution.row_tables import (
     RowTable,
+    check_rows_writable,
     check_shown,
     check_writable,
     read_rows,
@@ -70,6 +71,63 @@ def test_a_delimiter_is_kept_where_the_form_is(workdir: Path) -> None:
     assert Path("out.csv").read_text().startswith("id;text;prediction;probability_x\n001;a;x;0.75\n")
 
 
+def test_a_cell_with_the_end_of_a_line_in_it_is_read_back_as_it_was(workdir: Path) -> None:
+    for cell in ("a\rb", "a\nb", "a\r\nb", "\r", "a,b", 'a "b"'):
+        write_rows(RowTable("rows", {"text": [cell, "c"]}), ADDED, Path("out.csv"))
+        assert Path("out.csv").read_bytes().startswith(b"text,prediction,probability_x\n")
+        again = read_rows(Path("out.csv"), Dialect())
+        assert again.columns == {"text": [cell, "c"], "prediction": ["x", "y"], "probability_x": ["0.75", "0.25"]}
+
+
+def test_an_index_without_a_name_is_a_column_like_any_other(workdir: Path) -> None:
+    table = read("in.csv", ",text\n0,a\n1,b\n")
+    assert table.texts("text") == ["a", "b"]
+    write_rows(table, ADDED, Path("out.csv"))
+    assert Path("out.csv").read_text() == ",text,prediction,probability_x\n0,a,x,0.75\n1,b,y,0.25\n"
+    for ending in (".jsonl", ".parquet"):
+        write_rows(table, ADDED, Path(f"out{ending}"))
+        assert read_rows(Path(f"out{ending}"), Dialect()).columns["prediction"] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (f"{2**70}", [f"{2**70}", f"{2**70}"]),
+        ("{}", ["{}", "{}"]),
+        ("[{}]", ["[{}]", "[{}]"]),
+        ('{"a": {}}', ['{"a": {}}', '{"a": {}}']),
+        ("[]", [[], []]),
+    ],
+)
+def test_what_parquet_cannot_hold_goes_into_it_as_text(workdir: Path, cells: str, told: list[Any]) -> None:
+    table = read("in.jsonl", f'{{"text": "a", "more": {cells}}}\n' * 2)
+    write_rows(table, ADDED, Path("out.parquet"))
+    assert parquet.read_table("out.parquet").column("more").to_pylist() == told
+
+
+def test_half_a_character_goes_into_json_alone(workdir: Path) -> None:
+    table = read("in.jsonl", '{"text": "a", "more": "x"}\n{"text": "b", "more": ["\\ud800"]}\n')
+    check_rows_writable(table, Path("out.jsonl"))
+    write_rows(table, ADDED, Path("out.jsonl"))
+    assert read_rows(Path("out.jsonl"), Dialect()).columns["more"] == ["x", ["\ud800"]]
+    for ending in (".csv", ".tsv", ".parquet"):
+        with pytest.raises(ExperimentError, match=r'half a character.*column "more", row 2\n.*\.jsonl'):
+            check_rows_writable(table, Path(f"out{ending}"))
+    with pytest.raises(ExperimentError, match=r"half a character.*in the name of column '\\ud800'"):
+        check_rows_writable(RowTable("rows", {"\ud800": ["a"]}), Path("out.csv"))
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("ms", tz="UTC")])
+def test_a_moment_that_python_has_not_is_text(workdir: Path, kind: pa.DataType) -> None:
+    beyond = pa.array([10**7 if pa.types.is_date(kind) else 2**58, 1], kind)
+    parquet.write_table(pa.table({"text": ["a", "b"], "when": beyond}), "in.parquet")
+    table = read_rows(Path("in.parquet"), Dialect())
+    for ending in (".jsonl", ".csv", ".parquet"):
+        write_rows(table, ADDED, Path(f"out{ending}"))
+    assert all(isinstance(cell, str) for cell in table.columns["when"])
+    assert parquet.read_table("out.parquet").column("when").type == kind
+
+
 def test_json_keeps_what_a_row_has_and_nothing_else(workdir: Path) -> None:
     table = read("in.jsonl", '{"text": "ü", "tags": ["a", 1]}\n{"text": 5, "n": null}\n')
     assert table.texts("text") == ["ü", "5"]
@@ -98,7 +156,7 @@ def test_parquet_keeps_its_types(workdir: Path) -> None:
     ("name", "content", "told"),
     [
         ("in.csv", "a,b\n1\n", "one cell in line 2, and 2 in its header"),
-        ("in.csv", "a,\n1,2\n", "no name for column 2"),
+        ("in.csv", "a,,\n1,2,3\n", "no name for column 3, and for another"),
         ("in.csv", "a,b\n", "has no rows"),
         ("in.csv", "", "is empty"),
         ("in.json", "[1]", "no object in row 1"),
@@ -118,6 +176,7 @@ def test_a_file_that_is_none_is_told_with_its_place(workdir: Path, name: str, co
     [
         ('{"text": null}', "no text.*row 2"),
         ("{}", "no text.*row 2"),
+        ('{"text": NaN}', "no text.*row 2"),
         ('{"text": [1]}', "a list.*row 2"),
         ('{"text": {"a": 1}}', "an object.*row 2"),
         ('{"text": "\\ud800"}', "half a character.*row 2"),

@@ -14,7 +14,7 @@ from ftrun.contracts import Metric, Predictions, Task
 from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
-from ftrun.planning.measures import build_evaluator, metric_directions
+from ftrun.planning.measures import build_evaluator, metric_directions, rows_without_numbers
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
 from ftrun.settings import Settings
@@ -73,6 +73,29 @@ def test_a_name_takes_the_place_of_an_only_number_and_goes_before_several() -> N
 def test_a_metric_that_breaks_its_promise_is_told_with_whose_it_is(given: dict[str, float]) -> None:
     with pytest.raises(ExperimentError, match=r'the metric "theirs" of their-package 3 promised a, and gave'):
         build_evaluator(part(None, {"a": "max"}, given), TWO)(PREDICTIONS)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "logits", "silent"),
+    [
+        ("classification", [[0, 1], [NAN, NAN], [0, NAN]], [1, 2]),
+        ("classification", [[-INF, 1], [-INF, -INF], [INF, INF]], [1, 2]),
+        ("multi_label", [[0, 1], [NAN, 1]], [1]),
+        ("regression", [[0], [INF], [NAN]], [1, 2]),
+        ("of_places", [[[0, -INF]], [[NAN, 0]]], [1]),
+    ],
+)
+def test_of_a_row_of_which_the_model_says_no_number_there_is_no_score(
+    kind: str, logits: list[Any], silent: list[int]
+) -> None:
+    predictions = Predictions(np.array(logits, "float32"), np.zeros(len(logits), "int64"), NAN, kind)
+    assert rows_without_numbers(predictions) == silent
+    theirs = part("sure", {"right": "max"}, {"right": 1.0})
+    (told,) = build_evaluator(theirs, TWO)(predictions).values()
+    assert told != told
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", ".", "..", "é", "x" * 101, "-a", 3, True, ["a"], "a\n"])

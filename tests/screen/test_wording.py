@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ftrun.contracts import Splits, Task
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
 from ftrun.screen import wording
-from ftrun.screen.wording import data_line, delivering_line, heading, metrics_line, open_mlflow, summary
+from ftrun.screen.wording import data_line, delivering_line, figure, heading, metrics_line, open_mlflow, summary
 from ftrun.tracking.feeder import Delivery
 from ftrun.tracking.state import State, write_state
 from helpers import TINY, plan_of
@@ -168,3 +169,9 @@ def test_what_is_left_to_deliver_is_told_with_what_keeps_it() -> None:
     assert delivering_line(Delivery(pending=1234)) == "delivering to MLflow: 1,234 records left"
     told = delivering_line(Delivery(pending=1, doing="model", error="x" * 1000))
     assert told.startswith("delivering to MLflow: 1 records left, now model (xxx") and len(told) < 250
+
+
+def test_a_small_number_is_not_shown_as_nothing() -> None:
+    shown = {0.83333: "0.8333", 3.12e-5: "3.12e-05", -0.00002: "-2e-05", 0.0: "0.0000", 1e30: f"{1e30:.4f}"}
+    assert {value: figure(value) for value in shown} == shown
+    assert metrics_line({"eval/mse": 3e-5, "eval/loss": math.nan}) == "mse 3e-05, loss nan"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ftrun.rowfiles import as_text
+from ftrun.rowfiles import as_text, spellings
 
 from ftrun_plugins.datasets import LabelledText
 
@@ -86,7 +86,7 @@ class Classes:
             return number if number is not None and 0 <= number < len(self.names) else None
         if declared is not None:
             return self._ids.get(declared[value]) if 0 <= value < len(declared) else None
-        return next((self._ids[name] for name in _spellings(value) if name in self._ids), None)
+        return next((self._ids[name] for name in spellings(value) if name in self._ids), None)
 
 
 def whole(value: Any) -> int | None:
@@ -97,12 +97,3 @@ def whole(value: Any) -> int | None:
         return int(value)
     except ValueError:
         return None
-
-
-def _spellings(value: Any) -> Sequence[str]:
-    """A value's name, and those of the same value in a column of another type: 1 is 1.0, true is True."""
-    name = as_name(value)
-    if isinstance(value, bool):
-        return (name, name.capitalize(), name.upper())
-    number = None if isinstance(value, str) else whole(value)
-    return (name,) if number is None else (name, str(number), f"{number}.0")

@@ -149,7 +149,7 @@ class SplitColumns:
     def text_problems(self) -> Iterator[Problem]:
         """Rows without their text."""
         for name in self.settings.text_columns:
-            column = self.table.column(name)
+            column = text_of(self.table.column(name))
             if column.null_count:
                 hint = "Write an empty text there if that is meant, or leave the row out."
                 yield self.first_of(pc.is_null(column), f'has no text in column "{name}"', hint, "dataset.text_columns")

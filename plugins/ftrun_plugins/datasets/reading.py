@@ -157,6 +157,7 @@ class RowFile(rowfiles.RowFile):
                     f'has {what} in column "{name}", row {number}', "Text, a number or a truth value fits."
                 )
         if name in self.texts:
+            values = [None if value is None or value != value else value for value in values]  # NaN is no text
             values = [value if value is None or isinstance(value, str) else as_text(value) for value in values]
         kinds = {type(value) for value in values} - {type(None)}
         if len(kinds) > 1 and kinds != {int, float}:

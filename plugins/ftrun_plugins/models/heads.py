@@ -115,7 +115,7 @@ def _own_names(checkpoint: Checkpoint, config: PretrainedConfig) -> tuple[str, .
 
 
 def _in_order(names: Mapping[Any, Any], count: int) -> tuple[str, ...] | None:
-    by_id = {str(index).strip(): str(name).strip() for index, name in names.items()}
+    by_id = {str(index).strip(): str(name) for index, name in names.items()}
     ids = [str(index) for index in range(count)]
     return tuple(by_id[index] for index in ids) if sorted(by_id) == sorted(ids) else None
 

@@ -50,9 +50,11 @@ def command(
     if as_json:
         click.echo(json.dumps({key: value if math.isfinite(value) else None for key, value in numbers.items()}))
         return 0
+    from ftrun.screen.wording import figure
+
     width = max(map(len, numbers), default=0)
     for key, value in numbers.items():
-        click.echo(f"{key:<{width}}  {value:.4f}")
+        click.echo(f"{key:<{width}}  {figure(value)}")
     return 0
 
 

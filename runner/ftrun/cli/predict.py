@@ -124,11 +124,10 @@ def _pairs(texts: Sequence[str], second: Sequence[str]) -> list[tuple[str, ...]]
 
 def _predict(trained: Trained, source: RowSource, out: Path | None, watcher: Watcher) -> None:
     from ftrun.execution.row_sources import predict_rows
-    from ftrun.execution.row_tables import write_rows
+    from ftrun.execution.row_tables import check_rows_writable, write_rows
 
-    table, added = predict_rows(
-        trained, source, watcher, lambda table, task: None if out else _check_shown(table, task)
-    )
+    check = (lambda table, task: check_rows_writable(table, out)) if out else _check_shown
+    table, added = predict_rows(trained, source, watcher, check)
     if out:
         write_rows(table, added, out)
         click.echo(f"{len(table):,} {'row' if len(table) == 1 else 'rows'} predicted: {out}", err=True)

@@ -21,11 +21,12 @@ from ftrun.execution.prediction import (
     split_named,
     table_of_split,
 )
+from ftrun.execution.remarks import without_numbers
 from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
-from ftrun.execution.written_labels import labels_of
+from ftrun.execution.written_labels import labels_of, labels_of_split
 from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
 from ftrun.rowfiles import listed
@@ -83,16 +84,19 @@ def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
     """The metrics on a split of the run's data set.
 
     Raises:
-        ExperimentError: If there is no such split, or it has no labels.
+        ExperimentError: If there is no such split, it has no labels, or some that the model does not know.
     """
-    rows, column = split_named(predictor.splits, name), predictor.task.label_column
+    splits, task = predictor.splits, predictor.task
+    rows, column = split_named(splits, name), splits.task.label_column
     if column not in rows.column_names:
-        raise ExperimentError(Problem(f'{name} has no column "{column}", so there is nothing to measure', "--data"))
-    if unlabelled_rows(rows, predictor.task):
+        message = f'{name} has no labels in "{column}", or they are kept secret, so there is nothing to measure'
+        raise ExperimentError(Problem(message, "--data"))
+    if unlabelled_rows(rows, splits.task):
         raise ExperimentError(
             Problem(f"the labels of {name} are kept secret, so there is nothing to measure", "--data")
         )
-    return _measured(predictor, table_of_split(predictor.splits, name), list(rows[column][:]), ())
+    table = table_of_split(splits, name)
+    return _measured(predictor, table, labels_of_split(table, rows[column][:], splits.task, task), ())
 
 
 def evaluate_rows(predictor: Predictor, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, float]:
@@ -115,6 +119,8 @@ def _measured(
         sentence = "the loss is left out: the run has not recorded the weights of its classes, by which it is weighed"
         predictor.watcher.notice(sentence)
         predictions = replace(predictions, loss=None)
+    if silent := without_numbers(table.name, predictions):
+        predictor.watcher.notice(f"{silent}: the metrics have no value")
     return numbers_of(plan, task, predictions)
 
 

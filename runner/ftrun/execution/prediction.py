@@ -10,14 +10,15 @@ from functools import cached_property
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, Splits, Task
-from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.recording import logistic
-from ftrun.execution.row_tables import RowTable, rows_of_split
+from ftrun.execution.remarks import without_numbers
+from ftrun.execution.row_tables import RowTable, by_name, refuse_no_rows, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.answers import placed_errors
@@ -118,6 +119,7 @@ class Predictor:
 
         Raises:
             ExperimentError: If something about the rows is wrong; nothing was computed then.
+            RunError: If the model says no finite numbers.
         """
         columns = source_columns(table, self.task, text_columns)
         task = with_text(self.task, columns)
@@ -131,6 +133,8 @@ class Predictor:
         if built.decode is None:
             refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
             said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
+            if silent := without_numbers(table.name, said):
+                raise RunError(f"{silent}: there is nothing to predict by; a smaller learning rate may train it better")
             return added_columns(task, said)
         return self._decoded(built, table, inputs, task)
 
@@ -242,6 +246,7 @@ def split_named(splits: Splits, name: str) -> Rows:
     there = {splits.train_split: splits.train, **splits.evaluation, **splits.test}
     if name in there:
         return there[name]
+    refuse_no_rows(name)  # a folder, say, that is called so
     close = nearest(name, there)
     hint = f"Did you mean {close}? " if close else ""
     message = f'there is no file and no split "{name}"'
@@ -255,16 +260,9 @@ def table_of_split(splits: Splits, name: str) -> RowTable:
     names = task.class_names
     if labels is None or names is None:
         return table
-    name_of = _classes_there if task.kind == "multi_label" else _named
+    name_of = _classes_there if task.kind == "multi_label" else by_name
     told = [name_of(label, names) for label in labels]
     return replace(table, columns={**table.columns, task.label_column: told})
-
-
-def _named(label: Any, names: Sequence[str]) -> Any:
-    """A class id, or a list of them, by name; None where it is none."""
-    if isinstance(label, list):
-        return [_named(one, names) for one in label]
-    return names[label] if isinstance(label, int) and 0 <= label < len(names) else None
 
 
 def _classes_there(label: Any, names: Sequence[str]) -> Any:

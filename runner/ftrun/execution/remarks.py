@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ftrun.contracts import FitResult, Predictions, Task
+from ftrun.planning.measures import rows_without_numbers
 from ftrun.planning.plan import Plan
 from ftrun.runs.journal import read_journal
 from ftrun.runs.records import MetricsRecord
@@ -12,7 +14,10 @@ from ftrun.runs.records import MetricsRecord
 
 def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     """A sentence for all that is not as one would take it to be."""
-    remarks = _one_class(task, fit)
+    silent = {split: without_numbers(split, predicted) for split, predicted in fit.predictions.items()}
+    sound = {split: predicted for split, predicted in fit.predictions.items() if not silent[split]}
+    remarks = [f"{sentence}: its metrics have no value" for sentence in silent.values() if sentence]
+    remarks += _one_class(task, sound)
     if fit.stopped_early:
         count = plan.training.early_stopping_patience
         patience = "an evaluation" if count == 1 else f"{count} evaluations"
@@ -35,16 +40,30 @@ def remarks_on_skipped(journal: Path) -> list[str]:
     return [f"{skipped} of {len(steps)} {were} gradients overflowed float16, and the scale of the loss was halved"]
 
 
-def _one_class(task: Task, fit: FitResult) -> list[str]:
+def without_numbers(name: str, predictions: Predictions) -> str | None:
+    """A sentence if a model says no finite numbers of some rows; None where it says them of all.
+
+    Args:
+        name: What to call the rows.
+        predictions: What it said of them.
+    """
+    rows = rows_without_numbers(predictions)
+    if not rows:
+        return None
+    which = f"row {rows[0] + 1}" if len(rows) == 1 else f"{len(rows):,} rows, the first of them row {rows[0] + 1}"
+    return f"the model gives no finite numbers for {which} of {name}"
+
+
+def _one_class(task: Task, predictions: Mapping[str, Predictions]) -> list[str]:
     """A sentence for every split on which the model says the same class of every row, or none of any."""
     names = task.class_names
     if task.kind == "multi_label":
-        silent = [split for split, predicted in fit.predictions.items() if _says_nothing(predicted)]
+        silent = [split for split, predicted in predictions.items() if _says_nothing(predicted)]
         return [f"the model gives no row of {split} any class: none is as probable as a half" for split in silent]
     if not names or task.kind != "classification":
         return []
-    said = {split: sorted(set(predicted.values.tolist())) for split, predicted in fit.predictions.items()}
-    measured = [split for split, predicted in fit.predictions.items() if predicted.labels is not None]
+    said = {split: sorted(set(predicted.values.tolist())) for split, predicted in predictions.items()}
+    measured = [split for split, predicted in predictions.items() if predicted.labels is not None]
     return [
         f'the model predicts "{names[classes[0]]}" for every row of {split}'
         + (": its accuracy is that class's share" if split in measured else "")

@@ -12,7 +12,7 @@ from typing import Any
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.prediction import Predictor, predicting, table_of_split
-from ftrun.execution.row_tables import DATA, RowTable, read_rows, rows_of_texts
+from ftrun.execution.row_tables import DATA, RowTable, read_rows, refuse_no_rows, rows_of_texts
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
 from ftrun.rowfiles import FORMATS, Dialect, dialect_fault, ending_of, stem_of
@@ -62,6 +62,8 @@ class RowSource:
         if file := self.file:
             return read_rows(file, self._dialect(trained))
         if isinstance(self.data, str | os.PathLike):
+            if trained.run is None:  # then there is no split, whatever is called so here
+                refuse_no_rows(self.data)
             return None
         if not isinstance(self.data, Sequence):
             message = f"this is {type(self.data).__name__}, and not a file, the name of a split or a list of rows"
@@ -125,21 +127,22 @@ def predict_rows(
 
 
 def data_file(data: str | os.PathLike[str]) -> Path | None:
-    """The file that is meant, if it is one and no split.
+    """The file that is meant, if it is one and no split; a bare name, which ends in nothing that files of rows do, is
+    taken for that of a split, though something here is called so, too.
 
     Raises:
         ExperimentError: If it is a folder, or a file that is not there.
     """
     told = os.fspath(data)
     path = Path(told).expanduser()
+    is_bare = isinstance(data, str) and bool(told) and path.name == told != ".."
+    if is_bare and ending_of(path) not in FORMATS:
+        return None
+    refuse_no_rows(data)
     with contextlib.suppress(OSError, ValueError):
-        if path.is_dir():
-            raise ExperimentError(Problem(f"{told or '.'} is a folder", DATA, "Name a file in it, or a split."))
         if path.exists():
             return path
-    if ending_of(path) in FORMATS or len(path.parts) > 1 or not isinstance(data, str):
-        raise ExperimentError(Problem(f"there is no file {path.absolute()}", DATA))
-    return None
+    raise ExperimentError(Problem(f"there is no file {path.absolute()}", DATA))
 
 
 def columns_of_texts(task: Task, texts: int) -> Sequence[str]:
@@ -152,8 +155,21 @@ def rows_of_objects(records: Sequence[Mapping[str, Any]]) -> RowTable:
     names = dict.fromkeys(name for record in records for name in record)
     if strange := [name for name in names if not isinstance(name, str)]:
         raise ExperimentError(Problem(f"a row has a column {strange[0]!r}, which is no text", DATA, NO_ROW))
-    columns = {name: [record.get(name) for record in records] for name in names}
+    columns = {name: [_plain(record.get(name)) for record in records] for name in names}
     return RowTable("the list", columns, records=[dict(record) for record in records])
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON would have it, where NumPy and pandas have values of their own; None where it stands for none."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    dtype = getattr(value, "dtype", None)
+    if type(value).__module__ != "numpy" or getattr(dtype, "kind", "") not in ("b", "i", "u", "f", "O", "U", "T"):
+        return value
+    told = value.tolist()
+    return [_plain(one) for one in told] if isinstance(told, list) else told
 
 
 def _texts(row: Any, number: int) -> Sequence[str]:

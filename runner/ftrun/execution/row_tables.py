@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,6 +33,11 @@ from ftrun.rowfiles import (
 DATA = "--data"
 OUT = "--out"
 PACKED = (".zip", ".bz2", ".xz", ".zst")
+TEXT = (str, bool, int, float, Decimal, date, time, timedelta)
+"""What is text, or becomes it."""
+AS_JSON = "JSON has a way to write that: --out with .jsonl."
+NO_TEXT: Mapping[type, str] = {list: "a list", dict: "an object", bytes: "bytes"}
+"""What files hold besides, in words."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class RowTable:
         delimiter: What stands between cells of their file.
         records: JSON's objects: one may lack what another has.
         arrow: Parquet's table, with its types.
+        declared: The names that Parquet gives the ids of a column, as `datasets` writes a ClassLabel or a list of them.
         separator: What stands between the classes in a cell of text; None where lists of them are written as JSON.
     """
 
@@ -52,6 +61,7 @@ class RowTable:
     delimiter: str = ","
     records: Sequence[Mapping[str, Any]] | None = None
     arrow: Any = None
+    declared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separator: str | None = None
 
     def __len__(self) -> int:
@@ -81,16 +91,21 @@ class RowTable:
             self._refuse_none(column, row, value)
         return values
 
+    def labels(self, column: str) -> Sequence[Any]:
+        """A column's cells, where they are ids, or lists of them, by the names that the file itself gives those."""
+        names, cells = self.declared.get(column), self.columns[column]
+        return cells if names is None else [by_name(cell, names) for cell in cells]
+
     def _refuse_none(self, column: str, row: int, value: Any) -> None:
-        if value is None:
+        if is_missing(value):
             hint = "Write an empty text there if that is meant, or leave the row out."
             raise self.wrong(f'has no text in column "{column}": row {row}', hint)
 
     def _refuse(self, column: str, values: Sequence[Any]) -> None:
         for row, value in enumerate(values, 1):
             self._refuse_none(column, row, value)
-            if isinstance(value, (list, dict, bytes)):
-                what = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
+            if not isinstance(value, TEXT):
+                what = NO_TEXT.get(type(value), f"a value of type {type(value).__name__}")
                 raise self.wrong(f'has {what} in column "{column}", row {row}', "Text, a number or a truth value fits.")
             if not is_unicode(value):
                 raise self.wrong(f'has half a character (a lone surrogate) in column "{column}", row {row}')
@@ -100,15 +115,29 @@ class RowTable:
         return ExperimentError(Problem(f"{self.name} {message}", DATA, hint))
 
 
+def refuse_no_rows(data: str | os.PathLike[str]) -> None:
+    """Refuse what is here, and is no file of rows by its name; what is not here is no matter.
+
+    Raises:
+        ExperimentError: If it is a folder, or a file whose name does not say what it holds.
+    """
+    path = Path(data).expanduser()
+    with contextlib.suppress(OSError, ValueError):
+        if path.is_dir():
+            inside = "Name a file in it, or a split."
+            raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, inside))
+        if path.exists() and (fault := ending_fault(path)):
+            hint = "Unpack it, and name what was in it." if path.suffix.lower() in PACKED else None
+            raise ExperimentError(Problem(fault, DATA, hint))
+
+
 def read_rows(file: Path, dialect: Dialect) -> RowTable:
     """All rows of a file.
 
     Raises:
         ExperimentError: If it is not what its name says, naming the line or row.
     """
-    if fault := ending_fault(file):
-        hint = "Unpack it, and name what was in it." if file.suffix.lower() in PACKED else None
-        raise ExperimentError(Problem(fault, DATA, hint))
+    refuse_no_rows(file)
     reader = RowFile(file, DATA, dialect)
     with reader.disk_errors():
         table = {"csv": _of_cells, "json": _of_objects, "parquet": _of_parquet}[reader.format](reader)
@@ -161,6 +190,23 @@ def check_writable(out: Path, data: Path | None, overwrite: bool = False) -> Non
         raise ExperimentError(Problem(f"{shown(out)} is there already", OUT, hint))
 
 
+def check_rows_writable(table: RowTable, out: Path) -> None:
+    """Whether rows themselves can be written to a file, before anything is added to them.
+
+    Raises:
+        ExperimentError: If a cell or a name has half a character, which JSON alone can say.
+    """
+    kind = FORMATS[out.suffix.lower()]
+    if kind == "json" or (kind == "parquet" and table.arrow is not None):
+        return
+    for column, cells in table.columns.items():
+        if not is_unicode(column):
+            raise table.wrong(f"has half a character (a lone surrogate) in the name of column {column!a}", AS_JSON)
+        for row, value in enumerate(cells, 1):
+            if not is_unicode(_cell(value, table.separator)):
+                raise table.wrong(f'has half a character (a lone surrogate) in column "{column}", row {row}', AS_JSON)
+
+
 def write_rows(table: RowTable, added: Mapping[str, Sequence[Any]], out: Path) -> None:
     """Write rows with the columns that were added, in the form that the file's name says; whole or not at all.
 
@@ -191,14 +237,28 @@ def write_text(table: RowTable, added: Mapping[str, Sequence[Any]], stream: Text
     """
     if FORMATS[suffix] == "json":
         for record, more in zip(records_of(table), rows_by_name(added), strict=True):
-            line = json.dumps(_json({**record, **more}), ensure_ascii=not is_for_all(stream.encoding), default=str)
-            stream.write(f"{line}\n")
+            whole = _json({**record, **more})
+            line = json.dumps(whole, ensure_ascii=not is_for_all(stream.encoding), default=str)
+            stream.write(f"{line if is_unicode(line) else json.dumps(whole, default=str)}\n")
         return
     delimiter = table.delimiter if suffix == table.suffix else {".tsv": "\t"}.get(suffix, ",")
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(_Lines(stream), delimiter=delimiter, lineterminator="\r\n")
     columns = {**table.columns, **added}
     writer.writerow(columns)
     writer.writerows([_cell(value, table.separator) for value in row] for row in zip(*columns.values(), strict=True))
+
+
+class _Lines:
+    """Lines of CSV as they are written, each of which is to end in a mere newline.
+
+    Python's csv quotes a cell for the sake of the ends of lines alone that it is told of; so it is told of both.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> int:
+        return self._stream.write(line.removesuffix("\r\n") + "\n")
 
 
 def is_for_all(encoding: str | None) -> bool:
@@ -228,8 +288,8 @@ def _of_cells(reader: RowFile) -> RowTable:
         columns = next(cells, None)
         reader.named(columns)
         assert columns
-        if not all(columns):
-            raise reader.wrong(f"has no name for column {columns.index('') + 1}", "Name it in the header.")
+        if unnamed := [place for place, name in enumerate(columns, 1) if not name][1:]:  # one is called ""
+            raise reader.wrong(f"has no name for column {unnamed[0]}, and for another", "Name it in the header.")
         rows = list(cells)
     by_column = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
     return RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
@@ -252,8 +312,47 @@ def _of_parquet(reader: RowFile) -> RowTable:
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise reader.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
-    by_column = {name: table.column(name).to_pylist() for name in table.column_names}
-    return RowTable(shown(reader.file), by_column, ".parquet", arrow=table)
+    by_column = {name: _values(reader, name, table.column(name)) for name in table.column_names}
+    declared = _declared_names(table.schema.metadata or {})
+    return RowTable(shown(reader.file), by_column, ".parquet", arrow=table, declared=declared)
+
+
+def _values(reader: RowFile, name: str, column: Any) -> list[Any]:
+    """The cells of a column of Parquet; moments that Python has not, such as of the year 10000, as text."""
+    import pyarrow as pa
+
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        try:
+            return list(column.cast(pa.string()).to_pylist())
+        except pa.ArrowException as error:
+            raise reader.wrong(f'has {column.type} in column "{name}" that cannot be read: {error}') from error
+
+
+def _declared_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
+    """The names of the ids of each column that `datasets` has written as a ClassLabel, or as a list of them."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        inner = {column: _inner(feature) for column, feature in features.items()}
+        return {column: list(one["names"]) for column, one in inner.items() if one.get("_type") == "ClassLabel"}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _inner(feature: Any) -> Mapping[str, Any]:
+    """What a feature is of, where it is of lists, as versions of `datasets` have written these."""
+    if isinstance(feature, list):
+        feature = {"feature": feature[0]}
+    inner = feature.get("feature", feature)
+    return inner if isinstance(inner, dict) else {}
+
+
+def by_name(cell: Any, names: Sequence[str]) -> Any:
+    """A class id, or a list of them, by name; None where it is none."""
+    if isinstance(cell, list):
+        return [by_name(one, names) for one in cell]
+    return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else None
 
 
 def _write_parquet(table: RowTable, added: Mapping[str, Sequence[Any]], file: Path) -> None:
@@ -262,9 +361,11 @@ def _write_parquet(table: RowTable, added: Mapping[str, Sequence[Any]], file: Pa
 
     def array(values: Sequence[Any]) -> Any:
         try:
-            return pa.array(values)
-        except pa.ArrowException:  # JSON may mix kinds of values in a column
-            return pa.array([_cell(value) for value in values])
+            told = pa.array(values)
+            parquet.write_table(pa.table({"one": told.slice(0, 0)}), pa.BufferOutputStream())
+        except (pa.ArrowException, OverflowError):  # kinds of values that are mixed, or not to be had in Parquet
+            return pa.array([_cell(value) for value in values], pa.string())
+        return told
 
     arrow = table.arrow
     if arrow is None:
@@ -284,6 +385,11 @@ def rows_by_name(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing; NaN stands for that in much data, and blank text is text."""
+    return value is None or (isinstance(value, (float, Decimal, date)) and value != value)
+
+
 def _cell(value: Any, separator: str | None = None) -> str:
     if separator is not None and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return separator.join(value)
@@ -297,6 +403,6 @@ def _cell(value: Any, separator: str | None = None) -> str:
 def _json(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _json(inner) for name, inner in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_json(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

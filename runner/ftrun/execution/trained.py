@@ -126,7 +126,7 @@ def _task_of_config(folder: Path) -> Task:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         names = config.get("id2label") or {str(place): f"LABEL_{place}" for place in range(config.get("num_labels", 2))}
-        classes = tuple(str(names[str(place)]).strip() for place in range(len(names)))
+        classes = tuple(str(names[str(place)]) for place in range(len(names)))
     except FileNotFoundError:
         hint = "Name a run, or a folder that `save_pretrained` wrote."
         raise ExperimentError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, SupportsFloat
@@ -85,7 +86,8 @@ def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
 
 
 def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator:
-    """A metric's evaluator; it gives the numbers that the metric promised, under their names in this experiment.
+    """A metric's evaluator; it gives the numbers that the metric promised, under their names in this experiment, and
+    none (NaN) of predictions in which the model says no number of a row.
 
     Args:
         part: The metric.
@@ -102,6 +104,8 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
     names = names_of(part, yields_of(part, place, task))
 
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        if rows_without_numbers(predictions):
+            return dict.fromkeys(names.values(), math.nan)
         numbers = evaluator(predictions)
         if not isinstance(numbers, Mapping):
             raise part.fault(f"gave a {type(numbers).__name__}, and must give numbers by name")
@@ -111,6 +115,22 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         return {names[number]: _number(part, number, value) for number, value in numbers.items()}
 
     return evaluate
+
+
+def rows_without_numbers(predictions: Predictions) -> list[int]:
+    """The places of the rows of which a model says nothing: its logits are NaN, or infinite where that is no answer.
+
+    The largest logit tells no class where it is NaN or infinite; minus infinity may rule others out. Of kinds of
+    somebody's own NaN alone is no answer.
+    """
+    logits = predictions.logits
+    if not len(logits):
+        return []
+    if predictions.kind == "classification":
+        logits = logits.max(axis=-1)
+    is_own = predictions.kind not in ("classification", "multi_label", "regression")
+    sound = logits == logits if is_own else abs(logits) < math.inf
+    return [place for place, fine in enumerate(sound.reshape(len(sound), -1).all(axis=1).tolist()) if not fine]
 
 
 def _number(part: Part, name: str, value: Any) -> float:

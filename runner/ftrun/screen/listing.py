@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ftrun.execution.cleaning import Cleaning
 from ftrun.execution.overview import Overview
+from ftrun.screen.wording import figure
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "killed": "yellow"}
 HEADERS = ("run", "state", "backend", "metric", "steps", "size", "age", "not in\nMLflow")
@@ -33,7 +34,7 @@ def runs_table(runs: Sequence[Overview]) -> Table:
 def run_cells(run: Overview) -> list[str]:
     """A run for a program: name, state, backend, main metric, steps, bytes, seconds since 1970, records pending."""
     metric = run.glance.main_metric
-    shown = f"{metric[0].removeprefix('eval/')} {metric[1]:.4f}" if metric else ""
+    shown = f"{metric[0].removeprefix('eval/')} {figure(metric[1])}" if metric else ""
     numbers = [run.glance.steps, run.size, int(run.began), run.pending]
     return [run.folder.name, run.state, run.backend or "", shown, *map(str, numbers)]
 

@@ -17,6 +17,7 @@ from ftrun.planning.needs import Needed
 from ftrun.runs.comparison import losses
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.results import RunResult
+from ftrun.screen.wording import figure
 
 MOST_ROWS = 20
 """Rows that are shown on a terminal."""
@@ -135,7 +136,7 @@ def comparison_table(results: Sequence[RunResult]) -> Table:
     first = losses(RunFolder(results[0].run_folder))
     for result in results:
         names = [result.experiment, result.backend] if several else [result.backend]
-        scores = [f"{result.metrics[key]:.4f}" if key in result.metrics else "" for key in keys]
+        scores = [figure(result.metrics[key]) if key in result.metrics else "" for key in keys]
         speed = f"{result.examples_per_second:.1f}" if result.examples_per_second else ""
         same = _same(result, results[0], first)
         _add_row(table, *names, *scores, f"{result.training_seconds:.1f} s", speed, same)

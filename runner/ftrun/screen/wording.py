@@ -21,6 +21,9 @@ from ftrun.runs.results import RunResult
 from ftrun.tracking.state import Delivery, read_state
 from ftrun.tracking.target import DEFAULT_STORE
 
+SMALL = 0.001
+"""What is smaller is shown by its figures."""
+
 
 def delivering_line(delivery: Delivery) -> str:
     """What MLflow has not got yet."""
@@ -67,9 +70,18 @@ def data_line(splits: Splits) -> str:
     return f"{splits.name}: {', '.join(rows)} rows, revision {splits.digest[:12]}"
 
 
+def figure(value: float) -> str:
+    """A number of an evaluation, with four decimals, or four figures where these would leave nothing of it.
+
+    >>> figure(0.83333), figure(0.0000312), figure(0.0)
+    ('0.8333', '3.12e-05', '0.0000')
+    """
+    return f"{value:.4g}" if 0 < abs(value) < SMALL else f"{value:.4f}"
+
+
 def metrics_line(metrics: Mapping[str, float]) -> str:
     """The numbers of an evaluation."""
-    return ", ".join(f"{key.removeprefix('eval/')} {value:.4f}" for key, value in metrics.items())
+    return ", ".join(f"{key.removeprefix('eval/')} {figure(value)}" for key, value in metrics.items())
 
 
 def summary(result: RunResult, pending: int) -> list[Text]:

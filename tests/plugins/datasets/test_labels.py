@@ -151,9 +151,10 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 def test_a_row_without_text_is_told_and_an_empty_text_is_text() -> None:
     whole = Dataset(pa.table({"text": ["", "b"], "label": ["x", "y"]}))
     assert list(label(whole, whole).train["text"]) == ["", "b"]
-    torn = Dataset(pa.table({"text": ["a", None], "label": ["x", "y"]}))
-    with pytest.raises(ExperimentError, match='train has no text in column "text": row 2'):
-        label(torn, whole)
+    for texts in (["a", None], [1.5, None], [1.5, math.nan], pa.array([0.5, math.nan]).dictionary_encode()):
+        torn = Dataset(pa.table({"text": texts, "label": ["x", "y"]}))
+        with pytest.raises(ExperimentError, match='train has no text in column "text": row 2'):
+            label(torn, whole)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,11 @@ def test_cells_are_text_as_written(workdir: Path, content: str | bytes, name: st
     assert read(path, **settings) == {"text": ["001", "", " 1.0 "], "label": ["None", "NA", "null"]}
 
 
+def test_what_json_has_for_no_number_is_no_text(workdir: Path) -> None:
+    path = written(workdir, '{"text": "a", "label": 1}\n{"text": NaN, "label": 0}\n', "rows.jsonl")
+    assert read(path)["text"] == ["a", None]
+
+
 @given(
     cells=st.lists(st.tuples(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))), min_size=1),
     delimiter=st.sampled_from(",;\t|"),

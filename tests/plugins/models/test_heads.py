@@ -178,6 +178,7 @@ def test_a_head_keeps_its_own_order_of_the_same_classes(names: list[str], random
 def test_names_that_differ_in_case_and_blanks_are_the_same_but_not_where_both_are_there() -> None:
     assert chosen({0: " YES", 1: "No "}, ["no", "yes"]).class_names == ("yes", "no")
     assert chosen({0: "A", 1: "a"}, ["a", "A"]).class_names == ("A", "a")
+    assert chosen({0: "a ", 1: "a"}, ["a", "a "]).class_names == ("a ", "a")
     with pytest.raises(ExperimentError, match="its head is for other classes"):
         chosen({0: "A", 1: "a"}, ["a", "b"])
 
