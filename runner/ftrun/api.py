@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.execution.beginning import FreshStart
+from ftrun.execution.decoding import PREDICTED
 from ftrun.execution.evaluation import measure
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.places import argument_places, places_called
-from ftrun.execution.prediction import PREDICTED
 from ftrun.execution.resumption import plan_resumption
 from ftrun.execution.row_sources import Data, RowSource, predict_rows
 from ftrun.execution.row_tables import records_of, rows_by_name

@@ -257,12 +257,19 @@ class Predictions:
             of shape (rows, places), -100 where there is none. None for rows without labels.
         loss: The mean loss over the labels; None for rows without labels.
         kind: The task's.
+        rows: The rows as the data set has them: all columns by name, the label's among them, each read when it is asked
+            for. None where they are not known, as in the middle of a training by a backend that does not say which rows
+            it has predicted. Since 1.2.
+        decoded: What the model's `decode` tells of these rows, column by column, `prediction` among them; computed when
+            it is first asked for. None where the model has no `decode`, or the rows are not known. Since 1.2.
     """
 
     logits: Any
     labels: Any
     loss: float | None
     kind: str = "classification"
+    rows: Mapping[str, Sequence[Any]] | None = field(default=None, repr=False, compare=False)
+    decoded: Mapping[str, Sequence[Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def values(self) -> Any:

@@ -13,6 +13,7 @@ from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, 
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.decoding import PREDICTED, Decoding
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
@@ -20,12 +21,9 @@ from ftrun.execution.recording import logistic
 from ftrun.execution.row_tables import RowTable, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.answers import placed_errors
 from ftrun.rowfiles import listed, suspected_delimiter
 from ftrun.runs.history import read_history
 
-PREDICTED = "prediction"
-"""The column that is added; those of the probabilities are called `probability_CLASS`."""
 KNOWN = ("classification", "multi_label", "regression")
 """Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
 FLOAT16 = "training.fp16"
@@ -141,15 +139,8 @@ class Predictor:
         self, built: BuiltModel, table: RowTable, inputs: Mapping[str, Sequence[Any]], task: Task
     ) -> dict[str, list[Any]]:
         """What the model itself tells of its predictions, held to the contract."""
-        assert built.decode
-        part = self.trained.plan.model
         predictions = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
-        with placed_errors(part, "model"):
-            told = built.decode(inputs, predictions)
-        if not isinstance(told, Mapping) or PREDICTED not in told:
-            raise part.fault(f'gives no column "{PREDICTED}" by decode')
-        if wrong := [name for name, cells in told.items() if len(cells) != len(table)]:
-            raise part.fault(f"gives {len(told[wrong[0]])} cells of {wrong[0]} for {len(table)} rows by decode")
+        told = Decoding(self.trained.plan.model, built, task).decoded(predictions)
         refuse_taken(table, list(told))
         return {name: list(cells) for name, cells in told.items()}
 
@@ -163,7 +154,7 @@ class Predictor:
         tell: Callable[[str, int, int], None] | None = None,
         built: BuiltModel | None = None,
     ) -> Predictions:
-        """What the model says of raw columns, in the order of the task's classes.
+        """What the model says of raw columns, in the order of the task's classes, with the rows, and decoded.
 
         Args:
             name: What to call the rows.
@@ -179,7 +170,8 @@ class Predictor:
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
         tell(name, 0, rows)
         encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
-        return order.in_task_order(self.session.predict(job, encoded))
+        predictions = order.in_task_order(self.session.predict(job, encoded))
+        return Decoding(self.trained.plan.model, built, task).complete(predictions, columns)
 
     def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:
         plan = self.trained.plan
