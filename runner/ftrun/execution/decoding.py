@@ -14,8 +14,9 @@ from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 
 PREDICTED = "prediction"
-"""The column that is added to rows, and that a model's `decode` must give; those of the probabilities are called
-`probability_CLASS`."""
+"""The column that is added to rows, and that a model's `decode` must give."""
+KNOWN = ("classification", "multi_label", "regression")
+"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
 
 Columns = Mapping[str, Sequence[Any]]
 

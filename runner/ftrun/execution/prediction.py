@@ -13,7 +13,7 @@ from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, 
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
-from ftrun.execution.decoding import PREDICTED, Decoding
+from ftrun.execution.decoding import KNOWN, PREDICTED, Decoding
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
@@ -24,8 +24,8 @@ from ftrun.execution.watcher import Watcher
 from ftrun.rowfiles import listed, suspected_delimiter
 from ftrun.runs.history import read_history
 
-KNOWN = ("classification", "multi_label", "regression")
-"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
+SHARE = "probability_"
+"""What the columns of probabilities begin with, before the class's name."""
 FLOAT16 = "training.fp16"
 """Where a session tells that its device has no float16."""
 TOLD_ROWS = 32
@@ -127,7 +127,7 @@ class Predictor:
             hint = "Who makes it gives its model a `decode` (ftrun.contracts.BuiltModel, since 1.2)."
             raise ExperimentError(Problem(message, "model.use", hint))
         if built.decode is None:
-            refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
+            refuse_taken(table, [PREDICTED, *(f"{SHARE}{name}" for name in task.class_names or ())])
             said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
             return added_columns(task, said)
         return self._decoded(built, table, inputs, task)
@@ -267,13 +267,15 @@ def _classes_there(label: Any, names: Sequence[str]) -> Any:
 
 
 def inputs_of(table: RowTable, task: Task, columns: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """What rows have in the columns that hold the text, by the names that the task has for them.
+    """All columns of rows but that of the label, as `encode` gets them: those that hold the text by the names that the
+    task has for them, and the others by their own.
 
     Raises:
         ExperimentError: If a cell is no text where the task's kind wants text, or there is none.
     """
     take = table.texts if task.kind in KNOWN else table.cells
-    return {name: take(column) for name, column in zip(task.text_columns, columns, strict=True)}
+    texts = {name: take(column) for name, column in zip(task.text_columns, columns, strict=True)}
+    return {**{name: cells for name, cells in table.columns.items() if name != task.label_column}, **texts}
 
 
 def with_text(task: Task, columns: Sequence[str]) -> Task:
@@ -330,7 +332,16 @@ def added_columns(task: Task, predictions: Predictions) -> dict[str, list[Any]]:
     else:
         told = [names[value] for value in values]
         shares = [_softmax(row) for row in predictions.logits.tolist()]
-    return {PREDICTED: told, **{f"probability_{name}": [row[at] for row in shares] for at, name in enumerate(names)}}
+    return {PREDICTED: told, **{f"{SHARE}{name}": [row[at] for row in shares] for at, name in enumerate(names)}}
+
+
+def probabilities_of(added: Mapping[str, Sequence[Any]]) -> list[dict[str, float]] | None:
+    """From what is added to rows to each row's probabilities by class; None where it is something else."""
+    shares = {name: cells for name, cells in added.items() if name != PREDICTED}
+    if not shares or not all(name.startswith(SHARE) for name in shares):
+        return None
+    names = [name.removeprefix(SHARE) for name in shares]
+    return [dict(zip(names, row, strict=True)) for row in zip(*shares.values(), strict=True)]
 
 
 def _softmax(logits: Sequence[float]) -> list[float]:
