@@ -211,7 +211,9 @@ def test_why_a_plugin_failed_is_told_once_and_before_all_that_comes_of_it(tiny: 
     with pytest.raises(ExperimentError) as told:
         plan_of(tiny, missing)
     first, *others = told.value.problems
-    assert str(first).startswith("the plugin main of their-package 1.0 cannot be loaded: ModuleNotFoundError: No module named 'not_there")
+    assert str(first).startswith(
+        "the plugin main of their-package 1.0 cannot be loaded: ModuleNotFoundError: No module named 'not_there"
+    )
     assert first.origin == "their-package" and "ftrun plugins --traceback" in (first.hint or "")
     assert {problem.place for problem in others} >= {"metrics[0].use", "metrics[1].use", "backend.use"}
     assert str(told.value).count("No module named") == 1

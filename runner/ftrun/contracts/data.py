@@ -130,8 +130,8 @@ class Splits:
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
 """From a batch of columns as the data set has them to the columns that the model's collate function takes, with one row
 for each. It gets every column of a split; in `ftrun predict` and `ftrun evaluate` every column of the rows that are
-named: those of the text by the task's names for them, and the label's in `evaluate` alone. Pure, and each row by itself,
-however the rows are cut into batches."""
+named: those of the text by the task's names for them, and the label's in `evaluate` alone. Pure, and each row by
+itself: however the rows are cut into batches, they are encoded alike."""
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 """From encoded rows to one batch of tensors that the model takes as keyword arguments, `labels` among them. Pure."""
