@@ -16,8 +16,8 @@ MARKS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
-    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, lists of 0 and 1
-    where a row has any number of classes, or numbers.
+    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, or what stands
+    there where that has no classes; lists of 0 and 1 where a row has any number of classes, or numbers.
 
     Raises:
         ExperimentError: If there are none, or one is none of the task's.
@@ -32,7 +32,7 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
     if task.kind == "regression":
         return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
     if task.class_names is None:
-        raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
+        return _of_ones_own(table, task, cells)
     names = task.class_names
     ids = {name: place for place, name in enumerate(names)}
     if settings.get("label_ids"):
@@ -43,6 +43,17 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
         separator = settings.get("label_separator")
         return [_marks(table, task, ids, row, cell, separator) for row, cell in enumerate(cells, 1)]
     return [_class_ids(table, task, ids, row, cell) for row, cell in enumerate(cells, 1)]
+
+
+def _of_ones_own(table: RowTable, task: Task, cells: Sequence[Any]) -> list[Any]:
+    """Labels in a form that only plugins know, as they stand; cells of text could not say which form it is."""
+    if table.suffix in (".csv", ".tsv"):
+        hint = "Name a file of JSON or Parquet, or a split of the run's data set."
+        raise table.wrong(f"cannot be read with labels for {task.kind}, as its cells are text alone", hint)
+    if lacking := [row for row, cell in enumerate(cells, 1) if cell is None]:
+        message = f'has no label in column "{task.label_column}": row {lacking[0]}'
+        raise table.wrong(message, "Leave such rows out.")
+    return list(cells)
 
 
 def _of_own_columns(table: RowTable, columns: Sequence[str]) -> list[list[int]]:
