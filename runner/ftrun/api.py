@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.execution.beginning import FreshStart
+from ftrun.execution.decoding import PREDICTED
 from ftrun.execution.evaluation import measure
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.places import argument_places, places_called
-from ftrun.execution.prediction import PREDICTED
+from ftrun.execution.prediction import probabilities_of
 from ftrun.execution.resumption import plan_resumption
 from ftrun.execution.row_sources import Data, RowSource, predict_rows
 from ftrun.execution.row_tables import records_of, rows_by_name
@@ -138,10 +139,8 @@ def predict(
         trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
         table, added = predict_rows(trained, RowSource(data, text_columns, delimiter, encoding), watcher)
     told = rows_by_name(added)
-    prefix = "probability_"
-    shares = [{name.removeprefix(prefix): row[name] for name in row if name != PREDICTED} for row in told]
     rows = [{**record, **row} for record, row in zip(records_of(table), told, strict=True)]
-    return PredictionResult(trained.name, added[PREDICTED], shares if len(added) > 1 else None, rows)
+    return PredictionResult(trained.name, added[PREDICTED], probabilities_of(added), rows)
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from unittest.mock import ANY
 import ftrun
 import numpy as np
 import pytest
-from ftrun.contracts import BuiltModel, FitResult, Predictions, Task
+from ftrun.contracts import BuiltModel, Predictions, Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.class_order import ClassOrder
 from helpers import BACKENDS, journal_of
@@ -174,14 +174,6 @@ def test_a_model_in_the_tasks_order_says_what_it_says() -> None:
     said = Predictions(np.eye(3), np.arange(3), 0.5)
     for model in (built(), built("a", "b", "c")):
         assert ClassOrder(model, ABC).in_task_order(said) is said
-
-
-def test_an_evaluator_and_the_record_get_the_tasks_order() -> None:
-    order = ClassOrder(built("c", "a", "b"), ABC)
-    said = Predictions(np.eye(3)[[0]], np.array([0]), 0.5)
-    assert order.evaluator(lambda predictions: {"class": predictions.labels[0]})(said) == {"class": 2}
-    fit = order.fit(FitResult(3, 1.0, True, {"eval/f1": 1.0}, {"validation": said}))
-    assert fit.predictions["validation"].labels.tolist() == [2] and fit.metrics == {"eval/f1": 1.0}
 
 
 @pytest.mark.parametrize("own", [("a", "b"), ("a", "b", "x"), ("a", "a", "b"), ("A", "b", "c")])

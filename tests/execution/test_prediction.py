@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError
-from ftrun.execution.prediction import added_columns, predicting, table_of_split
+from ftrun.execution.prediction import added_columns, inputs_of, predicting, probabilities_of, table_of_split
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import find_trained
 from ftrun.execution.watcher import Watcher
@@ -45,6 +45,19 @@ def recorded(result: ftrun.RunResult) -> dict[str, list[Any]]:
     """The table of a run's predictions, by column."""
     table = json.loads((result.run_folder / "predictions" / "validation.json").read_text())
     return {name: [row[place] for row in table["data"]] for place, name in enumerate(table["columns"])}
+
+
+def test_encode_gets_every_column_of_rows_but_the_label() -> None:
+    table = RowTable("mine", {"review": ["a"], "answer": [None], "text": ["other"], "label": ["yes"]})
+    task = Task("answers", ("text",), class_names=("no", "yes"))
+    assert inputs_of(table, task, ["review"]) == {"text": ["a"], "review": ["a"], "answer": [None]}
+
+
+def test_only_probabilities_are_told_as_such() -> None:
+    shares = {"prediction": ["a", "b"], "probability_a": [0.9, 0.2], "probability_b": [0.1, 0.8]}
+    assert probabilities_of(shares) == [{"a": 0.9, "b": 0.1}, {"a": 0.2, "b": 0.8}]
+    assert probabilities_of({"prediction": ["Paris"], "prediction_start": [-1], "margin": [-0.14]}) is None
+    assert probabilities_of({"prediction": [1.5]}) is None
 
 
 @pytest.mark.parametrize("kind", ["classification", "of_places"])

@@ -110,6 +110,39 @@ def test_a_class_a_place_is_told_where_there_is_one(workdir: Path) -> None:
     ]
 
 
+def test_a_task_of_ones_own_is_told_as_its_model_decodes_it(workdir: Path) -> None:
+    rows = rows_of(text=["a b", "c"], label=[[1, 0], [1]], idx=[4, 5])
+    told, shape = splits_of(rows, "token_classification"), (np.zeros((2, 3, 2)), np.zeros((2, 3)))
+
+    def table(labelled: bool = True, **decoded: list[Any]) -> dict[str, Any]:
+        columns = {name: rows[name][:] for name in rows.column_names}
+        labels = shape[1] if labelled else None
+        said = Predictions(shape[0], labels, 0.5, "token_classification", columns, decoded)
+        return written(workdir, told, {"validation": said})
+
+    assert table(prediction=["A", ""], sure=[0.5, float("nan")], text=["x", "y"]) == {
+        "columns": ["idx", "text", "label", "prediction", "sure"],
+        "data": [[4, "a b", ["yes", "no"], "A", 0.5], [5, "c", ["yes"], "", None]],
+    }
+    assert table(prediction=[["yes", "no"], [None]])["data"] == [
+        [4, "a b", ["yes", "no"], ["yes", "no"], True],
+        [5, "c", ["yes"], [None], False],
+    ]
+    assert table(labelled=False, prediction=["A", "C"])["columns"] == ["idx", "text", "prediction"]
+
+
+def test_a_label_that_is_no_class_stands_as_the_data_has_it(workdir: Path) -> None:
+    rows = rows_of(text=["a", "b"], label=["Paris", "Rome"])
+    told = splits_of(rows, "answers")
+    columns = {"text": ["a", "b"], "label": ["Paris", "Rome"]}
+    said = Predictions(np.zeros((2, 3, 2)), np.zeros((2, 3)), 0.5, "answers", columns, {"prediction": ["Paris", "no"]})
+    table = written(workdir, told, {"validation": said})
+    assert table == {
+        "columns": ["text", "label", "prediction"],
+        "data": [["a", "Paris", "Paris"], ["b", "Rome", "no"]],
+    }
+
+
 def test_rows_without_their_text_are_told_by_their_labels_alone(workdir: Path) -> None:
     told = splits_of(rows_of(label=[0.5, 1.5]), "regression")
     predicted = Predictions(np.array([[1.0], [2.0]], np.float32), np.array([0.5, 1.5], np.float32), 0.5)

@@ -113,6 +113,15 @@ def test_a_split_that_asks_for_something_else_is_refused(now: dict[str, Any], to
         labels_of_split(RowTable("validation", {}), [], replace(MANY, **now), MANY)
 
 
+def test_labels_of_a_kind_without_classes_are_what_the_rows_have(tiny: Path) -> None:
+    plan, task = plan_of(tiny), Task("answers", ("text",))
+    assert labels_of(RowTable("rows", {"label": ["Paris", "", [3, 5]]}, ".jsonl"), task, plan) == ["Paris", "", [3, 5]]
+    with pytest.raises(ExperimentError, match='no label in column "label": row 2'):
+        labels_of(RowTable("rows", {"label": ["Paris", None]}), task, plan)
+    with pytest.raises(ExperimentError, match="cannot be read with labels for answers, as its cells are text alone"):
+        labels_of(RowTable("rows", {"label": ["[3, 5]"]}, ".csv"), task, plan)
+
+
 def many(tiny: Path, columns: dict[str, list[Any]], **given: Any) -> list[Any]:
     Path("rows.json").write_text('{"text": "a", "label": []}')
     data = {"use": "files", "train": "rows.json", "validation": "rows.json", "text_columns": ["text"]}

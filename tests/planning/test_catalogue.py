@@ -14,7 +14,7 @@ from ftrun import ExperimentError
 from ftrun.planning import catalogue
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.choice import Choice
-from helpers import TINY, Ftrun
+from helpers import TINY, Ftrun, plan_of
 from plugin_packages import HEAD, Site, offering
 
 HALF = """
@@ -200,7 +200,28 @@ def test_broken_plugins_fail_only_an_experiment_that_needs_them(
     assert ftrun_command("check", tiny, env=broken).returncode == 0
     needy = ftrun_command("check", tiny, "--set", 'metrics=[{use="kappa"}]', env=broken)
     assert needy.returncode == 2
-    assert "broken-import" in needy.stderr and "see `ftrun plugins`" in needy.stderr
+    assert "may have offered it: " in needy.stderr and "main (broken-import)" in needy.stderr
+    for distribution, (_, reason) in BROKEN.items():
+        assert reason in " ".join(needy.stderr.split()) and f"main of {distribution} 1.0 cannot be" in needy.stderr
+
+
+def test_why_a_plugin_failed_is_told_once_and_before_all_that_comes_of_it(tiny: Path, site: Site) -> None:
+    site.add("import not_there_at_all")
+    missing = {"metrics": [{"use": "kappa"}, {"use": "other"}], "backend.use": "abacus", "seed": "one"}
+    with pytest.raises(ExperimentError) as told:
+        plan_of(tiny, missing)
+    first, *others = told.value.problems
+    assert str(first).startswith(
+        "the plugin main of their-package 1.0 cannot be loaded: ModuleNotFoundError: No module named 'not_there"
+    )
+    assert first.origin == "their-package" and "ftrun plugins --traceback" in (first.hint or "")
+    assert {problem.place for problem in others} >= {"metrics[0].use", "metrics[1].use", "backend.use"}
+    assert str(told.value).count("No module named") == 1
+
+
+def test_a_name_that_nobody_offers_asks_for_its_package(tiny: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"Is its package installed in this environment\?"):
+        plan_of(tiny, {"backend.use": "abacus"})
 
 
 def test_two_offers_of_one_name_must_be_told_apart(workdir: Path, ftrun_command: Ftrun) -> None:

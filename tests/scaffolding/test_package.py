@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +41,18 @@ def test_a_package_has_its_hooks_and_is_linted(kinds: Sequence[PluginKind], tmp_
         assert Path("tests", f"test_{kind}.py") in files
     tool(tmp_path, "ruff", "check", "--no-cache", ".")
     tool(tmp_path, "ruff", "format", "--no-cache", "--check", ".")
+
+
+def test_a_component_does_not_hide_the_module_that_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_package("ftrun-unhidden", PLUGIN_KINDS, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    try:
+        package = importlib.import_module("ftrun_unhidden")
+        for kind in KINDS:
+            assert getattr(package, kind) is importlib.import_module(f"ftrun_unhidden.{kind}")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ftrun_unhidden"]:
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ class Splits:
 
 Encode = Callable[[Mapping[str, Sequence[Any]]], Mapping[str, Sequence[Any]]]
 """From a batch of columns as the data set has them to the columns that the model's collate function takes, with one row
-for each. Pure, and each row by itself: however the rows are cut into batches, they are encoded alike."""
+for each. It gets every column of a split; in `ftrun predict` and `ftrun evaluate` every column of the rows that are
+named: those of the text by the task's names for them, and the label's in `evaluate` alone. Pure, and each row by
+itself: however the rows are cut into batches, they are encoded alike."""
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 """From encoded rows to one batch of tensors that the model takes as keyword arguments, `labels` among them. Pure."""
@@ -257,12 +259,19 @@ class Predictions:
             of shape (rows, places), -100 where there is none. None for rows without labels.
         loss: The mean loss over the labels; None for rows without labels.
         kind: The task's.
+        rows: The rows as the data set has them: all columns by name, the label's among them, each read when it is asked
+            for. None where they are not known, as in the middle of a training by a backend that does not say which rows
+            it has predicted. Since 1.2.
+        decoded: What the model's `decode` tells of these rows, column by column, `prediction` among them; computed when
+            it is first asked for. None where the model has no `decode`, or the rows are not known. Since 1.2.
     """
 
     logits: Any
     labels: Any
     loss: float | None
     kind: str = "classification"
+    rows: Mapping[str, Sequence[Any]] | None = field(default=None, repr=False, compare=False)
+    decoded: Mapping[str, Sequence[Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def values(self) -> Any:

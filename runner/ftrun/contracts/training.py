@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, SupportsFloat, SupportsInt
+from typing import Any, Protocol, Self, SupportsFloat, SupportsInt
 
 from ftrun.contracts.data import Collate, EncodedRows, Evaluator, Predictions, Task, Tokenizer, TrainableModel
 from ftrun.settings import TrainingSettings
@@ -51,6 +51,8 @@ class Job:
             all count alike.
         rank: Which of the processes that train together this is.
         world_size: How many there are.
+        raw: The evaluation splits by name as the data set has them, column by column, each read when it is asked for:
+            what a backend that makes its `Predictions` itself gives as their `rows`. Since 1.2.
     """
 
     model: TrainableModel
@@ -70,6 +72,7 @@ class Job:
     class_weights: Sequence[float] | None = None
     rank: int = 0
     world_size: int = 1
+    raw: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

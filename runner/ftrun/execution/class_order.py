@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Evaluator, FitResult, Predictions, Task
+from ftrun.contracts import BuiltModel, Predictions, Task
 from ftrun.errors import ExperimentError, Problem
 
 
@@ -53,12 +53,3 @@ class ClassOrder:
         if self._outputs is None:
             return list(by_class)
         return [by_class[self._outputs.index(output)] for output in range(len(self._outputs))]
-
-    def evaluator(self, evaluator: Evaluator) -> Evaluator:
-        """An evaluator that gets predictions in the order of the task's classes."""
-        return lambda predictions: evaluator(self.in_task_order(predictions))
-
-    def fit(self, fit: FitResult) -> FitResult:
-        """A fit's result with its predictions in the order of the task's classes."""
-        predictions = {split: self.in_task_order(predicted) for split, predicted in fit.predictions.items()}
-        return replace(fit, predictions=predictions)

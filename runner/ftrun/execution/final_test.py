@@ -9,6 +9,7 @@ from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, EncodedRows, FitResult, Job, Predictions, Splits
 from ftrun.execution.checks import check_predictions
+from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import make_encoding
@@ -38,6 +39,7 @@ class FinalTest:
     def __init__(self, plan: Plan, splits: Splits, built: BuiltModel, cache: EncodedCache, watcher: Watcher) -> None:
         self._plan, self._watcher = plan, watcher
         self._rows: dict[str, EncodedRows] = {}
+        self._raw = {name: RawColumns(splits.test[name]) for name in splits.test_at_end}
         task = splits.task
         self.measured = [name for name in splits.test_at_end if is_labelled(splits.test[name], task)]
         encoding = make_encoding(plan, splits, built, cache, watcher)
@@ -74,6 +76,7 @@ class FinalTest:
             told = _Told(rows, partial(self._watcher.evaluating, name))
             predictions[name] = session.predict(job, told)
             self._check(name, predictions[name], len(rows), job)
+            predictions[name] = replace(predictions[name], rows=self._raw[name])
         metrics = self._metrics(job, {name: predictions[name] for name in self.measured})
         step = fit.steps if fit.model_step is None else fit.model_step
         self._watcher.tested(step, metrics, [name for name in self._rows if name not in self.measured])

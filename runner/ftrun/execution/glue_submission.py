@@ -8,7 +8,8 @@ from typing import Any
 
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.prediction import PREDICTED, Predictor, table_of_split
+from ftrun.execution.decoding import PREDICTED
+from ftrun.execution.prediction import Predictor, table_of_split
 from ftrun.runs.folder import write_whole
 
 FILES = {

@@ -129,8 +129,9 @@ def _forward(
     output = built.model(**inputs)
     logits = output.logits.detach().cpu().float().numpy()
     if "labels" not in inputs:
-        return Predictions(logits, None, None, kind)
-    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), float(output.loss.detach()), kind)
+        return Predictions(logits, None, None, kind, rows=batch)
+    labels, loss = inputs["labels"].detach().cpu().numpy(), float(output.loss.detach())
+    return Predictions(logits, labels, loss, kind, rows=batch)
 
 
 def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:

@@ -13,6 +13,7 @@ from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, 
 from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.decoding import KNOWN, PREDICTED, Decoding
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
@@ -21,14 +22,11 @@ from ftrun.execution.remarks import without_numbers
 from ftrun.execution.row_tables import RowTable, by_name, refuse_no_rows, rows_of_split
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.answers import placed_errors
 from ftrun.rowfiles import listed, suspected_delimiter
 from ftrun.runs.history import read_history
 
-PREDICTED = "prediction"
-"""The column that is added; those of the probabilities are called `probability_CLASS`."""
-KNOWN = ("classification", "multi_label", "regression")
-"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
+SHARE = "probability_"
+"""What the columns of probabilities begin with, before the class's name."""
 FLOAT16 = "training.fp16"
 """Where a session tells that its device has no float16."""
 TOLD_ROWS = 32
@@ -131,7 +129,7 @@ class Predictor:
             hint = "Who makes it gives its model a `decode` (ftrun.contracts.BuiltModel, since 1.2)."
             raise ExperimentError(Problem(message, "model.use", hint))
         if built.decode is None:
-            refuse_taken(table, [PREDICTED, *(f"probability_{name}" for name in task.class_names or ())])
+            refuse_taken(table, [PREDICTED, *(f"{SHARE}{name}" for name in task.class_names or ())])
             said = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
             if silent := without_numbers(table.name, said):
                 raise RunError(f"{silent}: there is nothing to predict by; a smaller learning rate may train it better")
@@ -145,15 +143,8 @@ class Predictor:
         self, built: BuiltModel, table: RowTable, inputs: Mapping[str, Sequence[Any]], task: Task
     ) -> dict[str, list[Any]]:
         """What the model itself tells of its predictions, held to the contract."""
-        assert built.decode
-        part = self.trained.plan.model
         predictions = self.said(table.name, len(table), inputs, task, tell=self.watcher.predicting, built=built)
-        with placed_errors(part, "model"):
-            told = built.decode(inputs, predictions)
-        if not isinstance(told, Mapping) or PREDICTED not in told:
-            raise part.fault(f'gives no column "{PREDICTED}" by decode')
-        if wrong := [name for name, cells in told.items() if len(cells) != len(table)]:
-            raise part.fault(f"gives {len(told[wrong[0]])} cells of {wrong[0]} for {len(table)} rows by decode")
+        told = Decoding(self.trained.plan.model, built, task).decoded(predictions)
         refuse_taken(table, list(told))
         return {name: list(cells) for name, cells in told.items()}
 
@@ -167,7 +158,7 @@ class Predictor:
         tell: Callable[[str, int, int], None] | None = None,
         built: BuiltModel | None = None,
     ) -> Predictions:
-        """What the model says of raw columns, in the order of the task's classes.
+        """What the model says of raw columns, in the order of the task's classes, with the rows, and decoded.
 
         Args:
             name: What to call the rows.
@@ -183,7 +174,8 @@ class Predictor:
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
         tell(name, 0, rows)
         encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
-        return order.in_task_order(self.session.predict(job, encoded))
+        predictions = order.in_task_order(self.session.predict(job, encoded))
+        return Decoding(self.trained.plan.model, built, task).complete(predictions, columns)
 
     def _job(self, built: BuiltModel, task: Task, weights: Sequence[float] | None) -> Job:
         plan = self.trained.plan
@@ -273,13 +265,15 @@ def _classes_there(label: Any, names: Sequence[str]) -> Any:
 
 
 def inputs_of(table: RowTable, task: Task, columns: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """What rows have in the columns that hold the text, by the names that the task has for them.
+    """All columns of rows but that of the label, as `encode` gets them: those that hold the text by the names that the
+    task has for them, and the others by their own.
 
     Raises:
         ExperimentError: If a cell is no text where the task's kind wants text, or there is none.
     """
     take = table.texts if task.kind in KNOWN else table.cells
-    return {name: take(column) for name, column in zip(task.text_columns, columns, strict=True)}
+    texts = {name: take(column) for name, column in zip(task.text_columns, columns, strict=True)}
+    return {**{name: cells for name, cells in table.columns.items() if name != task.label_column}, **texts}
 
 
 def with_text(task: Task, columns: Sequence[str]) -> Task:
@@ -336,7 +330,16 @@ def added_columns(task: Task, predictions: Predictions) -> dict[str, list[Any]]:
     else:
         told = [names[value] for value in values]
         shares = [_softmax(row) for row in predictions.logits.tolist()]
-    return {PREDICTED: told, **{f"probability_{name}": [row[at] for row in shares] for at, name in enumerate(names)}}
+    return {PREDICTED: told, **{f"{SHARE}{name}": [row[at] for row in shares] for at, name in enumerate(names)}}
+
+
+def probabilities_of(added: Mapping[str, Sequence[Any]]) -> list[dict[str, float]] | None:
+    """From what is added to rows to each row's probabilities by class; None where it is something else."""
+    shares = {name: cells for name, cells in added.items() if name != PREDICTED}
+    if not shares or not all(name.startswith(SHARE) for name in shares):
+        return None
+    names = [name.removeprefix(SHARE) for name in shares]
+    return [dict(zip(names, row, strict=True)) for row in zip(*shares.values(), strict=True)]
 
 
 def _softmax(logits: Sequence[float]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ftrun.contracts import (
@@ -16,6 +16,7 @@ from ftrun.contracts import (
     Evaluator,
     Job,
     Model,
+    Rows,
     Splits,
     Task,
 )
@@ -24,6 +25,7 @@ from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import check_model, check_splits
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.class_weights import class_weights
+from ftrun.execution.decoding import Decoding, RawColumns, Terms
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.watcher import Watcher
@@ -108,12 +110,27 @@ def build_collate(plan: Plan, built: BuiltModel) -> Collate:
         return plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer)
 
 
-def evaluators_of(plan: Plan, task: Task, built: BuiltModel) -> Sequence[Evaluator]:
-    """The metrics, ready to compute from what the model says as it says it."""
-    order = ClassOrder(built, task)
+def evaluators_of(
+    plan: Plan, task: Task, built: BuiltModel, evaluation: Mapping[str, Rows] | None = None
+) -> Sequence[Evaluator]:
+    """The metrics, ready to compute from what the model says as it says it.
+
+    Args:
+        plan: Whose metrics.
+        task: What is learnt.
+        built: The model.
+        evaluation: The splits that are evaluated; where there is one alone, predictions of as many rows are of it.
+    """
+    terms = terms_of(plan, task, built, evaluation)
     return [
-        order.evaluator(build_evaluator(part, task, f"metrics[{index}]")) for index, part in enumerate(plan.metrics)
+        terms.evaluator(build_evaluator(part, task, f"metrics[{index}]")) for index, part in enumerate(plan.metrics)
     ]
+
+
+def terms_of(plan: Plan, task: Task, built: BuiltModel, evaluation: Mapping[str, Rows] | None = None) -> Terms:
+    """How metrics and the record have what the model says; arguments as above."""
+    (only,) = evaluation.values() if evaluation and len(evaluation) == 1 else (None,)
+    return Terms(ClassOrder(built, task).in_task_order, Decoding(plan.model, built, task), only)
 
 
 def make_encoding(plan: Plan, splits: Splits, built: BuiltModel, cache: EncodedCache, watcher: Watcher) -> Encoding:
@@ -139,7 +156,7 @@ def make_job(
         train=encoding.encode(splits.train_split, splits.train),
         evaluation={name: encoding.encode(name, rows) for name, rows in splits.evaluation.items()},
         collate=build_collate(plan, built),
-        evaluators=evaluators_of(plan, splits.task, built),
+        evaluators=evaluators_of(plan, splits.task, built, splits.evaluation),
         training=plan.training,
         task=splits.task,
         seed=plan.seed,
@@ -149,4 +166,5 @@ def make_job(
         resume_from=beginning.checkpoint_folder,
         resume_best=beginning.best_counts,
         class_weights=class_weights(plan.training, splits, built),
+        raw={name: RawColumns(rows) for name, rows in splits.evaluation.items()},
     )

@@ -13,6 +13,7 @@ from typing import Any
 import tomlkit
 
 from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
+from ftrun.execution.decoding import KNOWN, PREDICTED
 from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, plugin_code, versions
 from ftrun.planning.catalogue import Catalogue
@@ -105,7 +106,8 @@ def record_predictions(
     journal: Journal, folder: RunFolder, splits: Splits, predictions: Mapping[str, Predictions]
 ) -> Sequence[str]:
     """The predictions on each evaluation and test split as a table, in the form that MLflow shows as one, and with one
-    class a row or any number the logits as an array; returns the paths of the tables.
+    class a row or any number the logits as an array; of a task that only plugins know, as the model's `decode` tells
+    them, where there is one. Returns the paths of the tables.
     """
     paths = []
     folder.predictions_folder.mkdir(exist_ok=True)
@@ -148,6 +150,8 @@ def record_model(journal: Journal, folder: RunFolder, fit: FitResult, built: Bui
 
 
 def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dict[str, Any]:
+    if predicted.decoded is not None and splits.task.kind not in KNOWN:
+        return _decoded_table(splits.task, predicted, predicted.decoded)
     rows, task = {**splits.test, **splits.evaluation}[split], splits.task
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
     raw = [rows[name][:] for name in columns]
@@ -166,6 +170,39 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
         judged = [[*verdict, *shares] for verdict, shares in zip(judged, _of_each(predicted.logits), strict=True)]
     data = [[*map(_json_cell, (*cells, *verdict))] for *cells, verdict in zip(*raw, judged, strict=True)]
     return {"columns": columns, "data": data}
+
+
+def _decoded_table(task: Task, predicted: Predictions, decoded: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Of a task that only plugins know: each row with its label as the data has it, and what the model's `decode` tells
+    of it; and whether that is right, where it is in classes, as the label is.
+    """
+    raw: Mapping[str, Sequence[Any]] = predicted.rows or {}
+    names, told = task.class_names or (), decoded[PREDICTED]
+    table: dict[str, Sequence[Any]] = {name: raw[name] for name in ("idx", *task.text_columns) if name in raw}
+    if predicted.labels is None or task.label_column not in raw:
+        table[PREDICTED] = told
+    else:
+        labels = [_by_name(names, label) for label in raw[task.label_column]]
+        table |= {"label": labels, PREDICTED: told}
+        if names and all(_is_of_classes(names, cell) for cell in (*told, *labels)):
+            table["correct"] = [label == cell for label, cell in zip(labels, told, strict=True)]
+    table |= {name: cells for name, cells in decoded.items() if name not in table}
+    rows = zip(*table.values(), strict=True)
+    return {"columns": list(table), "data": [list(map(_json_cell, row)) for row in rows]}
+
+
+def _by_name(names: Sequence[str], label: Any) -> Any:
+    """A label as the data has it, class ids by the names of their classes; anything else as it is."""
+    if isinstance(label, list):
+        return [_by_name(names, one) for one in label]
+    return names[label] if type(label) is int and 0 <= label < len(names) else label
+
+
+def _is_of_classes(names: Sequence[str], cell: Any) -> bool:
+    """Whether a cell is a class, or a list of them, of which some may not be told."""
+    if isinstance(cell, list):
+        return all(one is None or one in names for one in cell)
+    return isinstance(cell, str) and cell in names
 
 
 def _probabilities(logits: Any) -> list[float]:

@@ -6,12 +6,14 @@ import errno
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions
+from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions, Splits
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.decoding import RawColumns
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
@@ -31,7 +33,7 @@ LIBRARIES = frozenset({"transformers", "peft"})
 """Whose own ways to save a model are not rehearsed: they are known to work, and models of theirs are large."""
 
 
-def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) -> None:
+def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watcher: Watcher) -> None:
     """Put one batch through collator, model and metrics, and save the model, before anything is trained.
 
     Raises:
@@ -39,13 +41,19 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) ->
         RunError: If the disk does not take the model.
     """
     split, rows = next(iter(job.evaluation.items()), ("the training split", job.train))
-    some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    checked_batch(plan, job.collate, some)
-    predictions = session.predict(job, some)
-    check_predictions(plan, predictions, len(some), job.task)
+    raw = splits.evaluation.get(split, splits.train)
+    some = range(min(len(rows), job.training.per_device_eval_batch_size))
+    checked_batch(plan, job.collate, [rows[row] for row in some])
+
+    def predicted(places: Sequence[int]) -> Predictions:
+        predictions = session.predict(job, [rows[row] for row in places])
+        check_predictions(plan, predictions, len(places), job.task)
+        return replace(predictions, rows=RawColumns(raw, places))
+
+    predictions = predicted(some)
 
     def more() -> Predictions:
-        return session.predict(job, _varied_rows(rows, job.task.num_labels))
+        return predicted(_varied_places(rows, job.task.num_labels))
 
     rehearse_metrics(plan, job.evaluators, split, predictions, more, watcher)
     rehearse_saving(plan, job.model, job.tokenizer, job.run_folder)
@@ -102,9 +110,9 @@ def _raised(evaluator: Evaluator, predictions: Predictions) -> Exception | None:
     return None
 
 
-def _varied_rows(rows: EncodedRows, classes: int) -> list[Any]:
+def _varied_places(rows: EncodedRows, classes: int) -> list[int]:
     seen = range(0, len(rows), -(-len(rows) // ROWS_SEEN))
-    return [rows[seen[place]] for place in varied([rows[row]["labels"] for row in seen], classes)]
+    return [seen[place] for place in varied([rows[row]["labels"] for row in seen], classes)]
 
 
 def varied(labels: Sequence[Any], classes: int) -> list[int]:

@@ -12,14 +12,13 @@ from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationRepor
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
 from ftrun.execution.checks import checked_environment, checked_fit
-from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.final_test import FinalTest
 from ftrun.execution.monitor import Monitor
 from ftrun.execution.outcome import Outcome
-from ftrun.execution.preparation import build_model, make_job, open_data, open_session
+from ftrun.execution.preparation import build_model, make_job, open_data, open_session, terms_of
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
@@ -170,7 +169,7 @@ class _Run:
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
             tags |= weights_tags(plan.training, splits)
             test = FinalTest(plan, splits, built, cache, watcher)
-            rehearse(plan, session, job, watcher)
+            rehearse(plan, session, job, splits, watcher)
             test.rehearse(session, job)
             self._start_recording(tags, splits)
             if self.feeder:
@@ -181,7 +180,7 @@ class _Run:
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
             if fit.completed and test:
                 fit = self._test(test, session, job, fit)
-            self._record_fit(splits, built, ClassOrder(built, splits.task).fit(fit), test.measured)
+            self._record_fit(splits, built, terms_of(plan, splits.task, built).fit(fit, splits), test.measured)
             return fit
 
     def _test(self, test: FinalTest, session: BackendSession, job: Job, fit: FitResult) -> FitResult:

@@ -20,8 +20,8 @@ LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
 def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
-    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, lists of 0 and 1
-    where a row has any number of classes, or numbers.
+    """The labels of rows as the task has them: class ids, lists of them for a kind of somebody's own, or what stands
+    there where that has no classes; lists of 0 and 1 where a row has any number of classes, or numbers.
 
     Raises:
         ExperimentError: If there are none, or one is none of the task's.
@@ -39,7 +39,7 @@ def labels_of(table: RowTable, task: Task, plan: Plan) -> list[Any]:
             raise table.wrong(f'has classes in column "{task.label_column}", not numbers', hint)
         return [_number(table, task, row, cell) for row, cell in enumerate(cells, 1)]
     if task.class_names is None:
-        raise table.wrong(f"cannot be read with labels for {task.kind}", "Name a split of the run's data set.")
+        return _of_ones_own(table, task, cells)
     names = task.class_names
     ids = {name: place for place, name in enumerate(names)}
     if task.kind == "multi_label" and settings.get("label_vectors"):
@@ -83,6 +83,17 @@ def labels_of_split(table: RowTable, labels: Sequence[Any], there: Task, task: T
     if task.kind == "multi_label":
         return [_marks(table, task, ids, row, cell, None) for row, cell in cells]
     return [_class_id(table, task, ids, row, cell) for row, cell in cells]
+
+
+def _of_ones_own(table: RowTable, task: Task, cells: Sequence[Any]) -> list[Any]:
+    """Labels in a form that only plugins know, as they stand; cells of text could not say which form it is."""
+    if table.suffix in (".csv", ".tsv"):
+        hint = "Name a file of JSON or Parquet, or a split of the run's data set."
+        raise table.wrong(f"cannot be read with labels for {task.kind}, as its cells are text alone", hint)
+    if lacking := [row for row, cell in enumerate(cells, 1) if cell is None]:
+        message = f'has no label in column "{task.label_column}": row {lacking[0]}'
+        raise table.wrong(message, "Leave such rows out.")
+    return list(cells)
 
 
 def _of_own_columns(table: RowTable, columns: Sequence[str]) -> list[list[int]]:

@@ -126,7 +126,8 @@ class Catalogue:
             place: Where the file says it, for the message.
 
         Raises:
-            ExperimentError: If there is none, or more than one.
+            ExperimentError: If there is none, or more than one; and before that for each plugin that failed and may
+                have offered it, why.
         """
         distribution, _, name = use.rpartition(":")
         found = [
@@ -141,8 +142,17 @@ class Catalogue:
             raise ExperimentError(
                 Problem(f'"{name}" is offered by more than one distribution', place, f"Say which: {ways}.")
             )
-        hint = self._left_out_hint(distribution) or self._suggest(kind, name)
-        raise ExperimentError(Problem(f'there is no {kind} named "{use}"', place, hint))
+        missing = f'there is no {kind} named "{use}"'
+        if hint := self._left_out_hint(distribution):
+            raise ExperimentError(Problem(missing, place, hint))
+        raise ExperimentError(*self._failures(), Problem(missing, place, self._suggest(kind, name)))
+
+    def _failures(self) -> Iterator[Problem]:
+        """Why plugins failed, each alike whoever asks, so that it can be told once."""
+        for plugin in self.plugins:
+            if plugin.failure:
+                told = f"{plugin.who} cannot be loaded: {plugin.failure}"
+                yield Problem(told, None, "ftrun plugins --traceback shows where.", plugin.distribution)
 
     def collisions(self) -> Iterator[str]:
         """A sentence for each name of a kind that more than one distribution offers."""
@@ -160,11 +170,12 @@ class Catalogue:
         hint += f"Installed: {', '.join(names) or 'none'}."
         broken = [f"{plugin.name} ({plugin.distribution})" for plugin in self.plugins if plugin.failure]
         if broken:
-            hint += f" These plugins failed and may have offered it: {', '.join(broken)}; see `ftrun plugins`."
+            hint += f" What cannot be loaded may have offered it: {', '.join(broken)}."
         for reason in dict.fromkeys(plugin.left_out for plugin in self.plugins if plugin.left_out):
             who = dict.fromkeys(plugin.distribution for plugin in self.plugins if plugin.left_out == reason)
             hint += f" It may be offered by {' or '.join(who)}, left out by {reason}."
-        return hint
+        is_known = close or broken or any(plugin.left_out for plugin in self.plugins)
+        return hint if is_known else f"{hint} Is its package installed in this environment?"
 
     def _left_out_hint(self, distribution: str) -> str | None:
         """Where a distribution is named that was left out: all there is to say."""

@@ -215,7 +215,9 @@ class _Planner:
         try:
             offer = self.catalogue.find(kind, use, f"{place}.use")
         except ExperimentError as error:
-            self.problems += error.problems
+            told = [problem for problem in error.problems if problem not in self.problems]
+            causes = [problem for problem in told if problem.place is None]  # of others that are found missing, too
+            self.problems = [*causes, *self.problems, *(problem for problem in told if problem.place is not None)]
             return None
         values = {key: value for key, value in table.items() if key != "use"}
         name = self.metric_name(values, place) if kind == "metric" else None

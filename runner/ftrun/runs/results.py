@@ -58,10 +58,11 @@ class PredictionResult:
     Attributes:
         run: The name of the run that the model is of, or of its folder.
         labels: One a row: the name of the most probable class; of several classes a row, a list of names; of a
-            regression, a number.
-        probabilities: One mapping a row, from each class to its probability; None of a regression.
+            regression, a number; of a task of somebody's own, whatever the model's `decode` gives.
+        probabilities: One mapping a row, from each class to its probability; None of a regression, and where a
+            model's `decode` tells something else.
         rows: The columns of each row as they were given, and beside them `prediction` and for each class
-            `probability_CLASS`: what `ftrun predict` writes.
+            `probability_CLASS`, or what the model's `decode` tells: what `ftrun predict` writes.
     """
 
     run: str

@@ -84,7 +84,7 @@ def _files(names: Names, kinds: Sequence[PluginKind]) -> Mapping[Path, str]:
 
 
 def _filling(names: Names, kinds: Sequence[PluginKind]) -> Mapping[str, Any]:
-    offers: dict[str, list[str]] = {kind: [kind] for kind in kinds if kind != "observer"}
+    offers: dict[str, list[str]] = {kind: [_offered(kind)] for kind in kinds if kind != "observer"}
     if "model" in kinds:  # it has no tokenizer, so it comes with a collator that needs none
         offers["collator"] = [*offers.get("collator", ()), "batches"]
     words = {kind: WORDS.get(kind, kind) for kind in PLUGIN_KINDS}
@@ -108,13 +108,18 @@ def _filling(names: Names, kinds: Sequence[PluginKind]) -> Mapping[str, Any]:
 
 
 def _imports(module: str, kinds: Sequence[PluginKind]) -> Sequence[str]:
-    lines = [f"from {module}.{kind} import {kind}" for kind in kinds if kind not in ("model", "observer")]
+    lines = [f"from {module}.{kind} import {kind} as {_offered(kind)}" for kind in kinds if kind != "observer"]
     if "model" in kinds:
-        lines.append(f"from {module}.model import batches, model")
+        lines.append(f"from {module}.model import batches")
     if "observer" in kinds:
         hooks = ("ftrun_evaluated", "ftrun_run_finished")
         lines += [f"from {module}.observer import {hook} as {hook}" for hook in hooks]
     return sorted(lines)
+
+
+def _offered(kind: str) -> str:
+    """What a package calls its component: by the kind's word alone it would hide the module of that name."""
+    return f"{kind}_component"
 
 
 def _listed(words: Sequence[str]) -> str:

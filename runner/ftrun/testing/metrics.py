@@ -20,8 +20,8 @@ from ftrun.testing.sentences import answering, expect, fail
 from ftrun.testing.suite import ComponentSuite, Table
 from ftrun.testing.tiny import tiny_task
 
-Case = tuple[Sequence[Any], Sequence[Any], Mapping[str, Any]]
-"""Labels, predictions, and the numbers that are expected of them."""
+Case = tuple[Sequence[Any], Sequence[Any], Mapping[str, Any]] | tuple[Predictions, Mapping[str, Any]]
+"""Labels and predictions, or both as an evaluator has them, and the numbers that are expected of them."""
 
 UNDOING = {
     said.ONE_CLASS: "labels that are all alike",
@@ -48,8 +48,9 @@ class MetricSuite(ComponentSuite):
         task: What is predicted. By default classification of two classes; `tiny_task("regression")` and the like make
             others.
         cases: Labels, predictions and expected numbers, such as `([0, 1, 1], [0, 1, 0], {"kappa": 0.4})`. A prediction
-            is for classification a class id, or the probabilities of all classes; for regression a number. Numbers are
-            compared to four digits, or as an expected `pytest.approx` has it. By default none; that test is skipped.
+            is for classification a class id, or the probabilities of all classes; for regression a number. For a task
+            of another kind `Predictions` and expected numbers. Numbers are compared to four digits, or as an expected
+            `pytest.approx` has it. By default none; that test is skipped.
         without_value: Of "one class", "constant predictions" and "one row" those where a number may be NaN. By default
             none.
         perfect_is_best: Whether predictions that are right and certain are the best ones. By default true.
@@ -65,7 +66,8 @@ class MetricSuite(ComponentSuite):
 
     def make_predictions(self) -> Predictions:
         """Some predictions with labels, not all of them right; to be overridden for a task of another kind than
-        classification, "multi_label" and regression.
+        classification, "multi_label" and regression. What is asked of rows in another order, of one row and of rows
+        that are all alike is made of these, with their `rows` and `decoded`.
         """
         if self.task.kind not in said.KINDS:
             fail(
@@ -90,9 +92,15 @@ class MetricSuite(ComponentSuite):
         """The numbers are those that its author has worked out by hand."""
         if not self.cases:
             pytest.skip("no case is given: cases = [(labels, predictions, {name: number})]")
-        for labels, predictions, expected in self.cases:
-            case = f"the labels {list(labels)} and the predictions {list(predictions)}"
-            numbers = self._measure(said.predictions_of(self.task, labels, predictions), case)
+        for place, told in enumerate(self.cases):
+            given: Sequence[Any] = told[:-1]
+            expected: Mapping[str, Any] = told[-1]
+            if isinstance(given[0], Predictions):
+                case, predictions = f"the predictions of cases[{place}]", given[0]
+            else:
+                case = f"the labels {list(given[0])} and the predictions {list(given[1])}"
+                predictions = said.predictions_of(self.task, *given)
+            numbers = self._measure(predictions, case)
             for name, number in expected.items():
                 expect(name in numbers, f"cases expect {name} of {self.who}, which gives {', '.join(numbers)}")
                 sound = numbers[name] == (number if not _is_plain(number) else _about(number))
@@ -114,17 +122,15 @@ class MetricSuite(ComponentSuite):
 
     def test_labels_of_one_class_end_no_run(self) -> None:
         """They have a finite value, or none where `without_value` says so."""
-        self._needs_made_up()
-        self._meets(said.ONE_CLASS, said.one_class(self.task))
+        self._meets(said.ONE_CLASS, said.one_class(self.make_predictions()))
 
     def test_predictions_that_are_all_alike_end_no_run(self) -> None:
         """They have a finite value, or none where `without_value` says so."""
-        self._needs_made_up()
-        self._meets(said.CONSTANT, said.constant(self.task))
+        self._meets(said.CONSTANT, said.constant(self.make_predictions()))
 
     def test_one_row_ends_no_run(self) -> None:
         """It has a finite value, or none where `without_value` says so."""
-        self._meets(said.ONE_ROW, said.picked(self.make_predictions(), slice(0, 1)))
+        self._meets(said.ONE_ROW, said.picked(self.make_predictions(), [0]))
 
     def test_the_order_of_rows_does_not_count(self) -> None:
         """Rows in another order give the same numbers, to rounding."""
@@ -172,11 +178,13 @@ class MetricSuite(ComponentSuite):
 
     def test_a_run_measures_it(self) -> None:
         """A run's evaluation has its numbers, by the names that it promised."""
-        overrides: dict[str, Any] = {"dataset.kind": self.task.kind, "training.max_steps": 1}
-        if self.task.class_names:
-            overrides["dataset.classes"] = self.task.num_labels
-        if self.task.kind not in said.KINDS or not self._suits_tiny():
-            pytest.skip("the small data set has no task that it suits")
+        overrides: dict[str, Any] = {"training.max_steps": 1}
+        if not self._brings("dataset"):
+            overrides["dataset.kind"] = self.task.kind
+            if self.task.class_names:
+                overrides["dataset.classes"] = self.task.num_labels
+            if self.task.kind not in said.KINDS or not self._suits_tiny():
+                pytest.skip("the small data set has no task that it suits, and `experiment` brings no other")
         run = self.run({**overrides, "metrics": [{"use": self.use, **self.table}]}, "a run")
         missing = [name for name in self._promised() if ("eval/" + name, 1) not in run.points]
         expect(not missing, f"a run with {self.who} has no {', '.join(missing)}")

@@ -15,6 +15,7 @@ from ftrun.contracts import BuiltModel, Component, Dataset, Kind, Model, Predict
 from ftrun.errors import FtrunError
 from ftrun.execution.checks import check_model
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.decoding import KNOWN, PREDICTED, Decoding, RawColumns
 from ftrun.execution.preparation import build_collate, load_model
 from ftrun.execution.watcher import Watcher
 from ftrun.pickling import check_picklable
@@ -227,9 +228,16 @@ class ModelSuite(ComponentSuite):
             said = _said(made, built)
         split = next(iter(made.splits.evaluation))
         there = run.logits.get(split) or [row["prediction"] for row in run.predictions[split]]
-        found = plain(said.logits) if run.logits else plain(said.values)
-        if not run.logits and made.splits.task.class_names:
-            pytest.skip("of such a task a run keeps no numbers to compare with")
+        task = made.splits.task
+        if built.decode is not None and task.kind not in KNOWN:
+            rows = RawColumns(made.splits.evaluation[split])
+            found = plain(
+                Decoding(made.plan.model, built, task).decoded(dataclasses.replace(said, rows=rows))[PREDICTED]
+            )
+        else:
+            found = plain(said.logits) if run.logits else plain(said.values)
+            if not run.logits and task.class_names:
+                pytest.skip("of such a task a run keeps no numbers to compare with, and the model has no `decode`")
         hint = "Is all in the folder that it was trained with: weights, settings, order of classes?"
         expect(
             found == there, f"{self.who} that was loaded predicts something else than the one that was trained", hint

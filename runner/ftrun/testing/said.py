@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,24 +68,37 @@ def worse(task: Task) -> Sequence[Predictions]:
         wrong = [[1 - value for value in label] for label in labels]
     else:
         wrong = [(label + 1) % task.num_labels for label in labels]
-    return ordinary(task), predictions_of(task, labels, wrong), constant(task)
+    return ordinary(task), predictions_of(task, labels, wrong), constant(ordinary(task))
 
 
-def one_class(task: Task) -> Predictions:
-    """Labels that are all alike."""
-    common = ordinary(task)
-    return Predictions(common.logits, np.repeat(common.labels[:1], ROWS, axis=0), 0.5, task.kind)
+def one_class(predictions: Predictions) -> Predictions:
+    """Predictions of rows whose labels are all alike: those of the first."""
+    first = [0] * len(predictions.logits)
+    return replace(predictions, labels=predictions.labels[first], rows=_picked(predictions.rows, first))
 
 
-def constant(task: Task) -> Predictions:
-    """Predictions that are all alike."""
-    common = ordinary(task)
-    return Predictions(np.repeat(common.logits[:1], ROWS, axis=0), common.labels, 0.5, task.kind)
+def constant(predictions: Predictions) -> Predictions:
+    """Predictions that are all alike: those of the first row."""
+    first = [0] * len(predictions.logits)
+    return replace(predictions, logits=predictions.logits[first], decoded=_picked(predictions.decoded, first))
 
 
-def picked(predictions: Predictions, rows: Any) -> Predictions:
+def picked(predictions: Predictions, rows: Sequence[int]) -> Predictions:
     """Some of the rows, in this order."""
-    return Predictions(predictions.logits[rows], predictions.labels[rows], predictions.loss, predictions.kind)
+    places = list(rows)
+    return replace(
+        predictions,
+        logits=predictions.logits[places],
+        labels=predictions.labels[places],
+        rows=_picked(predictions.rows, places),
+        decoded=_picked(predictions.decoded, places),
+    )
+
+
+def _picked(columns: Mapping[str, Sequence[Any]] | None, places: Sequence[int]) -> Mapping[str, Sequence[Any]] | None:
+    if columns is None:
+        return None
+    return {name: [cells[place] for place in places] for name, cells in columns.items()}
 
 
 def turned(rows: int) -> list[int]:

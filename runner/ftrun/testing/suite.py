@@ -260,6 +260,10 @@ class ComponentSuite(Suite):
             fail(f"{self.who} does not take the settings {dict(table)!r}:\n" + "\n".join(map(str, problems)))
         return settings
 
+    def _brings(self, kind: str) -> bool:
+        """Whether `experiment` brings a component of its own of a kind."""
+        return any(key == kind or key == f"{kind}.use" for key in self.experiment)
+
     @property
     def offered(self) -> Sequence[Component]:
         """What is not installed: the component, where it is given itself, and those beside it."""

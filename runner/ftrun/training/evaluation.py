@@ -21,7 +21,8 @@ def _nothing(done: int, total: int) -> None:
 def predict(
     job: Job, rows: EncodedRows, forward: Forward, progress: Callable[[int, int], None] = _nothing
 ) -> Predictions:
-    """The model's logits for every row, and where the rows have labels, the mean loss by the job's objective.
+    """The model's logits for every row, and where the rows have labels, the mean loss by the job's objective. Of an
+    evaluation split of the job it tells its `rows`, too.
 
     The model, its mode and every generator are left as they were.
 
@@ -52,7 +53,8 @@ def predict(
     finally:
         job.model.train(was_training)
     told = _labels(labels, job.task.kind) if labels else None
-    return Predictions(_joined(logits, 0.0).numpy(), told, losses.mean() if labels else None, job.task.kind)
+    loss, raw = losses.mean() if labels else None, _raw(job, rows)
+    return Predictions(_joined(logits, 0.0).numpy(), told, loss, job.task.kind, rows=raw)
 
 
 def metrics_of(predictions: Mapping[str, Predictions], evaluators: Sequence[Evaluator]) -> dict[str, float]:
@@ -65,6 +67,11 @@ def metrics_of(predictions: Mapping[str, Predictions], evaluators: Sequence[Eval
         for evaluator in evaluators:
             metrics.update({f"{prefix}{name}": float(value) for name, value in evaluator(predicted).items()})
     return metrics
+
+
+def _raw(job: Job, rows: EncodedRows) -> Mapping[str, Sequence[Any]] | None:
+    """What the data set has of an evaluation split; None of other rows."""
+    return next((job.raw.get(name) for name, split in job.evaluation.items() if split is rows), None)
 
 
 class _Losses:
