@@ -11,7 +11,7 @@ from typing import Any
 
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
-from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.checks import check_predictions, checked_batch, told_of_padding
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
@@ -40,8 +40,9 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) ->
     """
     split, rows = next(iter(job.evaluation.items()), ("the training split", job.train))
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    checked_batch(plan, job.collate, some)
-    predictions = session.predict(job, some)
+    batch = checked_batch(plan, job.collate, some)
+    with told_of_padding(plan, job.model, some, batch):
+        predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
 
     def more() -> Predictions:
