@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ftrun
 import numpy
 import pytest
 from click.testing import CliRunner
@@ -206,3 +207,12 @@ def test_a_deep_check_tells_what_may_be_for_the_rows(tiny: Path, monkeypatch: py
     shown = CliRunner().invoke(group, arguments, standalone_mode=False)
     assert shown.return_value == 0, shown.output
     assert "raised ValueError: too few classes" in shown.output and "nothing wrong" in shown.output
+
+
+def test_padding_to_more_tokens_than_the_model_has_positions_is_told_as_that(tiny: Path) -> None:
+    collator = {"use": "dynamic-padding", "pad_to_multiple_of": 1000}
+    result = ftrun.run(tiny, overrides={"collator": collator}, progress=False)
+    assert result.status == "FAILED" and result.steps in (0, None)
+    assert "collator: the collator " in str(result.error) and "to 1000, and the model has 512 positions" in str(
+        result.error
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,12 @@ from ftrun_plugins.datasets import LabelledText
 
 MANY_CLASSES = 50
 """So many, and hardly two rows of each, are worth a question."""
+WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
+FRACTION_OF_0 = re.compile(rf"({WHOLE.pattern})\.0+")
+NOTHING = frozenset({"nan", "null", "<na>", "n/a", "#n/a"})
+"""What programs write for a value that is missing, in any case."""
+NOTHING_AS_WRITTEN = frozenset({"None", "NA", "NaT"})
+"""The same in this case alone: in another they are words."""
 
 
 def in_order(value: Any) -> tuple[float, str]:
@@ -39,6 +46,21 @@ def is_minus_one(value: Any) -> bool:
     return not isinstance(value, bool) and as_name(value).strip() in ("-1", "-1.0")
 
 
+def whole_and_not(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Names that are one whole number, the first without a fraction and the second with one of 0: "1" and "1.0"."""
+    known = {name for name in names if WHOLE.fullmatch(name)}
+    return [(one[1], name) for name in names if (one := FRACTION_OF_0.fullmatch(name)) and one[1] in known]
+
+
+def words_for_nothing(names: Sequence[str]) -> list[str]:
+    """A sentence about classes whose names are words for a value that is missing."""
+    found = [name for name in names if name in NOTHING_AS_WRITTEN or name.casefold() in NOTHING]
+    if not found:
+        return []
+    what = f"the class {found[0]!r} is" if len(found) == 1 else f"the classes {', '.join(map(repr, found))} are"
+    return [f"{what} often written for a label that is missing: leave the cell blank where a row has none"]
+
+
 def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
     """Sentences about classes that are hardly meant.
 
@@ -53,6 +75,15 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
     notices = [
         f"the classes {', '.join(map(repr, group))} differ in nothing but case or spaces"
         for group in alike.values()
+        if len(group) > 1
+    ]
+    numbers: dict[float, list[str]] = {}
+    for name in names:
+        if (number := in_order(name)[0]) < math.inf:
+            numbers.setdefault(number, []).append(name)
+    notices += [
+        f"the classes {', '.join(map(repr, group))} are one number in several ways"
+        for group in numbers.values()
         if len(group) > 1
     ]
     if len(names) > MANY_CLASSES and 2 * len(names) > rows:

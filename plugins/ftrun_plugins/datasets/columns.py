@@ -94,6 +94,18 @@ class SplitColumns:
         """What to call the row at a place."""
         return self.origin.row(place if self.places is None else int(self.places[place]))
 
+    def declared_problems(self) -> Iterator[Problem]:
+        """That labels are places in class_names, and the column gives these places other names."""
+        names, declared = self.settings.class_names, self.declared
+        if not names or not declared or list(declared) in (names, [str(place) for place in range(len(declared))]):
+            return
+        here = "label_ids" if self.settings.label_ids else "class_names"
+        message = f'{self.name} declares {_few(declared)} in column "{self.label}", and class_names has {_few(names)}'
+        hint = f"Leave {here} out: the data names its classes itself" + (
+            ", and class_names sets their order." if self.settings.label_ids else "."
+        )
+        yield Problem(message, f"dataset.{here}", hint)
+
     @property
     def knows_minus_one(self) -> bool:
         """Whether -1 stands for no label: the classes are known otherwise, and it is none of them."""
@@ -165,7 +177,7 @@ class SplitColumns:
         """That some rows have labels which are none of the classes."""
         shown = ", ".join(f'"{self.shown(value)}"' for value in values[:SHOWN])
         more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-        known = ", ".join(classes.names[: 2 * SHOWN]) + (", ..." if len(classes.names) > 2 * SHOWN else "")
+        known = _few(classes.names)
         close = nearest(self.shown(values[0]), classes.names)
         if classes.by_id:
             hint = f"With label_ids, labels are 0 to {len(classes.names) - 1}: the places of class_names."
@@ -207,6 +219,11 @@ class SplitColumns:
         # a fingerprint of its own: `datasets` would hash the whole table to make one up
         fingerprint = f"{self.rows._fingerprint}-labelled"
         return Dataset(InMemoryTable(table), info=DatasetInfo(features=features), fingerprint=fingerprint)
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of the classes, in a message."""
+    return ", ".join(names[: 2 * SHOWN]) + (", ..." if len(names) > 2 * SHOWN else "")
 
 
 def is_plain(kind: pa.DataType) -> bool:

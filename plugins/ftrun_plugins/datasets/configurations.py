@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from datasets import Features, Value
+from datasets import ClassLabel, Features, Value
 from datasets.data_files import DataFilesDict, get_data_patterns, sanitize_patterns
 from datasets.info import DatasetInfosDict
 from datasets.load import import_main_class, infer_module_for_data_files
@@ -23,7 +23,9 @@ from datasets.packaged_modules import (
 )
 from datasets.utils.metadata import MetadataConfigs
 from ftrun.errors import ExperimentError, Problem, nearest
+from ftrun.rowfiles import listed
 from huggingface_hub import DatasetCard, DatasetCardData
+from pandas._libs.parsers import STR_NA_VALUES
 
 CARD = "README.md"
 CARDS = (CARD, ".huggingface.yaml", "dataset_infos.json")
@@ -174,7 +176,7 @@ def reader(configuration: Configuration, folder: Path) -> tuple[str, dict[str, A
     known = {field.name for field in dataclasses.fields(config_class)} - {"name", "version", "data_dir", "data_files"}
     parameters = {**defaults, **configuration.parameters, "features": configuration.features}
     arguments = {key: value for key, value in parameters.items() if key in known and value is not None}
-    if module == "csv" and "features" not in arguments:
+    if module == "csv":
         arguments |= _cells_as_written(config_class, arguments, [file for some in wanted.values() for file in some])
     return module, {"data_files": {split: list(map(glob.escape, some)) for split, some in wanted.items()}, **arguments}
 
@@ -183,21 +185,59 @@ def _cells_as_written(config_class: Any, arguments: Mapping[str, Any], files: Se
     """What has pandas leave the cells of CSV files as they are: else None, NA and null are missing, and 001 is 1.
 
     Raises:
-        ExperimentError: If a file has no header that can be read, or not the columns of the first.
+        ExperimentError: If a file has no header that can be read, or not the columns of the first; a column twice, or
+            another number of cells in its first row.
     """
-    as_written = {"keep_default_na": False, "na_filter": False}
-    options = {**config_class(**{**arguments, **as_written}).pd_read_csv_kwargs, "nrows": 0}
+    declared = arguments.get("features")
+    as_written = {"keep_default_na": False, "na_filter": False} if declared is None else _missing_cells(declared)
+    if declared is not None:  # what the card says of the cells stays
+        as_written = {} if {"keep_default_na", "na_filter", "na_values"} & set(arguments) else as_written
+    options = config_class(**{**arguments, **as_written}).pd_read_csv_kwargs
     options.pop("chunksize")
     columns: list[str] = []
     for file in files:
-        try:
-            header = [str(name) for name in pd.read_csv(file, **options).columns]
-        except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-            raise _unreadable(f"{Path(file).name} has no header: {' '.join(str(error).split())}") from error
+        header = _header(file, options)
         columns = columns or header
         if missing := [name for name in columns if name not in header]:
             raise _unreadable(f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has")
-    return {**as_written, "features": Features({name: Value("string") for name in columns})}
+    if declared is None:
+        return {**as_written, "features": Features({name: Value("string") for name in columns})}
+    return as_written
+
+
+def _header(file: str, options: Mapping[str, Any]) -> list[str]:
+    """The columns of a CSV file. pandas would call a second one of a name otherwise, and where the first row has more
+    cells take the first of each row for its name, so that the others move.
+    """
+    name = Path(file).name
+    try:
+        first = pd.read_csv(file, **{**options, "nrows": 1})
+        if options.get("names") is None and options.get("header", "infer") in ("infer", 0):
+            told = pd.read_csv(file, **{**options, "nrows": 1, "header": None, "index_col": None, "dtype": str})
+            written = [str(cell) for cell in told.iloc[0] if cell == cell and cell != ""]
+        else:
+            written = []
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise _unreadable(f"{name} has no header: {' '.join(str(error).split())}") from error
+    if twice := sorted({cell for cell in written if written.count(cell) > 1}):
+        raise _unreadable(f"{name} has more than one column named {listed(twice)}")
+    if options.get("index_col") is None and not isinstance(first.index, pd.RangeIndex):
+        cells = len(first.columns) + first.index.nlevels
+        raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header")
+    return [str(column) for column in first.columns]
+
+
+def _missing_cells(features: Any) -> dict[str, Any]:
+    """What stands for nothing in columns whose types are declared: nothing in text, and no class's name."""
+    if not isinstance(features, Features):
+        return {}
+    missing: dict[str, list[str]] = {}
+    for name, feature in features.items():
+        if getattr(feature, "dtype", None) in ("string", "large_string"):
+            continue
+        names = feature.names if isinstance(feature, ClassLabel) else ()
+        missing[name] = sorted(STR_NA_VALUES.difference(names))
+    return {"keep_default_na": False, "na_values": missing}
 
 
 def _unreadable(why: str) -> ExperimentError:

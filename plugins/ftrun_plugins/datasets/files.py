@@ -11,7 +11,7 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import shown
+from ftrun.rowfiles import shown, suspected_delimiter
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.columns import Origin
@@ -130,6 +130,8 @@ def _columns(settings: FilesSettings, train: Source) -> tuple[LabelledText, Sequ
         return settings.with_columns(
             settings.text_columns, LABELS[0]
         ), []  # all files tell what is wrong as they are read
+    if first.format == "csv" and suspected_delimiter(list(held), first.delimiter):
+        raise first.missing([settings.label_named or LABELS[0]], list(held))
     return with_columns(settings, held, shown(first.file))
 
 
@@ -148,7 +150,8 @@ def _read(
         if len(tables) < len(source.files):
             continue
         try:
-            table = InMemoryTable(joined(tables, source.place))
+            numbers = columns.label_column if columns.kind == "regression" else None
+            table = InMemoryTable(joined(tables, source.place, numbers))
         except ExperimentError as error:
             problems += error.problems
             continue

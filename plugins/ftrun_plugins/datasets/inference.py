@@ -28,6 +28,9 @@ PAIRS = (
 LABELS = ("label", "labels")
 IDS = re.compile(r"(?i:(.*[_\W])?(idx?|index|guid|uuid|uid)|unnamed: \d+|__index_level_\d+__)|.*[a-z](ID|Id)")
 
+LABEL_IDS = re.compile(r"(?i:(label|class|target|category)[_\W]?idx?)")
+"""Columns of labels that are called ids: of a class, and not of a row."""
+
 
 def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -> tuple[LabelledText, Sequence[str]]:
     """The settings with all their columns, and a sentence about those that nobody has named.
@@ -58,7 +61,7 @@ def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -
 
 def is_id(name: str) -> bool:
     """Whether a column is one of names for rows, by its own name."""
-    return not name or IDS.fullmatch(name) is not None
+    return not name or (IDS.fullmatch(name) is not None and LABEL_IDS.fullmatch(name) is None)
 
 
 def is_text(value: Any) -> bool:

@@ -14,12 +14,13 @@ IDS = "idx"
 """A column that is only kept where all files have it."""
 
 
-def joined(tables: Mapping[str, pa.Table], place: str) -> pa.Table:
+def joined(tables: Mapping[str, pa.Table], place: str, numbers: str | None = None) -> pa.Table:
     """The rows of several files, one file after the other.
 
     Args:
         tables: The columns that are wanted of each file, by what to call it in messages.
         place: The key that names the files.
+        numbers: The column that is of numbers, however a file has them.
 
     Raises:
         ExperimentError: Naming two files that do not go together, and the column.
@@ -31,7 +32,8 @@ def joined(tables: Mapping[str, pa.Table], place: str) -> pa.Table:
     metadata = next(iter(tables.values())).schema.metadata
     columns = {}
     for name in names:
-        columns[name] = _column({file: table.column(name) for file, table in tables.items()}, name, place)
+        of_each = {file: table.column(name) for file, table in tables.items()}
+        columns[name] = _column(_as_numbers(of_each) if name == numbers else of_each, name, place)
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
@@ -62,6 +64,17 @@ def _classes(table: pa.Table, name: str) -> Sequence[str] | None:
     feature = Features.from_arrow_schema(table.schema).get(name)
     feature = getattr(feature, "feature", feature)  # of a list
     return list(feature.names) if isinstance(feature, ClassLabel) else None
+
+
+def _as_numbers(columns: Mapping[str, pa.ChunkedArray]) -> Mapping[str, pa.ChunkedArray]:
+    """Whole numbers beside others as these; beside text, in which there are numbers as well, as they are written."""
+    plain = {file: decoded(column) for file, column in columns.items()}
+    kinds = {_kind(column.type) for column in plain.values() if _tells(column)}
+    if not kinds <= {"text", "whole numbers", "numbers"}:
+        return columns
+    if "text" in kinds:
+        return {file: text_of(column) for file, column in plain.items()}
+    return {file: column.cast(pa.float64(), safe=False) for file, column in plain.items()}
 
 
 def _column(columns: Mapping[str, pa.ChunkedArray], name: str, place: str) -> pa.ChunkedArray:

@@ -16,7 +16,16 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import decoded
 
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.classes import Classes, as_name, in_order, is_minus_one, is_missing, odd_classes
+from ftrun_plugins.datasets.classes import (
+    Classes,
+    as_name,
+    in_order,
+    is_minus_one,
+    is_missing,
+    odd_classes,
+    whole_and_not,
+    words_for_nothing,
+)
 from ftrun_plugins.datasets.columns import Origin, Places, SplitColumns
 from ftrun_plugins.datasets.multi_label import ManyLabels
 from ftrun_plugins.datasets.vectors import LabelVectors
@@ -71,7 +80,8 @@ def labelled(
     tests = {split: kind(names[split], rows, settings, is_test=True) for split, rows in (test or {}).items()}
     every = [*splits, *tests.values()]
     _raise(problem for split in every for problem in split.column_problems())
-    known = {split: one for split, one in tests.items() if one.has_labels(splits[0].values)}
+    of_training = [value for value in splits[0].values if not (splits[0].knows_minus_one and is_minus_one(value))]
+    known = {split: one for split, one in tests.items() if one.has_labels(of_training)}
     hidden = {split: one for split, one in tests.items() if split not in known}
     _raise(problem for split in hidden.values() for problem in split.text_problems())
     splits, dropped = _without_unlabelled(splits) if settings.drop_unlabelled else (splits, [])
@@ -108,7 +118,22 @@ def _without_unlabelled(
         every, left = len(split.rows), len(split.rows) - len(rows)
         if left:
             notices.append(f"{left:,} of the {every:,} rows of {split.name} have no label and are left out")
+    notices += _minus_one_as_class(splits[0])
     return [split.only(rows) for split, rows in zip(splits, kept, strict=True)], notices
+
+
+def _minus_one_as_class(train: _OneLabel | ManyLabels) -> list[str]:
+    """A sentence if -1 is a class to be learned, where a file asks for rows without a label to be left out."""
+    settings = train.settings
+    if settings.kind == "regression" or settings.label_vectors or settings.class_names or train.knows_minus_one:
+        return []
+    if not (found := [value for value in train.values if is_minus_one(value)]):
+        return []
+    count = pc.sum(train.rows_with(found)).as_py()
+    return [
+        f"{as_name(found[0])} is a class of its own here, of {count:,} of the {len(train.rows):,} rows of "
+        f"{train.name}: if it stands for no label, name the classes: [dataset] class_names"
+    ]
 
 
 def _brought_together(
@@ -120,6 +145,8 @@ def _brought_together(
     classes = Classes(_class_names(splits[0], settings), settings)
     _raise(problem for split in splits for problem in split.class_problems(classes))
     notices = odd_classes(classes.names, len(splits[0].rows), settings.label_column)
+    if not (settings.label_columns or settings.class_names or splits[0].declared):
+        notices += words_for_nothing(classes.names)
     return [split.with_ids(classes) for split in splits], tuple(classes.names), notices
 
 
@@ -130,13 +157,23 @@ def _raise(problems: Iterator[Problem]) -> None:
 
 def _class_names(train: _OneLabel | ManyLabels, settings: LabelledText) -> tuple[str, ...]:
     if told := settings.label_columns or settings.class_names or train.declared:
-        return tuple(told)
-    names = tuple(as_name(value) for value in sorted(train.values, key=in_order))
+        names = tuple(told)
+        few = f'column "{train.label}" declares one class alone, "{names[0]}"'
+    else:
+        names = tuple(as_name(value) for value in sorted(train.values, key=in_order))
+        few = f'all labels in column "{train.label}" are the same, "{names[0]}"' if names else "no row has a label"
+        _raise(_written_twice(train, names))
     if len(names) < 2:
-        same = f'all labels in column "{train.label}" are the same, "{names[0]}"' if names else "no row has a label"
-        message = f"{train.name}: {same}"
-        raise ExperimentError(Problem(message, "dataset.label_column"))
+        raise ExperimentError(Problem(f"{train.name}: {few}", "dataset.label_column"))
     return names
+
+
+def _written_twice(train: _OneLabel | ManyLabels, names: Sequence[str]) -> Iterator[Problem]:
+    """Text in which a whole number stands with a fraction of 0, too, as pandas writes it where a cell is missing."""
+    for one, other in whole_and_not(names):
+        message = f'has "{other}" in column "{train.label}", and "{one}" in other rows'
+        hint = "Write a number alike in all rows; if they are two classes, name all of them: [dataset] class_names."
+        yield train.first_of(train.rows_with([other]), message, hint)
 
 
 class _OneLabel(SplitColumns):
@@ -167,7 +204,7 @@ class _OneLabel(SplitColumns):
         if not missing:
             return np.arange(len(self.rows))
         column = self.column
-        lacks = pc.or_(pc.fill_null(self._is_any(missing), True), pc.is_null(column))
+        lacks = pc.or_(pc.fill_null(self.rows_with(missing), True), pc.is_null(column))
         return np.flatnonzero(~lacks.to_numpy())
 
     def _is_no_label(self, value: Any) -> bool:
@@ -191,16 +228,19 @@ class _OneLabel(SplitColumns):
                 hint += self.how_to_drop
             if self.is_test:
                 hint = "Give each row a label, or none at all."
-            yield self.first_of(self._is_any(missing), f'has no label in column "{self.label}"', hint)
+            yield self.first_of(self.rows_with(missing), f'has no label in column "{self.label}"', hint)
         if fractions := [value for value in self.values if isinstance(value, float) and value % 1]:
             hint = 'Numbers to be predicted as such: [dataset] kind = "regression".'
             yield self.first_of(
-                self._is_any(fractions), f'has {fractions[0]} in column "{self.label}", which is no class', hint
+                self.rows_with(fractions), f'has {fractions[0]} in column "{self.label}", which is no class', hint
             )
 
     def class_problems(self, classes: Classes) -> Iterator[Problem]:
+        """Labels that are none of the classes, or that the column declares to be other ones."""
+        if classes.by_id:
+            yield from self.declared_problems()
         if unknown := [value for value in self.values if classes(value, self.declared) is None]:
-            yield self.unknown(unknown, classes, self._is_any(unknown))
+            yield self.unknown(unknown, classes, self.rows_with(unknown))
 
     def number_problems(self) -> Iterator[Problem]:
         column = self.column
@@ -237,7 +277,8 @@ class _OneLabel(SplitColumns):
             if single is None or not _is_float32(single)[0].as_py():
                 yield row, cell
 
-    def _is_any(self, values: Sequence[Any]) -> pa.ChunkedArray:
+    def rows_with(self, values: Sequence[Any]) -> pa.ChunkedArray:
+        """Which rows have one of these labels."""
         column = self.column
         found = pc.is_in(column, value_set=pa.array(values, column.type))
         if any(value != value for value in values):

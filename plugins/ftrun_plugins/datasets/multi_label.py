@@ -98,7 +98,7 @@ class ManyLabels(SplitColumns):
             )
             has_other = np.zeros(len(self.rows), bool)
             has_other[self.row_of_each[others]] = True
-            lacks = lacks | (self._rows_with(secret).to_numpy() & ~has_other)
+            lacks = lacks | (self.rows_with(secret).to_numpy() & ~has_other)
         return np.flatnonzero(~lacks)
 
     @property
@@ -117,7 +117,7 @@ class ManyLabels(SplitColumns):
         settings, declared = self.settings, self.declared
         if settings.label_vectors is not None or settings.label_ids or settings.label_separator or not self.values:
             return
-        lengths = pc.unique(pc.list_value_length(self.lists).drop_null()).to_pylist()
+        lengths = [length for length in pc.unique(pc.list_value_length(self.lists)).to_pylist() if length]
         may_be = len(lengths) == 1 and lengths[0] > 1 and all(mark_of(value) is not None for value in self.values)
         if may_be and (declared is None or len(declared) in (2, lengths[0])):
             message = f'{self.name} has lists of {lengths[0]} in column "{self.label}", of nothing but 0 and 1'
@@ -135,10 +135,10 @@ class ManyLabels(SplitColumns):
             yield self.first_of(pc.is_null(self.lists), f'has no label in column "{self.label}"', hint)
         if blank := [value for value in self.values if is_missing(value)]:
             message = f'has a class without a name in column "{self.label}"'
-            yield self.first_of(self._rows_with(blank), message, "Leave it out, or name it.")
+            yield self.first_of(self.rows_with(blank), message, "Leave it out, or name it.")
         if fractions := [value for value in self.values if isinstance(value, float) and value % 1]:
             message = f'has {fractions[0]} in column "{self.label}", which is no class'
-            yield self.first_of(self._rows_with(fractions), message, "A list of classes fits.")
+            yield self.first_of(self.rows_with(fractions), message, "A list of classes fits.")
 
     def _mark_problems(self) -> Iterator[Problem]:
         for name, cells in zip(self.settings.label_columns or (), self.marks, strict=True):
@@ -158,8 +158,10 @@ class ManyLabels(SplitColumns):
         """Labels that are none of the classes, and rows that name one twice."""
         if self.settings.label_columns:
             return
+        if classes.by_id:
+            yield from self.declared_problems()
         if unknown := [value for value in self.values if classes(value, self.declared) is None]:
-            yield self.unknown(unknown, classes, self._rows_with(unknown))
+            yield self.unknown(unknown, classes, self.rows_with(unknown))
             return
         pairs = self.row_of_each * len(classes.names) + self._ids(classes)
         found, counts = np.unique(pairs, return_counts=True)
@@ -171,7 +173,7 @@ class ManyLabels(SplitColumns):
             message = f'has the class "{first}" more than once in column "{self.label}"'
             yield self.first_of(pa.chunked_array([pa.array(twice)]), message, hint)
 
-    def _rows_with(self, values: Sequence[Any]) -> pa.ChunkedArray:
+    def rows_with(self, values: Sequence[Any]) -> pa.ChunkedArray:
         """Which rows have one of these labels."""
         there = pc.is_in(self.each, value_set=pa.array(values, self.each.type)).to_numpy()
         if any(value != value for value in values):

@@ -16,6 +16,9 @@ from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import Opened
 from ftrun_plugins.datasets.slices import as_slice
 
+MOST_SHOWN = 20
+"""Classes that a sentence names."""
+
 
 def splits_named(
     opened: Opened, train: str, evaluation: Sequence[str], test: Sequence[str] = ()
@@ -61,8 +64,7 @@ def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, 
     }
     notices = [*labelled.notices, *_absent_classes(task, labelled.train, used, train, "max_train_samples")]
     for split, rows in evaluation.items():
-        if len(rows) < len(labelled.evaluation[split]):
-            notices += _absent_classes(task, labelled.evaluation[split], rows, split, "max_eval_samples")
+        notices += _absent_classes(task, labelled.evaluation[split], rows, split, "max_eval_samples")
         notices += _shared_rows(task, used, rows, train, split)
     for split, rows in labelled.test.items():
         if task.label_column in rows.column_names:
@@ -82,7 +84,7 @@ def _some(rows: Dataset, limit: int | None, shuffle_seed: int | None) -> Dataset
 
 
 def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit: str) -> list[str]:
-    """A sentence if some classes have no row: lost by a limit, or never there."""
+    """A sentence if some classes have no row, lost by a limit or never there; or if every row is of all of them."""
     if task.class_names is None:
         return []
     all_rows, some_rows = _rows_by_class(rows, task), _rows_by_class(used, task)
@@ -90,14 +92,22 @@ def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit:
     never = [name for name, before in zip(task.class_names, all_rows, strict=True) if not before]
     notices = []
     if lost:
-        kept = ", ".join(name for name, now in zip(task.class_names, some_rows, strict=True) if now) or "no class"
+        kept = _shown([name for name, now in zip(task.class_names, some_rows, strict=True) if now]) or "no class"
         notices.append(
-            f"with {limit} = {len(used)} the rows used of {split} are all of {kept}, and none of {', '.join(lost)}: "
+            f"with {limit} = {len(used)} the rows used of {split} are all of {kept}, and none of {_shown(lost)}: "
             "they seem to be sorted by class; [dataset] shuffle_seed = 0 takes rows at random instead"
         )
     if never:
-        notices.append(f"no row of {split} is of {', '.join(never)}")
+        notices.append(f"no row of {split} is of {_shown(never)}")
+    if task.kind == "multi_label" and (all_rows == len(rows)).all():
+        notices.append(f'every row of {split} is of every class: is "{task.label_column}" read as it is meant?')
     return notices
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Some names and how many more there are, so that a sentence stays one."""
+    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    return ", ".join(names[:MOST_SHOWN]) + more
 
 
 def _rows_by_class(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -49,7 +49,7 @@ class LabelVectors(ManyLabels):
 
     def _has_any(self, wanted: Sequence[Any]) -> Flags:
         """Which rows hold any of some values."""
-        return np.asarray(self._rows_with(wanted).to_numpy(), bool)
+        return np.asarray(self.rows_with(wanted).to_numpy(), bool)
 
     @cached_property
     def _held(self) -> list[Any]:
@@ -84,7 +84,8 @@ class LabelVectors(ManyLabels):
             yield self._first(one, message, FITTING)
 
     def class_problems(self, classes: Classes) -> Iterator[Problem]:
-        """Lists that are not of all the classes."""
+        """Lists that are not of all the classes, or of such as the column names in another order."""
+        yield from self.declared_problems()
         other = self._lengths != len(classes.names)
         if other.any():
             count = self._lengths[other][0]

@@ -112,8 +112,11 @@ def evaluate_module(path: str, names: Sequence[str], options: Mapping[str, Any])
     """
     try:
         module = evaluate.load(path, keep_in_memory=True)
-    except (OSError, ValueError, ImportError) as error:
-        raise RunError(f"the metric {path} cannot be loaded: {error}") from error
+    except Exception as error:  # a script is run here, and may raise anything
+        said = (
+            str(error) if isinstance(error, (OSError, ValueError, ImportError)) else f"{type(error).__name__}: {error}"
+        )
+        raise RunError(f"the metric {path} cannot be loaded: {said}") from error
 
     def compute(predictions: Predictions) -> Mapping[str, float]:
         computed = _computed(module, predictions, options)

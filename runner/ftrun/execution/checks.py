@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
@@ -191,6 +192,29 @@ def _check_batch(part: Part, batch: Any, rows: int) -> None:
         raise part.fault(f"leaves labels out of a batch; there are: {', '.join(batch) or 'none'}")
     if len(batch["labels"]) != rows:
         raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
+
+
+@contextlib.contextmanager
+def told_of_padding(
+    plan: Plan, model: Any, rows: Sequence[Mapping[str, Any]], batch: Mapping[str, Any]
+) -> Iterator[None]:
+    """What a model raises on a batch that is padded to more tokens than it has positions, as a sentence.
+
+    Only where it raises: to some models the number in their configuration is no limit.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        positions = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+        shape = tuple(getattr(batch.get("input_ids"), "shape", ()))
+        if not isinstance(positions, int) or len(shape) != 2 or shape[1] <= positions:
+            raise
+        longest = max(len(row["input_ids"]) for row in rows)
+        if longest > positions:
+            raise
+        message = f"pads rows of up to {longest} tokens to {shape[1]}, and the model has {positions} positions"
+        hint = f"Pad to {positions} tokens at the most; ftrun describe collator {plan.collator.offer.component.name}."
+        raise plan.collator.fault(message, hint) from error
 
 
 def check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Task, labelled: bool = True) -> None:

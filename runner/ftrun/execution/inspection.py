@@ -10,7 +10,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import checked_batch, checked_collate
+from ftrun.execution.checks import checked_batch, checked_collate, told_of_padding
 from ftrun.execution.class_weights import class_ids
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
@@ -126,7 +126,8 @@ def _forward(
     columns = built.encode(batch)
     encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     inputs = checked_batch(plan, collate, encoded) if labelled else collate(encoded)
-    output = built.model(**inputs)
+    with told_of_padding(plan, built.model, encoded, inputs):
+        output = built.model(**inputs)
     logits = output.logits.detach().cpu().float().numpy()
     if "labels" not in inputs:
         return Predictions(logits, None, None, kind, rows=batch)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions, Splits
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
-from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.checks import check_predictions, checked_batch, told_of_padding
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
@@ -43,14 +43,16 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     split, rows = next(iter(job.evaluation.items()), ("the training split", job.train))
     raw = splits.evaluation.get(split, splits.train)
     some = range(min(len(rows), job.training.per_device_eval_batch_size))
-    checked_batch(plan, job.collate, [rows[row] for row in some])
+    shown = [rows[row] for row in some]
+    batch = checked_batch(plan, job.collate, shown)
 
     def predicted(places: Sequence[int]) -> Predictions:
         predictions = session.predict(job, [rows[row] for row in places])
         check_predictions(plan, predictions, len(places), job.task)
         return replace(predictions, rows=RawColumns(raw, places))
 
-    predictions = predicted(some)
+    with told_of_padding(plan, job.model, shown, batch):
+        predictions = predicted(some)
 
     def more() -> Predictions:
         return predicted(_varied_places(rows, job.task.num_labels))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.classes import Classes, in_order, odd_classes
+from ftrun_plugins.datasets.classes import Classes, in_order, odd_classes, whole_and_not, words_for_nothing
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,19 @@ def test_numbers_stand_in_their_order_and_before_text() -> None:
 def test_classes_that_are_hardly_meant_are_told() -> None:
     assert "differ in nothing but case" in odd_classes(["a", "A ", "b"], 100, "label")[0]
     assert 'is "id" the label column' in odd_classes([str(number) for number in range(60)], 61, "id")[0]
+
+
+def test_a_number_that_is_written_in_two_ways_is_told() -> None:
+    assert odd_classes(["1.1", "1.10", "2"], 100, "label") == [
+        "the classes '1.1', '1.10' are one number in several ways"
+    ]
+    assert odd_classes(["1", "2", "nan", "inf", "-inf", "1_0"], 100, "label") == []
+    assert whole_and_not(["0", "0.00", "-1", "-1.0", "1.5", "01", "x", "1.0", "2."]) == [("0", "0.00"), ("-1", "-1.0")]
+
+
+def test_words_for_what_is_missing_are_told_and_words_like_any_other_are_not() -> None:
+    assert words_for_nothing(["0", "1", "nan"]) == [
+        "the class 'nan' is often written for a label that is missing: leave the cell blank where a row has none"
+    ]
+    assert "'NULL', 'None' are" in words_for_nothing(["a", "NULL", "None"])[0]
+    assert words_for_nothing(["none", "na", "nano", "anger"]) == []

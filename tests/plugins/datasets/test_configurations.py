@@ -131,6 +131,8 @@ def test_cells_of_csv_are_read_as_they_are_written(tmp_path: Path) -> None:
     [
         ({"train.csv": ""}, "train.csv has no header"),
         ({"train.csv": "text,label\n", "test.csv": "text\n"}, "test.csv has no column label, and train.csv has"),
+        ({"train.csv": "text,label\nx,0,5\ny,1,9\n"}, "train.csv has 3 cells in its first row, and 2 in its header"),
+        ({"train.csv": "text,label,label\nx,0,5\n"}, 'train.csv has more than one column named "label"'),
     ],
 )
 def test_csv_files_that_are_no_one_table_are_told(tmp_path: Path, files: dict[str, str], told: str) -> None:
@@ -138,3 +140,11 @@ def test_csv_files_that_are_no_one_table_are_told(tmp_path: Path, files: dict[st
         (tmp_path / name).write_text(text)
     with pytest.raises(ExperimentError, match=f"dataset.path: the data set cannot be read: {told}"):
         reader(Configuration({name.removesuffix(".csv"): [name] for name in files}), tmp_path)
+
+
+def test_a_column_that_only_looks_like_a_second_one_and_rows_that_are_numbered_are_read(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(",text,label,label.1,,\n0,x,0,5,,\n")
+    _, arguments = reader(Configuration({"train": ["train.csv"]}), tmp_path)
+    assert list(arguments["features"])[1:4] == ["text", "label", "label.1"]
+    _, arguments = reader(Configuration({"train": ["train.csv"]}, {"index_col": 0}), tmp_path)
+    assert list(arguments["features"])[:3] == ["text", "label", "label.1"]

@@ -198,3 +198,12 @@ def test_a_run_with_rows_cut_off_is_evaluated_on_them_and_one_without_evaluation
     assert result.status == "FINISHED" and not result.metrics, result.error
     refused = ftrun.run(tiny, overrides={**whole, "metrics": [{"use": "accuracy"}]}, progress=False)
     assert refused.status == "FAILED" and "no rows to evaluate on" in (refused.error or "")
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_another_delimiter_is_asked_about_where_the_columns_are_not_named_either(workdir: Path, mark: str) -> None:
+    write_csv(workdir / "train.csv", [("a", 0), ("b", 1)], mark)
+    told = 'train.csv has no column "label"'
+    with pytest.raises(ExperimentError, match=told + r"[\s\S]*\[dataset\] delimiter = ") as refused:
+        build_files(FilesSettings(train="train.csv"), evaluated=False)
+    assert refused.value.problems[0].place == "dataset.train"

@@ -190,3 +190,22 @@ def test_rows_of_minus_one_are_left_out_on_request(workdir: Path) -> None:
     assert list(opened.train["label"]) == [0, 1, 2, 0] and opened.task.text_columns == ("premise", "hypothesis")
     told = [notice for notice in opened.notices if "left out" in notice]
     assert told == [f"2 of the 6 rows of {split} have no label and are left out" for split in ("train", "validation")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "classes"),
+    [("{dtype: string}", ("EU", "NA")), ("{dtype: {class_label: {names: {'0': NA, '1': EU}}}}", ("NA", "EU"))],
+)
+def test_cells_of_csv_are_words_like_any_other_where_a_card_declares_them_to_be(
+    workdir: Path, declared: str, classes: tuple[str, ...]
+) -> None:
+    folder = workdir / "repository"
+    folder.mkdir()
+    kind = declared.removeprefix("{").removesuffix("}")
+    features = f"[{{name: text, dtype: string}}, {{name: label, {kind}}}, {{name: score, dtype: float64}}]"
+    (folder / "README.md").write_text(f"---\ndataset_info: {{features: {features}}}\n---\n")
+    (folder / "train.csv").write_text("text,label,score\nnull,NA,NA\n001,EU,1.5\nx,,\n")
+    splits = build_hub(HubSettings(path=str(folder), drop_unlabelled=True), evaluated=False)
+    assert list(splits.train["text"]) == ["null", "001"] and splits.task.class_names == classes
+    assert [classes[label] for label in splits.train["label"]] == ["NA", "EU"]
+    assert list(splits.train["score"]) == [None, 1.5]

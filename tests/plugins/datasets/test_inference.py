@@ -84,3 +84,11 @@ def test_numbers_that_are_written_out_are_no_text_and_ids_no_column_to_learn_fro
     assert all(map(is_text, ("a", "1 2", "x1"))) and not any(map(is_text, ("1", "1e5", "nan", " ", None, 3)))
     assert all(map(is_id, ("id", "ID", "idx", "row_id", "pairID", "docId", "index", "", "Unnamed: 0")))
     assert not any(map(is_id, ("text", "paid", "valid", "period", "indexed", "label")))
+
+
+def test_the_id_of_a_class_is_a_label_and_beside_another_number_a_doubt() -> None:
+    assert not any(map(is_id, ("label_id", "labelId", "class_idx", "category-id"))) and is_id("subclass_id")
+    settings, _ = with_columns(FilesSettings(train="t.csv"), {"text": "text", "label_id": "values"}, "t.csv")
+    assert settings.label_column == "label_id"
+    with pytest.raises(ExperimentError, match="does not tell which column is the label"):
+        with_columns(FilesSettings(train="t.csv"), {"text": "text", "label_id": "values", "score": "values"}, "t.csv")

@@ -64,3 +64,16 @@ def test_files_that_declare_other_classes_are_refused() -> None:
     assert alike.features["label"].names == ["x", "y"]
     with pytest.raises(ExperimentError, match="a and b do not declare the same classes"):
         joined({"a": table("x", "y"), "b": table("y", "x")}, "dataset.train")
+
+
+def test_numbers_to_be_predicted_are_joined_however_each_file_has_them() -> None:
+    def numbers(*labels: Any) -> list[Any]:
+        arrow = {f"{number}.csv": pa.table({"label": one}) for number, one in enumerate(labels, 1)}
+        read: list[Any] = joined(arrow, "dataset.train", numbers="label")["label"].to_pylist()
+        return read
+
+    assert numbers([1, 2], [0.5], pa.array([None], pa.null())) == [1.0, 2.0, 0.5, None]
+    assert numbers([2**62 + 1], [0.5]) == [2.0**62, 0.5]
+    assert numbers(["1", "0.25"], [0.1], [3]) == ["1", "0.25", "0.1", "3"]
+    with pytest.raises(ExperimentError, match=r"1\.csv has numbers in column .label., and 2\.csv has truth values"):
+        numbers([0.5], [True])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 from ftrun.errors import ExperimentError
 from ftrun_plugins.datasets import LabelledText
 from ftrun_plugins.datasets.columns import Origin
@@ -213,7 +213,7 @@ LABELS = st.one_of(
     st.lists(st.booleans(), min_size=2),
     st.lists(st.integers(-(2**53), 2**53).map(float), min_size=2),
     st.lists(st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip), min_size=2),
-    st.lists(st.sampled_from(["0", "1", "01", "1.0", "None", "NA", "true", "é", "x" * 300]), min_size=2),
+    st.lists(st.sampled_from(["0", "1", "01", "1.5", "None", "NA", "true", "é", "x" * 300]), min_size=2),
 )
 
 
@@ -235,7 +235,7 @@ def test_every_label_of_every_split_is_the_files(labels: list[Any], random: Any)
     [
         (["x", "", "y", None, " "], {}, ["x", "y"]),
         ([1.0, None, 2.0, math.nan], {}, ["1.0", "2.0"]),
-        ([-1, 0, 1, None], {}, ["-1", "0", "1"]),
+        ([0, 1, None, 2], {}, ["0", "1", "2"]),
         ([-1, 0, 1], {"class_names": ["a", "b"], "label_ids": True}, ["a", "b"]),
         (["-1", "b", "a"], {"class_names": ["a", "b"]}, ["b", "a"]),
         (["-1", "1"], {"class_names": ["1", "-1"]}, ["-1", "1"]),
@@ -269,3 +269,83 @@ def test_a_row_of_several_files_is_that_of_its_file() -> None:
     origin = Origin("all", [("a.csv", 2), ("b.csv", 3)])
     assert [origin.row(place) for place in (0, 2, 4)] == ["row 1 of a.csv", "row 1 of b.csv", "row 3 of b.csv"]
     assert Origin("all").row(4) == "row 5"
+
+
+def test_a_number_that_is_written_in_two_ways_is_not_taken_for_two_classes() -> None:
+    told = r'train has "0\.0" in column "label", and "0" in other rows: row 3[\s\S]*class_names'
+    with pytest.raises(ExperimentError, match=told):
+        label(["0", "1", "0.0", "1.0"], ["0"])
+    named = label(["0", "1", "0.0", "1.0"], ["0"], class_names=["0", "1", "0.0", "1.0"])
+    assert names(named.train) == ["0", "1", "0.0", "1.0"]
+    with pytest.raises(ExperimentError, match=r'"1\.0" in column "label", and "1" in other rows: row 2'):
+        label(["1|2", "1.0"], ["2"], kind="multi_label", label_separator="|")
+
+
+def test_a_class_that_is_a_word_for_nothing_is_told_unless_the_file_names_it() -> None:
+    assert any("'nan' is often written" in notice for notice in label(["0", "1", "nan"], ["0"]).notices)
+    assert label(["0", "1", "nan"], ["0"], class_names=["0", "1", "nan"]).notices == []
+
+
+def test_minus_one_that_is_a_class_is_told_where_rows_without_a_label_are_to_be_left_out() -> None:
+    for labels in ([-1, 0, 1, -1], ["-1", "0", "1", "-1"]):
+        (notice,) = label(labels, labels[:1], drop_unlabelled=True).notices
+        assert (
+            notice.startswith("-1 is a class of its own here, of 2 of the 4 rows of train") and "class_names" in notice
+        )
+    many = label([[-1], [0, 1], [0]], [[0]], drop_unlabelled=True, kind="multi_label")
+    assert "-1 is a class of its own here, of 1 of the 3" in many.notices[0]
+    assert label([-1, 0, 1], [0]).notices == []
+    assert label([-1, 0, 1], [0], drop_unlabelled=True, class_names=["-1", "0", "1"]).notices == []
+    assert label([-1.0, 0.5], [0.1], drop_unlabelled=True, kind="regression").notices == []
+
+
+def test_a_column_that_declares_one_class_alone_is_told() -> None:
+    only = rows_of([0, 0], ClassLabel(names=["only"]))
+    with pytest.raises(ExperimentError, match='train: column "label" declares one class alone, "only"'):
+        label(only, only)
+
+
+@pytest.mark.parametrize("given", [["p", "n"], ["minus", "plus"], ["n", "p", "x"]])
+def test_ids_that_the_column_itself_gives_other_names_are_refused(given: list[str]) -> None:
+    declared = rows_of([0, 1], ClassLabel(names=["n", "p"]))
+    with pytest.raises(
+        ExperimentError, match=r"label_ids: train declares n, p in .*, and class_names has [\s\S]*Leave"
+    ):
+        label(declared, declared, class_names=given, label_ids=True)
+    lists = rows_of([[0], [1]], List(ClassLabel(names=["n", "p"])))
+    with pytest.raises(ExperimentError, match=r"label_ids: train declares n, p in"):
+        label(lists, lists, class_names=given, label_ids=True, kind="multi_label")
+
+
+def test_ids_may_have_the_names_that_the_column_gives_them_or_names_where_it_has_numbers_alone() -> None:
+    for declared in (["n", "p"], ["0", "1"]):
+        rows = rows_of([1, 0], ClassLabel(names=declared))
+        assert names(label(rows, rows, class_names=["n", "p"], label_ids=True).train) == ["p", "n"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "feature", "given"),
+    [
+        ([0, 1, -1], ClassLabel(names=["n", "p"]), {}),
+        (["n", "p", "-1"], None, {"class_names": ["n", "p"]}),
+        ([0, 1, -1], None, {"class_names": ["n", "p"], "label_ids": True}),
+        ([[0], [1], [-1]], List(ClassLabel(names=["n", "p"])), {"kind": "multi_label"}),
+        ([["n"], ["p"], ["-1"]], None, {"kind": "multi_label", "class_names": ["n", "p"]}),
+    ],
+)
+def test_a_test_whose_labels_are_hidden_is_predicted_though_some_rows_of_training_have_none(
+    labels: list[Any], feature: Any, given: dict[str, Any]
+) -> None:
+    hidden = rows_of(labels[2:] * 4, feature)
+    wanted = LabelledText(text_columns=["text"], drop_unlabelled=True, **given)
+    done = labelled(rows_of(labels, feature), {}, wanted, {"": "train", "test": "test"}, {"test": hidden})
+    assert len(done.train) == 2 and done.test["test"].column_names == ["text"]
+    with pytest.raises(ExperimentError, match="train has"):
+        kept = wanted.model_copy(update={"drop_unlabelled": False})
+        labelled(rows_of(labels, feature), {}, kept, {"": "train", "test": "test"}, {"test": hidden})
+
+
+def test_where_minus_one_is_a_class_a_test_of_it_alone_has_labels() -> None:
+    wanted = LabelledText(text_columns=["text"])
+    done = labelled(rows_of([-1, 0]), {}, wanted, {"": "train", "test": "test"}, {"test": rows_of([-1, -1])})
+    assert names(done.test["test"]) == ["-1", "-1"]

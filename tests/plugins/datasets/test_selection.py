@@ -56,7 +56,23 @@ def test_without_a_limit_a_seed_changes_nothing() -> None:
 
 def test_a_class_that_no_row_is_of_is_said() -> None:
     _, notices = selected(Labelled(TASK, rows([1, 1, 1]), {"validation": rows([0], "other")}), Limits(), "train")
-    assert notices == ["no row of train is of neg"]
+    assert notices == ["no row of train is of neg", "no row of validation is of pos"]
+
+
+def test_of_many_classes_without_a_row_some_are_named_and_the_rest_counted() -> None:
+    task = Task("classification", ("text",), "label", tuple(f"c{place}" for place in range(1030)))
+    _, notices = selected(
+        Labelled(task, rows([*range(1030)], task=task), {"validation": rows([0] * 9, "o", task)}), Limits(), "train"
+    )
+    assert len(notices) == 1 and notices[0].endswith("c19, c20 and 1,009 more")
+
+
+def test_every_row_of_every_class_is_hardly_what_the_lists_mean() -> None:
+    task = Task("multi_label", ("text",), "label", ("a", "b"))
+    full = Dataset.from_dict({"text": ["x", "y"], "label": [[1, 1], [1, 1]]})
+    some = Dataset.from_dict({"text": ["u", "v"], "label": [[1, 1], [1, 0]]})
+    _, notices = selected(Labelled(task, full, {"validation": some}), Limits(), "train")
+    assert notices == ['every row of train is of every class: is "label" read as it is meant?']
 
 
 def test_rows_of_evaluation_that_training_has_too_are_counted_and_said() -> None:

@@ -68,6 +68,10 @@ def test_a_class_label_in_the_list_names_the_classes_or_0_and_1() -> None:
     feature = List(ClassLabel(names=["sad", "glad", "mad"]))
     assert label(VECTORS, VECTORS, feature=feature).task.class_names == ("sad", "glad", "mad")
     assert label(VECTORS, VECTORS, feature=List(ClassLabel(names=["no", "yes"]))).task.class_names == ("0", "1", "2")
+    with pytest.raises(
+        ExperimentError, match=r"class_names: train declares sad, glad, mad .*class_names has glad, sad"
+    ):
+        label(VECTORS, VECTORS, feature=feature, class_names=["glad", "sad", "mad"])
     two = label([[0, 1], [1, 1]], [[0, 0]], feature=List(ClassLabel(names=["no", "yes"])))
     assert two.task.class_names == ("0", "1") and list(two.train["label"]) == [[0, 1], [1, 1]]
 
@@ -79,6 +83,11 @@ def test_a_class_label_in_the_list_names_the_classes_or_0_and_1() -> None:
 def test_lists_that_may_be_either_are_asked_about(labels: Any, given: dict[str, Any]) -> None:
     with pytest.raises(ExperimentError, match=r"dataset\.label_vectors: train has lists of \d .* nothing but 0 and 1"):
         label(labels, labels, label_vectors=None, **given)
+
+
+def test_rows_with_an_empty_list_beside_them_make_it_no_clearer() -> None:
+    with pytest.raises(ExperimentError, match=r"dataset\.label_vectors: train has lists of 2"):
+        label([[], [0, 1], [1, 0]], [[0, 1]], label_vectors=None)
 
 
 def test_what_the_file_says_decides_and_so_does_what_can_be_one_thing_alone() -> None:

@@ -10,7 +10,7 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import Metric, Predictions, Task
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, RunError
 from ftrun.planning.catalogue import load_catalogue
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +138,14 @@ def test_of_any_number_of_classes_all_must_be_right_or_each_counts() -> None:
 def test_a_metric_that_does_not_suit_the_task_is_refused(name: str, task: Task, values: Any, words: str) -> None:
     with pytest.raises(ExperimentError, match=words):
         of_many(name, task, **values)
+
+
+@pytest.mark.parametrize(
+    ("script", "told"), [("def (", "SyntaxError"), ("1 / 0", "ZeroDivisionError"), ("import no_x", "no_x")]
+)
+def test_a_script_that_cannot_be_run_is_told(workdir: Path, script: str, told: str) -> None:
+    from ftrun_plugins.metrics.scores import evaluate_module
+
+    (workdir / "odd.py").write_text(script)
+    with pytest.raises(RunError, match=rf"the metric \./odd\.py cannot be loaded: .*{told}"):
+        evaluate_module("./odd.py", ["x"], {})
