@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ftrun.execution.resumption import Resumption, RunFinishedError, plan_resump
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
+from ftrun.pictures.curves import read_curves
 from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import Checkpoints
 from ftrun.runs.folder import RunFolder
@@ -70,6 +72,26 @@ def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path
     assert "learning_rate = 0.0005" in (folder / resumed["experiment"]).read_text()
     assert "learning_rate = 0.001" in (folder / "experiment.toml").read_text()
     assert len(list((folder / "checkpoints").iterdir())) == 2
+
+
+def test_the_numbers_after_a_change_are_those_of_the_settings_that_made_the_model(tiny: Path) -> None:
+    every = {"training.max_steps": 6, "training.save_steps": 3, "training.eval_strategy": "steps"}
+    begun = run(tiny, {**every, "training.eval_steps": 2})
+    folder = died_after(begun.run_folder, 6, "changed")
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-6")
+    result = ftrun.resume(folder, overrides={"training.learning_rate": 0.1}, allow_changes=True, progress=False)
+    assert result.status == "FINISHED" and result.metrics["eval/loss"] != begun.metrics["eval/loss"]
+    points = points_of(folder)
+    assert {key: points[key, 6] for key in result.metrics} == result.metrics
+    assert points["train/loss", 3] == points_of(begun.run_folder)["train/loss", 3]
+    assert not [record for record in journal_of(folder) if record["type"] == "differing"]
+    told = {key: numbers[6] for key, numbers in read_curves(folder / "journal.jsonl").items() if key in result.metrics}
+    assert told == result.metrics
+    table = json.loads((folder / "checkpoints.json").read_text())
+    last = dict(zip(table["columns"], table["data"][-1], strict=True))
+    assert last["step"] == 6 and last["eval/loss"] == result.metrics["eval/loss"]
+    (resumed,) = [record for record in journal_of(folder) if record["type"] == "resumed"]
+    assert resumed["tags"]["ftrun.changed_at"] == "3"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ftrun.contracts import FitResult, Predictions, Task
 from ftrun.planning.plan import Plan
-from ftrun.runs.journal import read_journal
+from ftrun.runs.journal import read_current
 from ftrun.runs.records import MetricsRecord
 
 
@@ -24,7 +24,7 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
 
 def remarks_on_skipped(journal: Path) -> list[str]:
     """A sentence if gradients of a run's steps overflowed, so that these steps were skipped."""
-    records = [entry.record for entry, _ in read_journal(journal)]
+    records = [entry.record for entry, _ in read_current(journal)]
     steps = [record.values for record in records if isinstance(record, MetricsRecord) and "train/loss" in record.values]
     skipped = sum("train/grad_norm" not in values for values in steps)
     if not skipped:

@@ -26,7 +26,7 @@ from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, read_history
-from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.journal import Journal, read_current
 from ftrun.runs.killed import mark_if_killed
 from ftrun.runs.records import NAME_TAG, ArtifactRecord, CheckpointRecord, ResumedRecord
 
@@ -36,6 +36,8 @@ BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "tr
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 TEST = "dataset.test"
 """The setting that names a file which only the end of a run needs."""
+CHANGED_AT_TAG = "ftrun.changed_at"
+"""The step from which the points of a run may be in MLflow twice, the later ones by other settings."""
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -153,7 +155,8 @@ class Resumption:
             record_data(journal, splits)
             return
         experiment = self._recorded_anew(plan)
-        journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
+        new = self._new_tags(plan, tags)
+        journal.append(ResumedRecord(self.step, experiment, new, self.best_counts, anew=bool(self.changes)))
         self._record_checkpoint(journal)
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
         datasets = self.history.datasets
@@ -163,7 +166,7 @@ class Resumption:
     def _record_checkpoint(self, journal: Journal) -> None:
         """A process that died right after it had published the checkpoint has not come to write that down."""
         found = self.checkpoint
-        told = (entry.record for entry, _ in read_journal(self.folder.journal))
+        told = (entry.record for entry, _ in read_current(self.folder.journal))
         if found and CheckpointRecord(found.step, found.folder.name) not in told:
             journal.append(CheckpointRecord(found.step, found.folder.name))
 
@@ -189,6 +192,7 @@ class Resumption:
             }
             return {**follows, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
+        told[CHANGED_AT_TAG] = str(min(self.step, int(self.history.tags.get(CHANGED_AT_TAG, self.step))))
         return {**differing, **told}
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
