@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,12 @@ def test_the_step_that_the_best_model_is_of_is_told_once_it_is_known(tiny: Path)
         "the model is that of step 4, the best evaluation"
     ]
     assert remarks(tiny, FitResult(9, 1.0, False), **best) == []
+
+
+def test_a_metric_that_had_no_value_in_any_evaluation_chose_no_best_model(tiny: Path) -> None:
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "f1", "save_strategy": "epoch"}
+    fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/f1": math.nan}, model_step=3)
+    (told,) = remarks(tiny, fit, **best)
+    assert told == (
+        "f1 had no value in any evaluation, so that none was the best: the model is that of the last step, 3"
+    )

@@ -32,12 +32,11 @@ from ftrun.runs.records import NAME_TAG, ArtifactRecord, CheckpointRecord, Resum
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
-BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
-"""Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 TEST = "dataset.test"
 """The setting that names a file which only the end of a run needs."""
 CHANGED_AT_TAG = "ftrun.changed_at"
 """The step from which the points of a run may be in MLflow twice, the later ones by other settings."""
+OTHER_OPTIMIZER = "the optimizer is another one: what it keeps of each weight, such as moments, begins anew"
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -78,7 +77,8 @@ class Resumption:
         going_on = (
             f"going on from {found.folder.name}" if found else "there is no checkpoint: it begins at the beginning"
         )
-        return [*self.skipped, going_on]
+        begins_anew = found and any(change.name == "training.optim" for change in self.changes)
+        return [*self.skipped, going_on, *([OTHER_OPTIMIZER] if begins_anew else [])]
 
     @property
     def best_counts(self) -> bool:
@@ -89,7 +89,7 @@ class Resumption:
 
     @property
     def _best_counts_after(self) -> float:
-        changed = any(change.name in BEST for change in self.changes)
+        changed = any(change.forgets_best for change in self.changes)
         return math.inf if changed else self.history.best_counts_after
 
     def take(self, plan: Plan) -> None:
@@ -98,7 +98,7 @@ class Resumption:
         Raises:
             RunFinishedError: If nothing is left to do.
             RunError: If it went on meanwhile, perhaps with other settings.
-            ExperimentError: If the backend cannot go on from what the checkpoint holds.
+            ExperimentError: If the backend cannot go on from what the checkpoint holds, or it is beyond the end.
         """
         planned_with, self.history = self.history, read_history(self.folder)
         self.refuse_finished()
@@ -107,6 +107,9 @@ class Resumption:
         best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
         self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
         self._refuse_other_format(plan.backend)
+        if 0 < plan.training.max_steps < self.step:
+            message = f"{self.step} steps are taken already, by {self.checkpoint_folder}"
+            raise ExperimentError(Problem(message, "training.max_steps", f"Ask for {self.step} steps or more."))
 
     def refuse_finished(self) -> None:
         """Refuse a run of which nothing is left to do.

@@ -138,3 +138,12 @@ def test_of_any_number_of_classes_all_must_be_right_or_each_counts() -> None:
 def test_a_metric_that_does_not_suit_the_task_is_refused(name: str, task: Task, values: Any, words: str) -> None:
     with pytest.raises(ExperimentError, match=words):
         of_many(name, task, **values)
+
+
+def test_no_folder_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ftrun_plugins.metrics.scores import Scores
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", str(tmp_path / "file" / "metrics"))
+    metric = Scores(["accuracy"], "classification", "macro")
+    assert metric.compute(predictions=[0, 1], references=[0, 0]) == {"accuracy": 0.5}
