@@ -506,15 +506,17 @@ class TrainingSettings(Settings):
             raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
         return self
 
+    @field_validator("warmup_steps")
+    @classmethod
+    def _whole_warmup(cls, steps: float) -> float:
+        if math.isfinite(steps):
+            _whole_from_one(steps)
+        return steps
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.max_steps == 0 or self.max_steps < -1:
             raise ValueError("max_steps must be 1 or more, or -1 to train for num_train_epochs")
-        if self.warmup_steps > 1 and not self.warmup_steps.is_integer():
-            told = f"not {self.warmup_steps}"
-            raise ValueError(
-                f"warmup_steps must be a whole number of steps, or below 1 a fraction of all steps, {told}"
-            )
         if self.looks_for_best and self.eval_strategy == "no":
             raise ValueError(f'{self._asks_for_best()} needs evaluations: set eval_strategy to "epoch" or "steps"')
         return self
