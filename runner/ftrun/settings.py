@@ -506,6 +506,13 @@ class TrainingSettings(Settings):
             raise ValueError(f'tf32 is the tensor cores\' of a GPU, and the device is "{self.device}"')
         return self
 
+    @field_validator("warmup_steps")
+    @classmethod
+    def _whole_warmup(cls, steps: float) -> float:
+        if math.isfinite(steps):
+            _whole_from_one(steps)
+        return steps
+
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         if self.max_steps == 0 or self.max_steps < -1:

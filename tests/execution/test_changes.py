@@ -88,3 +88,36 @@ def test_the_code_of_a_plugin_is_compared_where_the_run_knows_of_it() -> None:
     assert changed_environment(begun(same), {**same, code: "a" * 64}) == []
     (edited,) = changed_environment(begun({**same, code: "a" * 64}), {**same, code: "b" * 64})
     assert edited == Change("the code of theirs", "a" * 12, "b" * 12)
+
+
+def test_what_a_backend_takes_is_compared_where_it_is_the_same_backend() -> None:
+    before = {"backend": {"use": "theirs", "trust": 0.5}}
+    assert changed_settings(before, {"backend": {"use": "theirs", "trust": 0.9}}) == [
+        Change("backend.trust", "0.5", "0.9")
+    ]
+    assert changed_settings(before, {"backend": {"use": "loop"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "forgets"),
+    [
+        ("training.metric_for_best_model", True),
+        ("training.class_weights", True),
+        ("training.label_smoothing_factor", True),
+        ("metrics.0.average", True),
+        ("dataset.max_eval_samples", True),
+        ("dataset.validation", True),
+        ("the data's split validation for evaluation", True),
+        ("model.max_length", True),
+        ("training.learning_rate", False),
+        ("dataset.max_train_samples", False),
+        ("dataset.test", False),
+        ("dataset.train.0", False),
+        ("the data's split train for training", False),
+        ("the data's split test for test", False),
+    ],
+)
+def test_what_an_evaluation_measures_and_on_what_decides_whether_the_best_of_before_counts(
+    name: str, forgets: bool
+) -> None:
+    assert Change(name, "a", "b").forgets_best == forgets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,4 +85,13 @@ def test_a_model_that_has_come_to_say_no_numbers_is_told_of_in_place_of_its_clas
     (told,) = remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": said}))
     assert told == (
         "the model gives no finite numbers for 2 rows, the first of them row 2 of validation: its metrics have no value"
+    )
+
+
+def test_a_metric_that_had_no_value_in_any_evaluation_chose_no_best_model(tiny: Path) -> None:
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "f1", "save_strategy": "epoch"}
+    fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/f1": math.nan}, model_step=3)
+    (told,) = remarks(tiny, fit, **best)
+    assert told == (
+        "f1 had no value in any evaluation, so that none was the best: the model is that of the last step, 3"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from ftrun.execution.beginning import FreshStart
 from ftrun.execution.resumption import Resumption, RunFinishedError, plan_resumption
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
+from ftrun.pictures.curves import read_curves
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.plan import Plan
-from ftrun.runs.checkpoints import Checkpoints
+from ftrun.runs.checkpoints import Checkpoints, newest_whole
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
 from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, splits_of
@@ -70,6 +72,26 @@ def test_changed_settings_are_refused_by_name_unless_they_are_allowed(tiny: Path
     assert "learning_rate = 0.0005" in (folder / resumed["experiment"]).read_text()
     assert "learning_rate = 0.001" in (folder / "experiment.toml").read_text()
     assert len(list((folder / "checkpoints").iterdir())) == 2
+
+
+def test_the_numbers_after_a_change_are_those_of_the_settings_that_made_the_model(tiny: Path) -> None:
+    every = {"training.max_steps": 6, "training.save_steps": 3, "training.eval_strategy": "steps"}
+    begun = run(tiny, {**every, "training.eval_steps": 2})
+    folder = died_after(begun.run_folder, 6, "changed")
+    shutil.rmtree(folder / "checkpoints" / "checkpoint-6")
+    result = ftrun.resume(folder, overrides={"training.learning_rate": 0.1}, allow_changes=True, progress=False)
+    assert result.status == "FINISHED" and result.metrics["eval/loss"] != begun.metrics["eval/loss"]
+    points = points_of(folder)
+    assert {key: points[key, 6] for key in result.metrics} == result.metrics
+    assert points["train/loss", 3] == points_of(begun.run_folder)["train/loss", 3]
+    assert not [record for record in journal_of(folder) if record["type"] == "differing"]
+    told = {key: numbers[6] for key, numbers in read_curves(folder / "journal.jsonl").items() if key in result.metrics}
+    assert told == result.metrics
+    table = json.loads((folder / "checkpoints.json").read_text())
+    last = dict(zip(table["columns"], table["data"][-1], strict=True))
+    assert last["step"] == 6 and last["eval/loss"] == result.metrics["eval/loss"]
+    (resumed,) = [record for record in journal_of(folder) if record["type"] == "resumed"]
+    assert resumed["tags"]["ftrun.changed_at"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -325,3 +347,30 @@ def test_a_plugin_that_was_edited_meanwhile_is_refused_by_name(tiny: Path, site:
     refused = ftrun.resume(died, progress=False)
     assert refused.status == "FAILED" and "the code of their-package: the run was begun with" in str(refused.error)
     assert ftrun.resume(died, allow_changes=True, progress=False).status == "FINISHED"
+
+
+def test_a_best_evaluation_of_another_loss_or_of_other_rows_counts_no_more(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    for changed in ({"training__label_smoothing_factor": 0.5}, {"dataset__max_eval_samples": 10}):
+        assert not taken(died, allow_changes=True, **changed)[1].best_counts
+    _, resumption = taken(died, allow_changes=True, training__learning_rate=5e-4)
+    assert resumption.best_counts
+    resumption.compare_data(splits_of(DATA.train, digest="2" * 40))
+    assert not resumption.best_counts
+
+
+def test_fewer_steps_than_are_taken_already_are_refused(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    with pytest.raises(ExperimentError, match=r"training\.max_steps: 4 steps are taken already, by .*checkpoint-4"):
+        taken(died, allow_changes=True, training__max_steps=3)
+    assert taken(died, allow_changes=True, training__max_steps=4)[1].step == 4
+
+
+def test_another_optimizer_goes_on_from_the_weights_and_says_that_it_begins_anew(tiny: Path) -> None:
+    every = {"training.max_steps": 4, "training.save_steps": 2, "training.eval_strategy": "no"}
+    folder = died_after(run(tiny, every).run_folder, 2, "other")
+    _, resumption = plan_resumption(folder.name, load_catalogue(), {"training.optim": "adafactor"}, allow_changes=True)
+    resumption.checkpoint = resumption.checkpoint or newest_whole(resumption.folder.checkpoints)[0]
+    assert any("the optimizer is another one" in told for told in resumption.notices)
+    result = ftrun.resume(folder, overrides={"training.optim": "adafactor"}, allow_changes=True, progress=False)
+    assert result.status == "FINISHED", result.error

@@ -81,6 +81,7 @@ def test_where_the_model_goes_is_on_the_record(catalogue: Catalogue, tiny: Path)
         ("training.metric_for_best_model", "eval/f_1", "Did you mean f1"),
         ("training.early_stopping_patience", 0, "greater than 0"),
         ("training.eval_steps", 2.5, "whole number of steps"),
+        ("training.warmup_steps", 1.5, "whole number of steps"),
         ("training.lr_scheduler_type", "greedy", "to look at a run must not change its curve"),
         ("training.dataloader_num_workers", 10**6, "less than or equal to 1024"),
         ("training.preprocessing_num_workers", 10**6, "less than or equal to 1024"),

@@ -52,3 +52,11 @@ def test_tags_that_are_none_are_told_before_the_work(tiny: Path, tags: str, told
 def test_a_tag_that_mlflow_or_ftrun_does_not_take_is_refused(tiny: Path, name: str) -> None:
     with pytest.raises(ExperimentError, match=r"tracking\.tags"):
         plan(tiny, {}, tags={name: "x"})
+
+
+def test_an_experiments_name_that_mlflow_does_not_take_is_told_before_the_work(tiny: Path) -> None:
+    assert plan(tiny, {}, experiment_name="x" * 500).experiment_name == "x" * 500
+    with pytest.raises(ExperimentError, match=r"tracking\.experiment_name.*500"):
+        plan(tiny, {}, experiment_name="x" * 501)
+    with pytest.raises(ExperimentError, match="MLFLOW_EXPERIMENT_NAME: must have at most 500 characters, and has 501"):
+        plan(tiny, {"MLFLOW_EXPERIMENT_NAME": "x" * 501})

@@ -47,6 +47,12 @@ def test_a_resumed_one_goes_on_with_its_new_backend(tmp_path: Path) -> None:
     assert (glance.status, glance.backend) == (None, "trainer")
 
 
+def test_of_one_that_goes_on_with_changes_the_numbers_before_them_count(tmp_path: Path) -> None:
+    resumed = ResumedRecord(1, "experiment-1.toml", {}, anew=True)
+    glance = glance_at(journaled(tmp_path, EndRecord("KILLED"), resumed))
+    assert (glance.steps, glance.main_metric) == (1, ("eval/f1", 0.9))
+
+
 def test_the_main_metric_is_a_score_or_else_the_loss() -> None:
     assert Glance(evaluations={3: {"eval/loss": 0.5, "eval/kappa": 0.75}}).main_metric == ("eval/kappa", 0.75)
     assert Glance(evaluations={3: {"eval/loss": 0.5}}).main_metric == ("eval/loss", 0.5)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ftrun.errors import RunError
-from ftrun.runs.journal import Journal, read_journal
-from ftrun.runs.records import CheckpointRecord, DifferingRecord, EndRecord, MetricsRecord
+from ftrun.runs.journal import Journal, read_current, read_journal
+from ftrun.runs.records import CheckpointRecord, DifferingRecord, EndRecord, MetricsRecord, ResumedRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +160,59 @@ def test_points_that_an_earlier_attempt_did_not_tell_are_new_without_a_look_at_t
         again.metrics(step, {"loss": step / 7})
     again.close()
     assert again.differing == [] and len(points(path)) == 1000
+
+
+def changed(step: int, anew: bool = True) -> ResumedRecord:
+    return ResumedRecord(step, "experiment.toml", {}, anew=anew)
+
+
+def losses(path: Path) -> dict[int, float]:
+    """What counts of the loss, by the step."""
+    counted = [entry.record for entry, _ in read_current(path) if isinstance(entry.record, MetricsRecord)]
+    return {record.step: record.values["loss"] for record in counted}
+
+
+def test_points_after_a_change_are_taken_anew_and_those_before_it_stand(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path)
+    for step in range(1, 7):
+        journal.metrics(step, {"loss": step / 7})
+        journal.append(CheckpointRecord(step, f"checkpoint-{step}"))
+    journal.append(changed(3))
+    journal.metrics(4, {"loss": 4 / 9})
+    journal.metrics(5, {"loss": 5 / 9})
+    journal.close()
+    assert journal.differing == []
+    assert losses(path) == {1: 1 / 7, 2: 2 / 7, 3: 3 / 7, 4: 4 / 9, 5: 5 / 9}
+    counted = [entry.record.step for entry, _ in read_current(path) if isinstance(entry.record, CheckpointRecord)]
+    assert counted == [1, 2, 3]
+
+
+def test_what_was_taken_anew_is_compared_when_the_run_goes_on_once_more(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    for resumed, rate in ((None, 7), (changed(3), 9), (changed(4, anew=False), 9), (changed(4), 11)):
+        journal = Journal(path)
+        if resumed:
+            journal.append(resumed)
+        for step in range(resumed.step + 1 if resumed else 1, 7):
+            journal.metrics(step, {"loss": step / rate})
+        journal.close()
+        assert journal.differing == []
+    assert losses(path) == {1: 1 / 7, 2: 2 / 7, 3: 3 / 7, 4: 4 / 9, 5: 5 / 11, 6: 6 / 11}
+    journal = Journal(path)
+    journal.append(changed(5, anew=False))
+    journal.metrics(6, {"loss": 6 / 9})
+    journal.close()
+    assert journal.differing == [("loss", 6)] and losses(path)[6] == 6 / 11
+
+
+def test_a_checkpoint_that_is_evaluated_once_more_after_a_change_has_the_numbers_of_now(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    for resumed, value in ((None, 0.5), (changed(6), 0.25), (changed(6, anew=False), 0.25)):
+        journal = Journal(path)
+        if resumed:
+            journal.append(resumed)
+        journal.metrics(6, {"loss": value})
+        journal.close()
+        assert journal.differing == []
+    assert losses(path) == {6: 0.25} and len(points(path)) == 1

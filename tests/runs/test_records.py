@@ -43,7 +43,7 @@ STEPS = st.integers(0)
 VALUES = st.dictionaries(TEXTS, st.floats(allow_nan=False))
 RECORDS = st.one_of(
     st.builds(RunRecord, TEXTS, TABLES, TABLES),
-    st.builds(ResumedRecord, STEPS, TEXTS, TABLES, st.booleans()),
+    st.builds(ResumedRecord, STEPS, TEXTS, TABLES, st.booleans(), st.booleans()),
     st.builds(TagsRecord, TABLES),
     st.builds(DatasetRecord, TEXTS, TEXTS, TEXTS, TEXTS, STEPS, st.lists(TEXTS), TEXTS),
     st.builds(ArtifactRecord, TEXTS),

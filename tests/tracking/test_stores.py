@@ -11,9 +11,10 @@ from pathlib import Path
 
 import ftrun
 import pytest
+from ftrun.planning.experiment import absolute_store
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
-from ftrun.tracking.stores import client_environment, is_made
+from ftrun.tracking.stores import client_environment, is_made, open_store
 from helpers import TRACKED, points_in_mlflow, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
@@ -67,3 +68,11 @@ def test_the_user_has_the_last_word_on_retries_and_none_on_telemetry(monkeypatch
     environment = client_environment()
     assert environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3" and environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "20"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == environment["DO_NOT_TRACK"] == "true"
+
+
+def test_a_folder_with_a_space_and_an_umlaut_holds_its_store_and_nothing_stands_beside_it(workdir: Path) -> None:
+    folder = workdir / "my wörk"
+    folder.mkdir()
+    client = open_store(absolute_store(f"sqlite:///{folder.name}/mlflow.db"), folder)
+    assert [found.name for found in client.search_experiments()] == ["Default"]
+    assert (folder / "mlflow.db").stat().st_size and [path.name for path in workdir.iterdir()] == ["my wörk"]

@@ -287,3 +287,12 @@ def test_no_table_is_needed_for_what_is_not_set() -> None:
     nothing: Mapping[str, str] = {}
     assert environment.disagreements(TrainingSettings(), nothing) == []
     assert environment.recorded_variables(nothing) == ""
+
+
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCHDYNAMO_SUPPRESS_ERRORS"])
+def test_what_switches_the_compiler_off_is_refused_where_the_file_asks_for_it(name: str) -> None:
+    from ftrun.settings import TrainingSettings
+
+    (problem,) = environment.disagreements(TrainingSettings(torch_compile=True), {name: "1"})
+    assert problem.place == name and 'the environment variable is "1"' in problem.message
+    assert environment.disagreements(TrainingSettings(), {name: "1"}) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from ftrun.errors import ExperimentError
 from ftrun.training import build_optimizer, build_scheduler, load_weights, write_checkpoint
 from ftrun.training.state import load_optimizer
 from helpers import BACKENDS, run, weights_of
@@ -151,3 +152,56 @@ def test_a_model_with_checkpoints_of_its_own_is_kept_and_put_back_by_itself(tmp_
     load_weights(other, tmp_path / "it")
     assert torch.equal(other.classify.weight, job.model.state_dict()["classify.weight"])
     assert not torch.equal(other.words.weight, job.model.state_dict()["words.weight"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        ({}, {"optim": "sgd"}, False),
+        ({}, {"optim": "adafactor"}, False),
+        ({}, {"optim": "adagrad"}, False),
+        ({}, {"optim": "rmsprop"}, False),
+        ({}, {"optim": "nadam"}, False),
+        ({"optim": "sgd"}, {}, False),
+        ({"optim": "sgd"}, {"optim": "adagrad"}, False),
+        ({"optim": "rmsprop"}, {"optim": "rmsprop", "optim_args": {"centered": True}}, False),
+        ({"optim": "rmsprop"}, {"optim": "rmsprop", "optim_args": {"momentum": 0.9}}, False),
+        ({}, {"adam_beta1": 0.8, "weight_decay": 0.1}, True),
+        ({"optim": "adafactor"}, {"optim": "adafactor"}, True),
+    ],
+)
+def test_another_optimizer_begins_anew_where_the_schedule_stands(
+    tmp_path: Path, before: dict[str, Any], now: dict[str, Any], kept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    from ftrun.settings import TrainingSettings
+
+    def made(**training: Any) -> tuple[Any, Any]:
+        model, settings = torch.nn.Linear(2, 2), TrainingSettings(learning_rate=0.1, **training)
+        optimizer = build_optimizer(model, settings)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        return optimizer, build_scheduler(optimizer, settings, 10)
+
+    optimizer, scheduler = made(**before)
+    for _ in range(2):
+        optimizer.step()
+        scheduler.step()
+    torch.save(optimizer.state_dict(), tmp_path / "optimizer.pt")
+    torch.save(scheduler.state_dict(), tmp_path / "scheduler.pt")
+    other = made(**now)
+    load_optimizer(tmp_path, *other)
+    assert other[0].param_groups[0]["lr"] == pytest.approx(0.08) and other[1].last_epoch == 2
+    assert ("of another optimizer" in caplog.text) != kept
+    other[0].step()
+
+
+def test_a_checkpoint_of_a_model_with_other_parameters_is_refused_by_name(tmp_path: Path) -> None:
+    job, frozen = Parts(tmp_path).job(), Parts(tmp_path).job()
+    optimizer = build_optimizer(job.model, job.training)
+    write_checkpoint(job, tmp_path, TrainerState(), optimizer, build_scheduler(optimizer, job.training, 5))
+    with pytest.raises(ExperimentError, match=r"is of a model with other parameters: \S+ is .* there, and .* here"):
+        load_weights(Bag(10, 3), tmp_path)
+    next(frozen.model.parameters()).requires_grad_(False)
+    fewer = build_optimizer(frozen.model, job.training)
+    with pytest.raises(ExperimentError, match=r"model with other parameters: \d tensors were learning there, and \d"):
+        load_optimizer(tmp_path, fewer, build_scheduler(fewer, job.training, 5))

@@ -76,6 +76,9 @@ class Scores(evaluate.Metric):  # type: ignore[misc]
         # in memory: else evaluate would leave a lock file behind in HF_HOME
         super().__init__(keep_in_memory=True, experiment_id="ftrun")
 
+    def _build_data_dir(self) -> str:
+        return str(self._data_dir_root)  # and not made: nothing is kept there
+
     def _info(self) -> evaluate.MetricInfo:
         columns = dict.fromkeys(("predictions", "references"), self.feature)
         return evaluate.MetricInfo(

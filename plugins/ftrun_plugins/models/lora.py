@@ -50,6 +50,10 @@ class Adapted(torch.nn.Module):
         embeddings: torch.nn.Module = self.peft.get_base_model().get_input_embeddings()
         return embeddings
 
+    def activation_checkpointing_enable(self, *given: Any, **settings: Any) -> None:
+        """As transformers' models have it, for `gradient_checkpointing`."""
+        self.peft.get_base_model().activation_checkpointing_enable(*given, **settings)
+
     def save_pretrained(self, folder: str | PathLike[str], /) -> None:
         """The whole model, the adapter added to its weights; what is trained stays as it is, to the bit."""
         with _quiet():

@@ -43,6 +43,8 @@ from ftrun_plugins.models.tokenizers import (
 DECIDED = {
     **dict.fromkeys(("id2label", "label2id", "num_labels", "problem_type"), "the data set"),
     "pad_token_id": "the tokenizer: [model] pad_token",
+    **dict.fromkeys(("dtype", "torch_dtype"), "[training] bf16, and weights are float32"),
+    "return_dict": "ftrun, which asks a model's outputs for by their names",
 }
 """Values of a configuration that are not for the file to set, and who sets them."""
 PROBLEM_TYPES: Mapping[str, Any] = {
@@ -225,6 +227,7 @@ def _describe_task(
         config.id2label = dict(enumerate(names))
     config.label2id = {str(name): int(index) for index, name in (config.id2label or {}).items()}
     config.problem_type = PROBLEM_TYPES[task.kind]
+    config.return_dict = True
     config.pad_token_id = tokenizer.pad_token_id
     if settings.dropout is not None:
         for name, value in config.to_dict().items():

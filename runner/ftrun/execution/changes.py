@@ -19,12 +19,30 @@ PROCESSES = (
     "training.dataloader_prefetch_factor",
     "training.preprocessing_num_workers",
 )
-HARMLESS = ("name", "tracking", "push", "backend", "training.device", "training.torch_empty_cache_steps", *PROCESSES)
-HARMLESS_PREFIXES = ("tracking.", "push.", "backend.", "training.save_")
+HARMLESS = (
+    "name",
+    "tracking",
+    "push",
+    "backend",
+    "backend.use",
+    "training.device",
+    "training.torch_empty_cache_steps",
+    *PROCESSES,
+)
+HARMLESS_PREFIXES = ("tracking.", "push.", "training.save_")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 
-The device is compared as what it turned out to be.
+The device is compared as what it turned out to be, and what a backend takes where it is the same backend.
 """
+BACKEND = "backend.use"
+BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
+"""Settings that say which evaluation is the best, and whether its checkpoint is kept."""
+OBJECTIVE = ("training.class_weights", "training.label_smoothing_factor", "model.max_length", "metrics", "collator")
+OBJECTIVE_PREFIXES = ("metrics.", "collator.", "dataset.", "the code of ")
+"""What an evaluation measures, and on what: with another of these its numbers are not compared with those of before."""
+NOT_EVALUATED_ON = ("dataset.train", "dataset.max_train_samples", "dataset.shuffle_seed", "dataset.test")
+"""What says of the data set how it is trained and tested on, alone or before a dot. A split that comes of the rows to
+train on is compared by what it holds."""
 ENVIRONMENT = ("ftrun.threads", "ftrun.device", "ftrun.precision", "ftrun.processor", "ftrun.variables")
 """What the numbers depend on beside settings, data and packages, by its tags."""
 
@@ -36,6 +54,15 @@ class Change:
     name: str
     before: str | None
     now: str | None
+
+    @property
+    def forgets_best(self) -> bool:
+        """Whether the best evaluation of before may not be the best by what is measured now."""
+        if any(self.name == key or self.name.startswith(f"{key}.") for key in NOT_EVALUATED_ON):
+            return False
+        measures = self.name in OBJECTIVE or self.name.startswith(OBJECTIVE_PREFIXES)
+        is_evaluated_on = self.name.startswith("the data's split ") and self.name.endswith(" for evaluation")
+        return self.name in BEST or measures or is_evaluated_on
 
     @property
     def sentence(self) -> str:
@@ -51,7 +78,12 @@ def changed_settings(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> S
     """The settings that differ between two resolved experiments and matter."""
     before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
     now = dict(flat({key: value for key, value in asked.items() if key != "format"}))
-    matter = [key for key in sorted(before.keys() | now.keys()) if not _is_harmless(key)]
+    another_backend = before.get(BACKEND) != now.get(BACKEND)
+    matter = [
+        key
+        for key in sorted(before.keys() | now.keys())
+        if not _is_harmless(key) and not (another_backend and key.startswith("backend."))
+    ]
     return [Change(key, before.get(key), now.get(key)) for key in matter if before.get(key) != now.get(key)]
 
 

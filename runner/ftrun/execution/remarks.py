@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from ftrun.contracts import FitResult, Predictions, Task
 from ftrun.planning.measures import rows_without_numbers
 from ftrun.planning.plan import Plan
-from ftrun.runs.journal import read_journal
+from ftrun.runs.journal import read_current
 from ftrun.runs.records import MetricsRecord
 
 
@@ -23,13 +24,24 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
         patience = "an evaluation" if count == 1 else f"{count} evaluations"
         remarks.append(f"stopped early after step {fit.steps}: {patience} without a better one")
     if fit.completed and plan.training.load_best_model_at_end:
-        remarks.append(f"the model is that of step {fit.model_step}, the best evaluation")
+        if name := _without_value(plan, fit):
+            never = f"{name} had no value in any evaluation, so that none was the best"
+            remarks.append(f"{never}: the model is that of the last step, {fit.steps}")
+        else:
+            remarks.append(f"the model is that of step {fit.model_step}, the best evaluation")
     return remarks
+
+
+def _without_value(plan: Plan, fit: FitResult) -> str | None:
+    """The number that the best model is chosen by, if it has no value at the model's step: then it never had one."""
+    name = (plan.training.metric_for_best_model or "loss").removeprefix("eval_").removeprefix("eval/")
+    found = [key for key in fit.metrics if key.startswith("eval/") and key.endswith(f"/{name}")]
+    return name if found and math.isnan(fit.metrics[found[0]]) else None
 
 
 def remarks_on_skipped(journal: Path) -> list[str]:
     """A sentence if gradients of a run's steps overflowed, so that these steps were skipped."""
-    records = [entry.record for entry, _ in read_journal(journal)]
+    records = [entry.record for entry, _ in read_current(journal)]
     steps = [record.values for record in records if isinstance(record, MetricsRecord) and "train/loss" in record.values]
     skipped = sum("train/grad_norm" not in values for values in steps)
     if not skipped:

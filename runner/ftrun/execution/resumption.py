@@ -26,16 +26,17 @@ from ftrun.planning.plan import Plan, make_plan
 from ftrun.runs.checkpoints import Checkpoint, newest_whole
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder, write_whole
 from ftrun.runs.history import History, read_history
-from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.journal import Journal, read_current
 from ftrun.runs.killed import mark_if_killed
 from ftrun.runs.records import NAME_TAG, ArtifactRecord, CheckpointRecord, ResumedRecord
 
 MAY_CHANGE = ("ftrun.backend", "ftrun.host", "ftrun.platform")
 """Tags that follow a run to where it goes on."""
-BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
-"""Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 TEST = "dataset.test"
 """The setting that names a file which only the end of a run needs."""
+CHANGED_AT_TAG = "ftrun.changed_at"
+"""The step from which the points of a run may be in MLflow twice, the later ones by other settings."""
+OTHER_OPTIMIZER = "the optimizer is another one: what it keeps of each weight, such as moments, begins anew"
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -76,7 +77,8 @@ class Resumption:
         going_on = (
             f"going on from {found.folder.name}" if found else "there is no checkpoint: it begins at the beginning"
         )
-        return [*self.skipped, going_on]
+        begins_anew = found and any(change.name == "training.optim" for change in self.changes)
+        return [*self.skipped, going_on, *([OTHER_OPTIMIZER] if begins_anew else [])]
 
     @property
     def best_counts(self) -> bool:
@@ -87,7 +89,7 @@ class Resumption:
 
     @property
     def _best_counts_after(self) -> float:
-        changed = any(change.name in BEST for change in self.changes)
+        changed = any(change.forgets_best for change in self.changes)
         return math.inf if changed else self.history.best_counts_after
 
     def take(self, plan: Plan) -> None:
@@ -96,7 +98,7 @@ class Resumption:
         Raises:
             RunFinishedError: If nothing is left to do.
             RunError: If it went on meanwhile, perhaps with other settings.
-            ExperimentError: If the backend cannot go on from what the checkpoint holds.
+            ExperimentError: If the backend cannot go on from what the checkpoint holds, or it is beyond the end.
         """
         planned_with, self.history = self.history, read_history(self.folder)
         self.refuse_finished()
@@ -105,6 +107,9 @@ class Resumption:
         best_after = self._best_counts_after if plan.training.load_best_model_at_end else math.inf
         self.checkpoint, self.skipped = newest_whole(self.folder.checkpoints, best_after)
         self._refuse_other_format(plan.backend)
+        if 0 < plan.training.max_steps < self.step:
+            message = f"{self.step} steps are taken already, by {self.checkpoint_folder}"
+            raise ExperimentError(Problem(message, "training.max_steps", f"Ask for {self.step} steps or more."))
 
     def refuse_finished(self) -> None:
         """Refuse a run of which nothing is left to do.
@@ -153,7 +158,8 @@ class Resumption:
             record_data(journal, splits)
             return
         experiment = self._recorded_anew(plan)
-        journal.append(ResumedRecord(self.step, experiment, self._new_tags(plan, tags), self.best_counts))
+        new = self._new_tags(plan, tags)
+        journal.append(ResumedRecord(self.step, experiment, new, self.best_counts, anew=bool(self.changes)))
         self._record_checkpoint(journal)
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
         datasets = self.history.datasets
@@ -163,7 +169,7 @@ class Resumption:
     def _record_checkpoint(self, journal: Journal) -> None:
         """A process that died right after it had published the checkpoint has not come to write that down."""
         found = self.checkpoint
-        told = (entry.record for entry, _ in read_journal(self.folder.journal))
+        told = (entry.record for entry, _ in read_current(self.folder.journal))
         if found and CheckpointRecord(found.step, found.folder.name) not in told:
             journal.append(CheckpointRecord(found.step, found.folder.name))
 
@@ -189,6 +195,7 @@ class Resumption:
             }
             return {**follows, **told}
         told[f"ftrun.changed.{count}"] = "; ".join(map(str, self.changes))[:LONGEST_TAG]
+        told[CHANGED_AT_TAG] = str(min(self.step, int(self.history.tags.get(CHANGED_AT_TAG, self.step))))
         return {**differing, **told}
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:

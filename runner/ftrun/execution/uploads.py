@@ -16,7 +16,7 @@ from ftrun.execution.model_facts import model_facts
 from ftrun.runs.checkpoints import PREFIX
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import read_evaluations, read_history
-from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.journal import Journal, read_current, read_journal
 from ftrun.runs.records import CheckpointRecord, ModelRecord
 from ftrun.tracking.mlmodel import model_files
 
@@ -66,7 +66,7 @@ class Choice:
         for at, points in read_evaluations(folder).items():
             if counts_after < at <= step:
                 self.evaluated(at, {point.key: point.value for point in points})
-        records = (entry.record for entry, _ in read_journal(folder.journal))
+        records = (entry.record for entry, _ in read_current(folder.journal))
         for earlier in sorted({record.step for record in records if isinstance(record, CheckpointRecord)}):
             if earlier < step:
                 self.takes(earlier)

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from ftrun.pictures.canvas import COLOURS, GREY, legend_beside, paper, save, short
 from ftrun.pictures.counting import smoothed
 from ftrun.pictures.subject import Subject
-from ftrun.runs.journal import read_journal
+from ftrun.runs.journal import read_current
 from ftrun.runs.records import MetricsRecord
 
 Curve = Mapping[int, float]
@@ -29,7 +29,7 @@ A_ROW = 3
 def read_curves(journal: Path) -> dict[str, Curve]:
     """The finite points of every metric of a run, in the order of their steps."""
     curves: dict[str, dict[int, float]] = {}
-    for entry, _ in read_journal(journal):
+    for entry, _ in read_current(journal):
         if isinstance(entry.record, MetricsRecord):
             for key, value in entry.record.values.items():
                 if math.isfinite(value):

@@ -60,6 +60,10 @@ def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
     return dict(tags)
 
 
+LONGEST_NAME = 500
+"""Characters of an experiment's name that MLflow takes."""
+
+
 class TrackingSettings(Settings):
     """The `[tracking]` table."""
 
@@ -67,7 +71,9 @@ class TrackingSettings(Settings):
         None, description="MLflow's tracking URI; MLFLOW_TRACKING_URI or MLflow's own default if absent."
     )
     experiment_name: str | None = Field(
-        None, description="MLflow's experiment; MLFLOW_EXPERIMENT_NAME or the name of this one if absent."
+        None,
+        max_length=LONGEST_NAME,
+        description="MLflow's experiment; MLFLOW_EXPERIMENT_NAME or the name of this one if absent.",
     )
     run_name: str | None = Field(
         None,

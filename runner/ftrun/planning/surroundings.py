@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftrun.errors import Problem
-from ftrun.planning.experiment import TrackingSettings, check_tags
+from ftrun.planning.experiment import LONGEST_NAME, TrackingSettings, check_tags
 from ftrun.settings import shown
 
 NAME_VARIABLE, TAGS_VARIABLE = "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TAGS"
@@ -21,6 +21,9 @@ def with_surroundings(tracking: TrackingSettings, environ: Mapping[str, str]) ->
     """
     around, problems = _tags(environ.get(TAGS_VARIABLE) or "{}")
     name = tracking.experiment_name or environ.get(NAME_VARIABLE) or None
+    if name and len(name) > LONGEST_NAME:
+        message = f"must have at most {LONGEST_NAME} characters, and has {len(name):,}"
+        problems = [*problems, Problem(message, NAME_VARIABLE, None, "the environment")]
     tags = {**around, **(tracking.tags or {})} or None
     return tracking.model_copy(update={"experiment_name": name, "tags": tags}), problems
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ftrun.runs.folder import RunFolder, write_whole
 from ftrun.runs.history import read_evaluations
-from ftrun.runs.journal import Journal, read_journal
+from ftrun.runs.journal import Journal, read_current
 from ftrun.runs.records import (
     MODEL_NAME,
     TABLES_TAG,
@@ -30,7 +30,7 @@ def record_checkpoints(journal: Journal, folder: RunFolder) -> None:
         OSError: If the table cannot be written.
         RunError: If the journal cannot be.
     """
-    told = (entry.record for entry, _ in read_journal(folder.journal))
+    told = (entry.record for entry, _ in read_current(folder.journal))
     records = [record for record in told if isinstance(record, (CheckpointRecord, ModelRecord, TagsRecord))]
     folders = {record.step: record.folder for record in records if isinstance(record, CheckpointRecord)}
     if not folders:

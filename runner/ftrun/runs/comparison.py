@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.journal import read_journal
+from ftrun.runs.journal import read_current
 from ftrun.runs.records import MetricsRecord
 
 
@@ -13,6 +13,6 @@ def losses(folder: RunFolder) -> Mapping[int, float]:
     """The training loss of a run at every step."""
     return {
         entry.record.step: entry.record.values["train/loss"]
-        for entry, _ in read_journal(folder.journal)
+        for entry, _ in read_current(folder.journal)
         if isinstance(entry.record, MetricsRecord) and "train/loss" in entry.record.values
     }

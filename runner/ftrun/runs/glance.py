@@ -101,6 +101,8 @@ def _telling(journal: Path) -> Iterator[Entry]:
                 last_step = line if line.endswith(b"\n") else last_step
                 continue
             if entry := _decoded(line, number):
+                if isinstance(entry.record, ResumedRecord) and entry.record.anew:
+                    last_step = b""
                 yield entry
     if last_step:
         yield decode(last_step)
@@ -130,8 +132,11 @@ def _take(glance: Glance, entry: Entry) -> None:
             glance.backend = tags.get(BACKEND_TAG, params.get("backend.use"))
             best = params.get("training.metric_for_best_model")
             glance.best_key = f"eval/{best.removeprefix('eval/')}" if best else None
-        case ResumedRecord(tags=tags):
+        case ResumedRecord(tags=tags) as resumed:
             glance.status, glance.backend = None, tags.get(BACKEND_TAG, glance.backend)
+            if resumed.anew:  # what came after that step is of another training
+                glance.steps, glance.test = resumed.step, {}
+                glance.evaluations = {at: told for at, told in glance.evaluations.items() if at <= resumed.step}
         case TagsRecord(tags):
             glance.model_step = int(tags.get(MODEL_STEP_TAG, 0)) or glance.model_step
             glance.pushed = tags.get(PUSHED_TAG, glance.pushed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.journal import read_journal
+from ftrun.runs.journal import read_current
 from ftrun.runs.records import (
     NAME_TAG,
     DatasetRecord,
@@ -62,7 +62,7 @@ def read_history(folder: RunFolder) -> History:
     datasets: dict[tuple[str, str], DatasetRecord] = {}
     status: Status | None = None
     experiment, last_step, resumed, best_counts_after = folder.experiment.name, 0, 0, 0
-    for entry, _ in read_journal(folder.journal):
+    for entry, _ in read_current(folder.journal):
         match entry.record:
             case MetricsRecord(step):
                 last_step = max(last_step, step)
@@ -102,11 +102,11 @@ def read_evaluations(folder: RunFolder, begins: tuple[str, ...] = ("eval/",)) ->
     Raises:
         RunError: If a later version of ftrun has written the journal, in a format that this one does not read.
     """
-    found: dict[int, list[Point]] = {}
-    for entry, _ in read_journal(folder.journal):
+    found: dict[int, dict[str, Point]] = {}
+    for entry, _ in read_current(folder.journal):
         match entry.record:
             case MetricsRecord(step, values):
-                points = [Point(key, value, entry.time) for key, value in values.items() if key.startswith(begins)]
+                points = {key: Point(key, value, entry.time) for key, value in values.items() if key.startswith(begins)}
                 if points:
-                    found.setdefault(step, []).extend(points)
-    return found
+                    found.setdefault(step, {}).update(points)
+    return {step: list(points.values()) for step, points in found.items()}

@@ -8,17 +8,28 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ftrun.errors import RunError
-from ftrun.runs.records import DifferingRecord, Entry, MetricsRecord, NewerFormatError, Record, decode, encode
+from ftrun.runs.records import (
+    CheckpointRecord,
+    DifferingRecord,
+    Entry,
+    MetricsRecord,
+    NewerFormatError,
+    Record,
+    ResumedRecord,
+    decode,
+    encode,
+)
 
 
 class Journal:
     """Appends records. A line is written whole or, if the machine dies, cut short; a cut last line is removed.
 
-    A metric point is (metric, step): the first one journaled keeps its value and timestamp.
+    A metric point is (metric, step): the first one journaled keeps its value and timestamp, unless the run goes on with
+    changes from a step before it; then the later one counts.
 
     Attributes:
         differing: The points that were reported again with another value, which a resumed run should never do.
@@ -42,6 +53,8 @@ class Journal:
         with self._lock, self._told():
             self._file.write(line)
             self._file.flush()
+        if isinstance(record, ResumedRecord) and record.anew:
+            self._points = _Points(self.path)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add the points that are new; those that an earlier attempt of the run reported stand, and are compared."""
@@ -87,10 +100,14 @@ class _Points:
         self._path = path
         self._last: dict[str, int] = {}
         self._in_order = True
+        self._anew_from: int | None = None
+        self._told_anew: set[str] = set()
         size, newest = 0, 0
-        for entry, offset in read_journal(path):
+        for entry, offset in read_current(path):
             size = offset
             match entry.record:
+                case ResumedRecord(step, anew=True):
+                    self._anew_from, self._told_anew = step, set()
                 case MetricsRecord(step, values):
                     self._in_order &= step >= newest
                     newest = step
@@ -105,6 +122,8 @@ class _Points:
         self._in_order &= step >= self._asked
         self._asked = step
         known = [key for key in keys if step <= self._last.get(key, -1)]
+        if step == self._anew_from:  # an evaluation of the checkpoint, by the settings of now
+            known = [key for key in known if key in self._told_anew]
         if not known:
             return {}
         self._read_along(step)
@@ -123,9 +142,11 @@ class _Points:
         self._near = {point: value for point, value in self._near.items() if point[1] == step}
         self._near |= {(key, step): value for key, value in values.items()}
 
-    def _remember(self, step: int, keys: Iterable[str]) -> None:
+    def _remember(self, step: int, keys: Collection[str]) -> None:
         for key in keys:
             self._last[key] = max(step, self._last.get(key, step))
+        if step == self._anew_from:
+            self._told_anew |= set(keys)
 
     def _read_along(self, step: int) -> None:
         self._near = {point: value for point, value in self._near.items() if point[1] == step}
@@ -137,7 +158,7 @@ class _Points:
 
 def _metrics_up_to(path: Path, size: float = math.inf) -> Iterator[MetricsRecord]:
     """The records of metrics that end before a byte offset."""
-    for entry, offset in read_journal(path):
+    for entry, offset in read_current(path):
         if offset > size:
             return
         if isinstance(entry.record, MetricsRecord):
@@ -167,6 +188,38 @@ def _remove_torn_end(path: Path) -> None:
 
 def _is_same(value: float, other: float) -> bool:
     return value == other or (math.isnan(value) and math.isnan(other))
+
+
+def read_current(path: Path) -> Iterator[tuple[Entry, int]]:
+    """The whole records as `read_journal` has them, without the points and checkpoints that no longer count: those of
+    later steps than that from which the run went on with changes. Of a point that is there twice the later one counts.
+
+    Raises:
+        RunError: If it was written by a later version of ftrun, in a format that this one does not read.
+    """
+    ends = _ends_of_training(path)
+    for entry, offset in read_journal(path):
+        while ends and ends[0][0] < offset:
+            ends.pop(0)
+        match entry.record:
+            case MetricsRecord(step) | CheckpointRecord(step) if any(step > last for _, last in ends):
+                continue
+        yield entry, offset
+
+
+def _ends_of_training(path: Path) -> list[tuple[int, int]]:
+    """Where a run went on with changes: the offset after that record, and the last step before."""
+    try:
+        with path.open("rb") as file:
+            if not any(b'"anew": true' in line for line in file):  # nearly all; to decode them takes long
+                return []
+    except FileNotFoundError:
+        return []
+    return [
+        (offset, entry.record.step)
+        for entry, offset in read_journal(path)
+        if isinstance(entry.record, ResumedRecord) and entry.record.anew
+    ]
 
 
 def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:

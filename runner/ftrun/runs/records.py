@@ -64,6 +64,7 @@ class ResumedRecord:
         experiment: The file in the run folder that says what it runs from now on.
         tags: Those that have changed, by MLflow's names.
         best_counts: Whether the best evaluation of before is the best by the settings of now, too.
+        anew: Whether changes were allowed, so that what was reported of later steps is of another training.
     """
 
     KIND: ClassVar[str] = "resumed"
@@ -71,6 +72,7 @@ class ResumedRecord:
     experiment: str
     tags: Mapping[str, str]
     best_counts: bool = True
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class MetricsRecord:
-    """Points that were reported for the first time.
+    """Points that were reported for the first time, or anew since changes were allowed.
 
     Attributes:
         step: The optimizer step that they belong to, from 1.
@@ -319,8 +321,8 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
         case RunRecord.KIND:
             return RunRecord(facts["experiment_name"], facts["params"], facts["tags"])
         case ResumedRecord.KIND:
-            best_counts = facts.get("best_counts", True)
-            return ResumedRecord(facts["step"], facts["experiment"], facts["tags"], best_counts)
+            best_counts, anew = facts.get("best_counts", True), facts.get("anew", False)
+            return ResumedRecord(facts["step"], facts["experiment"], facts["tags"], best_counts, anew)
         case TagsRecord.KIND:
             return TagsRecord(facts["tags"])
         case DatasetRecord.KIND:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from filelock import FileLock
 
@@ -135,6 +137,17 @@ def _sqlite_file(uri: str) -> Path | None:
 def _opened(uri: str) -> MlflowClient:
     import mlflow
 
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = mlflow.MlflowClient(tracking_uri=_as_it_is(uri))
     client.search_experiments(max_results=1)
     return client
+
+
+def _as_it_is(uri: str) -> str:
+    """A SQLite store's URI with its path as it is on disk, as far as a URI can have it: MLflow makes the folder of the
+    path as it stands there, and where a space is %20, that is another one.
+    """
+    file = _sqlite_file(uri)
+    if file is None:
+        return uri
+    head, (_, mark, query) = uri.partition(":///")[0], uri.partition("?")
+    return f"{head}:///{re.sub('[%?#]', lambda found: quote(found[0], safe=''), str(file))}{mark}{query}"

@@ -88,6 +88,10 @@ def _compiles(value: str, training: TrainingSettings) -> Verdict:
     )
 
 
+def _hides_errors(value: str, training: TrainingSettings) -> Verdict:
+    return Verdict(not training.torch_compile, "what cannot be compiled would run as it is, without a word")
+
+
 def _no_tf32(value: str, training: TrainingSettings) -> Verdict:
     agrees = value.lower() not in TRUE or training.device == "cpu" or bool(training.tf32)
     return Verdict(agrees, "a run multiplies float32 in full, not as TF32", "training.tf32 = true")
@@ -121,6 +125,8 @@ JUDGED: Mapping[str, Judge] = {
     "ACCELERATE_TORCH_DEVICE": _device,
     "ACCELERATE_DYNAMO_BACKEND": _compiler,
     "TORCH_COMPILE_DISABLE": _compiles,
+    "TORCHDYNAMO_DISABLE": _compiles,
+    "TORCHDYNAMO_SUPPRESS_ERRORS": _hides_errors,
     "ACCELERATE_USE_DEEPSPEED": _off(ONE_PROCESS),
     "ACCELERATE_USE_FSDP": _off(ONE_PROCESS),
     "ACCELERATE_USE_MEGATRON_LM": _off(ONE_PROCESS),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel, TrainerState
 
 from ftrun.contracts import Job, OwnCheckpoints, TrainableModel
+from ftrun.errors import ExperimentError, Problem
+
+log = logging.getLogger(__name__)
 
 OPTIMIZER, SCHEDULER, RANDOM, STATE = "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"
 SCALER = "scaler.pt"
+KEEPING = {"amsgrad", "centered", "momentum", "beta1"}
+"""Settings of optimizers by which, as they are on or off, more or less is kept of each tensor."""
 WEIGHTS = "state_dict.pt"
 """The weights of a model that is no `transformers.PreTrainedModel`, which nobody else knows how to read back."""
 
@@ -86,13 +92,35 @@ def _disk_errors() -> Iterator[None]:
 
 
 def load_weights(model: TrainableModel, folder: Path) -> None:
-    """Put the weights of a checkpoint into a model of the same class, bit for bit."""
+    """Put the weights of a checkpoint into a model of the same class, bit for bit.
+
+    Raises:
+        ExperimentError: If they are of a model with other parameters.
+    """
     if isinstance(model, OwnCheckpoints):
         model.load_checkpoint(folder)
-    elif isinstance(model, PreTrainedModel):
-        model.load_state_dict(type(model).from_pretrained(folder).state_dict())
+        return
+    if isinstance(model, PreTrainedModel):
+        stored = type(model).from_pretrained(folder).state_dict()
     else:
-        model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
+        stored = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+    own = model.state_dict()
+    if differing := [name for name in {**own, **stored} if _size(own.get(name)) != _size(stored.get(name))]:
+        name = differing[0]
+        raise _other_model(folder, f"{name} is {_size(stored.get(name))} there, and {_size(own.get(name))} here")
+    model.load_state_dict(stored)
+
+
+def _size(value: Any) -> str:
+    """Of a tensor, as one says it."""
+    if value is None:
+        return "missing"
+    return " x ".join(map(str, value.shape)) or "a number" if isinstance(value, torch.Tensor) else "a value"
+
+
+def _other_model(folder: Path, why: str) -> ExperimentError:
+    message = f"{folder.name} is of a model with other parameters: {why}"
+    return ExperimentError(Problem(message, "model", "Go on with the [model] that the run was begun with."))
 
 
 def load_state(folder: Path) -> TrainerState:
@@ -107,12 +135,15 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LR
 
     Args:
         folder: The checkpoint's.
-        optimizer: Any of torch's, of the same class and groups as the one that was saved.
+        optimizer: Any of torch's, with the groups of the one that was saved; of another kind it begins with no moments.
         scheduler: A `LambdaLR`, as `transformers.get_scheduler` makes; one of another class goes on with the rates that
             it had.
+
+    Raises:
+        ExperimentError: If the checkpoint is of a model with other parameters to learn.
     """
     settings = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+    _load_moments(folder, optimizer)
     saved = torch.load(folder / SCHEDULER, map_location="cpu", weights_only=True)
     if not isinstance(scheduler, LambdaLR):
         scheduler.load_state_dict(saved)
@@ -122,6 +153,30 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, scheduler: LR
     for group, values, base, factor in zip(optimizer.param_groups, settings, scheduler.base_lrs, factors, strict=True):
         group.update({**values, "lr": base * factor})
     scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]
+
+
+def _load_moments(folder: Path, optimizer: torch.optim.Optimizer) -> None:
+    saved = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
+    counts, own = (
+        [len(group["params"]) for group in groups] for groups in (saved["param_groups"], optimizer.param_groups)
+    )
+    if counts != own:
+        raise _other_model(folder, f"{sum(counts):,} tensors were learning there, and {sum(own):,} here")
+    if all(map(_keeps_alike, saved["param_groups"], optimizer.param_groups)):
+        optimizer.load_state_dict(saved)
+    else:
+        log.warning("%s is of another optimizer, whose moments this one cannot use: they begin anew", folder.name)
+
+
+def _keeps_alike(group: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether the optimizers of two groups keep the same of each tensor, as their settings tell: a later version of one
+    may have more of these.
+    """
+    added = {"params", "lr", "initial_lr"}
+    names, others = group.keys() - added, other.keys() - added
+    if not (names <= others or others <= names):
+        return False
+    return all(bool(group[name]) == bool(other[name]) for name in KEEPING & names & others)
 
 
 def load_scaler(folder: Path, scaler: torch.amp.GradScaler) -> None:

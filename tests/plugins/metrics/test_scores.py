@@ -149,3 +149,12 @@ def test_a_script_that_cannot_be_run_is_told(workdir: Path, script: str, told: s
     (workdir / "odd.py").write_text(script)
     with pytest.raises(RunError, match=rf"the metric \./odd\.py cannot be loaded: .*{told}"):
         evaluate_module("./odd.py", ["x"], {})
+
+
+def test_no_folder_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ftrun_plugins.metrics.scores import Scores
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", str(tmp_path / "file" / "metrics"))
+    metric = Scores(["accuracy"], "classification", "macro")
+    assert metric.compute(predictions=[0, 1], references=[0, 0]) == {"accuracy": 0.5}

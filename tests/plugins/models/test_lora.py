@@ -300,3 +300,9 @@ def test_a_model_of_random_weights_has_none(tiny: Path) -> None:
 def test_frozen_weights_beside_lora_are_refused() -> None:
     with pytest.raises(ValueError, match="freeze has no effect beside lora"):
         CheckpointSettings(checkpoint="base", lora=LORA, freeze="base")  # type: ignore[arg-type]
+
+
+def test_activations_that_are_computed_again_change_no_number(tiny: Path) -> None:
+    plain, again = (trained(tiny, **{"training.gradient_checkpointing": on}) for on in (False, True))
+    assert points_of(plain.run_folder) == points_of(again.run_folder)
+    assert weights_of(plain.run_folder) == weights_of(again.run_folder)

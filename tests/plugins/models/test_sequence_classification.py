@@ -49,6 +49,12 @@ def test_a_checkpoint_with_its_own_head_is_taken_whole(checkpoint: Path) -> None
         ({"model_type": "brt"}, "Did you mean bert"),
         ({"config": {**SMALL, "hidden_size": "wide"}}, "no configuration of bert: .*hidden_size.* expected int"),
         ({"config": {**SMALL, "num_attention_heads": 3}}, r"model.config: .* multiple of the number of attention"),
+        ({"config": {**SMALL, "dtype": "bfloat16"}}, r"model\.config\.dtype: this is decided by \[training\] bf16"),
+        (
+            {"config": {**SMALL, "torch_dtype": "float16"}},
+            r"model\.config\.torch_dtype: this is decided by \[training\]",
+        ),
+        ({"config": {**SMALL, "return_dict": False}}, r"model\.config\.return_dict: this is decided by ftrun"),
         ({"config": {**SMALL, "num_labels": 3}}, r"model\.config\.num_labels: this is decided by the data set"),
         ({"config": {**SMALL, "pad_token_id": 3}}, r"model\.config\.pad_token_id: .* the tokenizer"),
         ({"config": {**SMALL, "max_position_embeddings": 8}, "max_length": 9}, "8 positions, and not 9"),
