@@ -9,6 +9,7 @@ from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem
+from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.planning.blame import blamed
@@ -202,12 +203,27 @@ def check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Tas
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise plan.backend.fault(f"predicts a {kind}, and must predict ftrun.contracts.Predictions")
-    shape = tuple(predictions.logits.shape)
-    if len(shape) < 2 or shape[0] != rows or shape[-1] != task.num_labels:
-        message = f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} labels"
-        raise plan.model.fault(message)
+    check_shape(plan.model, predictions, rows, task)
     if predictions.loss is None and labelled:
         raise plan.model.fault("gives no loss for rows with labels")
+
+
+def check_shape(part: Part, predictions: Predictions, rows: int, task: Task) -> None:
+    """Whether a model gives numbers for so many rows as the contract says, and a label for each place where it must.
+
+    How many numbers a place has is known of a task with classes, and of the kinds that the runner knows.
+
+    Raises:
+        ExperimentError: If it does not.
+    """
+    shape = tuple(predictions.logits.shape)
+    count = task.num_labels if task.class_names or task.kind in KNOWN else None
+    if len(shape) < 2 or shape[0] != rows or count not in (None, shape[-1]):
+        for_each = "" if count is None else f" and {count} label{'s' if count > 1 else ''}"
+        message = f"gives numbers of shape {shape} for {rows} rows{for_each}"
+        hint = "They must be of shape (rows, numbers) or (rows, places, numbers), one number for each class."
+        raise part.fault(message, hint)
+    check_places(part, predictions, task)
 
 
 def checked_fit(plan: Plan, job: Job, reporter: RunReporter, fit: FitResult) -> FitResult:

@@ -13,6 +13,7 @@ from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, 
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
@@ -26,8 +27,6 @@ from ftrun.runs.history import read_history
 
 PREDICTED = "prediction"
 """The column that is added; those of the probabilities are called `probability_CLASS`."""
-KNOWN = ("classification", "multi_label", "regression")
-"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
 FLOAT16 = "training.fp16"
 """Where a session tells that its device has no float16."""
 TOLD_ROWS = 32

@@ -12,6 +12,7 @@ from typing import Any
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.encoded_labels import check_classes
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
@@ -43,6 +44,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) ->
     checked_batch(plan, job.collate, some)
     predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
+    check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
 
     def more() -> Predictions:
         return session.predict(job, _varied_rows(rows, job.task.num_labels))
