@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
@@ -13,6 +15,7 @@ from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.planning.blame import blamed
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 ROWS = ("__len__", "__getitem__", "column_names", "select", "map")
 ENVIRONMENT = ("device", "threads", "precision")
 """What every backend says of its environment."""
+MODEL_LOSS = "model.loss"
+"""The place of a problem that a backend has with a model's loss."""
 LABELS_READ = 100_000
 """Labels that are looked at together."""
 
@@ -159,8 +164,64 @@ def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]
     if "labels" not in rows[0]:
         raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(rows[0]) or "none"}')
     batch = checked_collate(plan.collator, collate)(rows)
-    _check_batch(plan.collator, batch, len(rows))
+    _check_batch(plan.collator, batch, len(rows), plan.backend.offer.distribution == BUILT_IN)
     return batch
+
+
+@contextlib.contextmanager
+def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator[None]:
+    """Say who is to blame where a batch does not go through a model, or what comes out is not what the contract says.
+
+    Args:
+        plan: For the names of collator and model.
+        model: The model.
+        batch: What the collator makes.
+
+    Raises:
+        ExperimentError: Where that is known; any other fault is raised as it is.
+    """
+    try:
+        yield
+    except TypeError as fault:
+        if not (unfit := _unfit(model, batch)):
+            raise
+        message = f"makes a batch of {', '.join(batch)}, which {plan.model.who} does not take: {unfit}"
+        raise plan.collator.fault(message, "The model may want another: [collator] use = NAME.") from fault
+    except AttributeError as fault:
+        if fault.name not in ("logits", "loss") or blamed(fault, [plan.model]):
+            raise
+        given = type(fault.obj).__name__
+        hint = "It must give an object with loss and logits (ftrun.contracts.ModelOutput)."
+        raise plan.model.fault(f"gives a {given} without {fault.name} for a batch", hint) from fault
+    except ExperimentError as fault:
+        told = [problem for problem in fault.problems if problem.place == MODEL_LOSS]
+        if not told:
+            raise
+        raise plan.model.fault(told[0].message) from fault
+
+
+def _unfit(model: Any, batch: Mapping[str, Any]) -> str | None:
+    """Why a model cannot be called with a batch; None where it can, or nobody can tell."""
+    try:
+        signature = inspect.signature(getattr(model, "forward", model))
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(**batch)
+    except TypeError as fault:
+        return str(fault)
+    return None
+
+
+def check_loss(part: Part, loss: Any) -> None:
+    """Whether a model's loss is one number.
+
+    Raises:
+        ExperimentError: If it is not.
+    """
+    shape = tuple(getattr(loss, "shape", ()))
+    if math.prod(shape) != 1:
+        raise part.fault(f"gives a loss of shape {shape}, and must give one number, the mean over the batch's labels")
 
 
 def checked_collate(part: Part, collate: Collate) -> Collate:
@@ -185,13 +246,15 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
     return checked
 
 
-def _check_batch(part: Part, batch: Any, rows: int) -> None:
+def _check_batch(part: Part, batch: Any, rows: int, of_tensors: bool) -> None:
     if not isinstance(batch, Mapping):
         raise part.fault(f"makes a {type(batch).__name__} of a batch of rows, and must make tensors by name")
     if "labels" not in batch:
         raise part.fault(f"leaves labels out of a batch; there are: {', '.join(batch) or 'none'}")
     if len(batch["labels"]) != rows:
         raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
+    if wrong := [name for name, value in batch.items() if of_tensors and not hasattr(value, "to")]:
+        raise part.fault(f"gives a {type(batch[wrong[0]]).__name__} for {wrong[0]} of a batch, and must give a tensor")
 
 
 def check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Task, labelled: bool = True) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import check_shape, checked_batch, checked_collate
+from ftrun.execution.checks import check_loss, check_shape, checked_batch, checked_collate, forward_blamed
 from ftrun.execution.class_weights import are_classes, class_ids
 from ftrun.execution.encoded_labels import KNOWN, check_classes
 from ftrun.execution.encoding import BATCH_ROWS
@@ -19,6 +19,7 @@ from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
+from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -62,6 +63,8 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         if labelled:
             first = _encoded(encoding, rows.select(range(min(len(rows), FIRST_ROWS)))[:])
             check_classes(plan.model, {split: first}, predictions, splits.task)
+            if not facts:
+                _try_alike(plan, first, built, collate, splits.task, watcher)
         loss = _checked_loss(split, predictions) if labelled else None
         if labelled:
             more = partial(_varied, plan, some, built, collate, splits.task)
@@ -134,13 +137,35 @@ def _forward(
     plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str, labelled: bool
 ) -> Predictions:
     """What the untrained model says of a batch of raw rows."""
-    encoded = _encoded(built, batch)
+    return _said(plan, built, collate, kind, labelled, _encoded(built, batch))
+
+
+def _said(
+    plan: Plan, built: BuiltModel, collate: Collate, kind: str, labelled: bool, encoded: Sequence[Mapping[str, Any]]
+) -> Predictions:
     inputs = checked_batch(plan, collate, encoded) if labelled else collate(encoded)
-    output = built.model(**inputs)
-    logits = output.logits.detach().cpu().float().numpy()
+    with forward_blamed(plan, built.model, inputs):
+        output = built.model(**inputs)
+        logits, loss = output.logits.detach().cpu().float().numpy(), output.loss
     if "labels" not in inputs:
         return Predictions(logits, None, None, kind)
-    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), float(output.loss.detach()), kind)
+    check_loss(plan.model, loss)
+    told = None if loss is None else float(loss.detach())
+    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, kind)
+
+
+def _try_alike(
+    plan: Plan, rows: Sequence[Mapping[str, Any]], built: BuiltModel, collate: Collate, task: Task, watcher: Watcher
+) -> None:
+    """Whether the same encoded rows come out alike of collator and model."""
+    try_collator(plan.collator, collate, rows, watcher)
+    was_training = built.model.training
+    built.model.eval()
+    try:
+        say = partial(_said, plan, built, collate, task.kind, True)
+        try_model(plan.model, say, rows, plan.training.per_device_eval_batch_size, watcher)
+    finally:
+        built.model.train(was_training)
 
 
 def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:

@@ -149,6 +149,9 @@ class Predictor:
             raise part.fault(f'gives no column "{PREDICTED}" by decode')
         if wrong := [name for name, cells in told.items() if len(cells) != len(table)]:
             raise part.fault(f"gives {len(told[wrong[0]])} cells of {wrong[0]} for {len(table)} rows by decode")
+        if taken := [name for name in told if name in (*task.text_columns, task.label_column)]:
+            hint = "A column that decode adds must have another name than those of the task."
+            raise part.fault(f"gives a column {listed(taken)} by decode, which is one of the task's own", hint)
         refuse_taken(table, list(told))
         return {name: list(cells) for name, cells in told.items()}
 

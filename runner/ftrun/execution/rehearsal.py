@@ -6,13 +6,15 @@ import errno
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
-from ftrun.execution.checks import check_predictions, checked_batch
+from ftrun.execution.checks import check_predictions, checked_batch, checked_collate, forward_blamed
 from ftrun.execution.encoded_labels import check_classes
+from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
@@ -41,10 +43,15 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, watcher: Watcher) ->
     """
     split, rows = next(iter(job.evaluation.items()), ("the training split", job.train))
     some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
-    checked_batch(plan, job.collate, some)
-    predictions = session.predict(job, some)
+    batch = checked_batch(plan, job.collate, some)
+    with forward_blamed(plan, job.model, batch):
+        predictions = session.predict(job, some)
     check_predictions(plan, predictions, len(some), job.task)
     check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
+    few = [rows[row] for row in varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)]
+    try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
+    size = job.training.per_device_eval_batch_size
+    try_model(plan.model, partial(session.predict, job), few, size, watcher)
 
     def more() -> Predictions:
         return session.predict(job, _varied_rows(rows, job.task.num_labels))
