@@ -277,6 +277,9 @@ def test_rows_that_are_none_are_told_in_a_sentence(tags: Path, monkeypatch: pyte
     for decode, told in {
         lambda self, columns, said: {"tags": ["O"]}: 'gives no column "prediction" by decode',
         lambda self, columns, said: {"prediction": []}: "gives 0 cells of prediction for 1 rows by decode",
+        lambda self, columns, said: {"prediction": ["O"], "words": ["O"]}: (
+            'the model "token-classification" of tags-example 1.0 gives a column "words" by decode, which is one of the task\'s'
+        ),
     }.items():
         monkeypatch.setattr(Encoder, "decode", decode)
         done = command("predict", result.run_folder, "--text", "Tova left .", "--device", "cpu")

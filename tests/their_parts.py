@@ -33,10 +33,11 @@ from ftrun.execution.beginning import FreshStart
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.story import execute
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.catalogue import load_catalogue
+from ftrun.planning.catalogue import Catalogue, load_catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import load_experiment
-from ftrun.planning.installed import Installed
-from ftrun.planning.plan import make_plan
+from ftrun.planning.installed import Installed, installed
+from ftrun.planning.plan import Plan, make_plan
 
 TASK = Task("classification", ("text",), "label", ("even", "odd"))
 FILE = """
@@ -160,13 +161,34 @@ SOUND: Parts = {
 }
 
 
-def run(parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch, watcher: Watcher | None = None) -> Outcome:
+def run(
+    parts: Parts,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    watcher: Watcher | None = None,
+    file: str = FILE,
+    kinds: frozenset[str] = frozenset({"classification", "regression"}),
+) -> Outcome:
     """An experiment made of these parts, all of one package."""
+    plan, catalogue = planned(parts, folder, monkeypatch, file, kinds)
+    return execute(plan, catalogue, watcher or Watcher(), FreshStart(plan))
+
+
+def planned(
+    parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch, file: str, kinds: frozenset[str]
+) -> tuple[Plan, Catalogue]:
+    """The plan of such an experiment, and what it was made from.
+
+    Args:
+        parts: What each component's `build` is, by kind.
+        file: The experiment's, as text.
+        kinds: Of task, that the model takes.
+    """
     module = types.ModuleType("their_package")
     parts = {**SOUND, **parts}
     offers: dict[str, Any] = {
-        "ftrun_datasets": Dataset(name="numbers", summary="Numbers", build=parts["dataset"]),
-        "ftrun_models": Model(name="parity", summary="Knows", build=parts["model"], has_tokenizer=False),
+        "ftrun_datasets": Dataset(name="numbers", summary="Numbers", build=parts["dataset"], task=parts.get("task")),
+        "ftrun_models": Model(name="parity", summary="Knows", build=parts["model"], has_tokenizer=False, kinds=kinds),
         "ftrun_collators": Collator(name="lists", summary="No tensors", build=parts["collator"]),
         "ftrun_metrics": Metric(
             name="hits", summary="Right rows", yields=lambda s, t: {"hits": "max"}, build=parts["metric"]
@@ -178,11 +200,11 @@ def run(parts: Parts, folder: Path, monkeypatch: pytest.MonkeyPatch, watcher: Wa
     for hook, component in offers.items():
         setattr(module, hook, hookimpl(specname=hook)(lambda component=component: [component]))
     monkeypatch.setitem(sys.modules, "their_package", module)
-    point = EntryPoint("main", "their_package", "ftrun")
-    catalogue = load_catalogue(there=[Installed("their-package", "3", [point])])
-    (folder / "numbers.toml").write_text(FILE)
-    plan = make_plan(load_experiment(folder / "numbers.toml"), catalogue)
-    return execute(plan, catalogue, watcher or Watcher(), FreshStart(plan))
+    theirs = Installed("their-package", "3", [EntryPoint("main", "their_package", "ftrun")])
+    ours = [] if "abacus" in file else [one for one in installed("ftrun") if one.name == BUILT_IN]
+    catalogue = load_catalogue(there=[*ours, theirs])
+    (folder / "numbers.toml").write_text(file)
+    return make_plan(load_experiment(folder / "numbers.toml"), catalogue), catalogue
 
 
 def session(**changed: Any) -> Parts:

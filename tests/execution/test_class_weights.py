@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ftrun.contracts import BuiltModel, Splits, Task
 from ftrun.errors import ExperimentError
-from ftrun.execution.class_weights import class_weights, weights_by_class
+from ftrun.execution.class_weights import are_classes, class_weights, weights_by_class
 from ftrun.settings import TrainingSettings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,14 +45,18 @@ def test_labels_of_places_are_balanced_too() -> None:
     import numpy
 
     places = [[0, -100, 1], [2, 2], [], numpy.array([2, 0, -100])]
-    tagging = dataclasses.replace(TASK, kind="token_classification")
+    tagging = dataclasses.replace(TASK, kind="token_classification", cross_entropy=True)
     assert weights(tagging, places, class_weights="balanced") == [6 / 6, 6 / 3, 6 / 9]
 
 
 @pytest.mark.parametrize(
     ("task", "training", "told"),
     [
-        (Task("spans", ("text",)), {"class_weights": [1, 2]}, "class_weights: the task has no classes to weigh"),
+        (
+            Task("spans", ("text",), cross_entropy=True),
+            {"class_weights": [1, 2]},
+            "class_weights: the task has no classes to weigh",
+        ),
         (TASK, {"class_weights": [1, 2]}, r"class_weights: there are 2 weights for 3 classes\n  .*: no, maybe, yes"),
         (
             TASK,
@@ -67,3 +71,11 @@ def test_labels_of_places_are_balanced_too() -> None:
 def test_what_means_nothing_is_told(task: Task, training: dict[str, Any], told: str) -> None:
     with pytest.raises(ExperimentError, match=told):
         weights(task, [0, 0], **training)
+
+
+@pytest.mark.parametrize("label", ["b", [0, 3], [-1], 1.0, None, True, [[0]], ["0"], {"answer": 0}])
+def test_what_is_no_class_is_never_counted(label: Any) -> None:
+    assert are_classes([0, [1, -100], 2], 3) and not are_classes([0, label], 3)
+    tagging = dataclasses.replace(TASK, kind="token_classification", cross_entropy=True)
+    with pytest.raises(ExperimentError, match="are no class ids, nor lists of them: they cannot be counted"):
+        weights(tagging, [0, 1, 2, label], class_weights="balanced")

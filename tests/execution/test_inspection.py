@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import marks
 import pytest
 from click.testing import CliRunner, Result
 from ftrun.cli import group
@@ -98,3 +99,25 @@ def test_a_fault_of_a_part_is_a_sentence_with_its_traceback_in_a_file(
     assert "Traceback" in log.read_text()
     log.unlink()
     log.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("label", "counted"),
+    [
+        (marks.marks_of, {"other": 13, "largest": 8}),
+        (lambda numbers: " ".join(map(str, marks.marks_of(numbers))), None),
+        (lambda numbers: [0, len(numbers) + 20], None),
+    ],
+)
+def test_labels_of_ones_own_are_counted_where_they_are_classes(
+    label: Any, counted: Any, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(batch: Any) -> Any:
+        encoded = {"input_ids": batch["numbers"], "labels": [marks.marks_of(numbers) for numbers in batch["numbers"]]}
+        return encoded if "marks" in batch else {"input_ids": batch["numbers"]}
+
+    parts: Any = {
+        "dataset": lambda settings: marks.splits(label=label),
+        "model": lambda settings, splits: marks.built(encode=encode),
+    }
+    assert marks.look(parts, workdir, monkeypatch).splits[0].labels == counted

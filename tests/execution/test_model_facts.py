@@ -72,6 +72,7 @@ def test_what_mlflow_cannot_serve_is_said(saved: tuple[BuiltModel, Path]) -> Non
     three = replace(data(), task=replace(data().task, text_columns=("a", "b", "c")))
     assert facts(saved, three) == f"{alone}a row has 3 texts, and a pipeline of transformers takes one or two"
     (folder / "config.json").write_text(json.dumps({"architectures": ["BertForTokenClassification"]}))
-    assert facts(saved, data()) == none
+    named = f"{alone}BertForTokenClassification is none of transformers' models that give a text one answer"
+    assert facts(saved, data()) == named
     (folder / "config.json").write_text("[")
     assert facts(saved, data()) == none

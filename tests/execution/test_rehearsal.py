@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import ftrun
+import marks
 import numpy
 import pytest
 from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.contracts import Predictions
+from ftrun.errors import ExperimentError
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.rehearsal import varied
 from ftrun.execution.watcher import Watcher
@@ -216,3 +218,55 @@ def test_padding_to_more_tokens_than_the_model_has_positions_is_told_as_that(tin
     assert "collator: the collator " in str(result.error) and "to 1000, and the model has 512 positions" in str(
         result.error
     )
+
+
+class Bare(marks.Marks):
+    """Says only its loss."""
+
+    def forward(self, **batch: Any) -> Any:
+        return {"loss": super().forward(**batch).loss}
+
+
+class Several(marks.Marks):
+    def loss(self, logits: Any, labels: Any) -> Any:
+        return super().loss(logits, labels).repeat(2)
+
+
+def lists(rows: Any) -> Any:
+    return {name: tensor.tolist() for name, tensor in marks.collate(rows).items()}
+
+
+def unmasked(rows: Any) -> Any:
+    batch = marks.collate(rows)
+    del batch["attention_mask"]
+    return batch
+
+
+BLAMED: dict[str, tuple[dict[str, Any], str]] = {
+    "lists": (
+        {"collator": lambda s, t: lists},
+        'the collator "lists" of their-package 3 gives a list for input_ids of a batch, and must give a tensor',
+    ),
+    "an argument too few": (
+        {"collator": lambda s, t: unmasked},
+        'the collator "lists" of their-package 3 makes a batch of input_ids, labels, which the model "parity" of '
+        "their-package 3 does not take: missing a required argument: 'attention_mask'",
+    ),
+    "no logits": (
+        {"model": lambda s, d: marks.built(Bare())},
+        'the model "parity" of their-package 3 gives a dict without logits for a batch',
+    ),
+    "losses": (
+        {"model": lambda s, d: marks.built(Several())},
+        'the model "parity" of their-package 3 gives a loss of shape (2,), and must give one number',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BLAMED)
+def test_who_breaks_off_the_first_batch_is_named(name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, sentence = BLAMED[name]
+    assert sentence in refused(marks.run(parts, workdir, monkeypatch))
+    with pytest.raises(ExperimentError) as told:
+        marks.look(parts, workdir, monkeypatch)
+    assert sentence in str(told.value)

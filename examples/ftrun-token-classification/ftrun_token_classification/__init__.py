@@ -63,7 +63,7 @@ def _check_checkpoint(settings: TokenModelSettings) -> Sequence[Problem]:
 
 def _task(settings: TaggedFilesSettings) -> Task:
     """The tags are known once the files are open; the kind is known before, and other kinds' parts are refused."""
-    return Task(KIND, (settings.words_column,), settings.tags_column)
+    return Task(KIND, (settings.words_column,), settings.tags_column, cross_entropy=True)
 
 
 def _open(settings: TaggedFilesSettings) -> Splits:

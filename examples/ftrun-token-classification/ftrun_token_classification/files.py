@@ -29,7 +29,7 @@ def build(settings: TaggedFilesSettings) -> Splits:
     opened = {name: _dataset(rows[name], name, classes, settings) for name in files}
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files.values()))
     return Splits(
-        task=Task(KIND, (settings.words_column,), settings.tags_column, classes),
+        task=Task(KIND, (settings.words_column,), settings.tags_column, classes, cross_entropy=True),
         train=opened["train"],
         evaluation={"validation": opened["validation"]},
         name=files["train"].parent.name,

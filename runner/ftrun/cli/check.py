@@ -31,8 +31,8 @@ def command(
     """Say all that is wrong with experiment files, without training; exit status 2 if anything is.
 
     Checks syntax, keys, types and values, that every part is installed, and that files and packages are there. What
-    only the data, the model or the Hub knows is found by --deep, which also shows rows, the balance of the labels,
-    lengths, how many rows are cut, and parameters; or else when the run begins.
+    only the data, the model or the Hub knows is found by --deep, which also shows how many rows there are, the balance
+    of the labels, lengths, how many rows are cut, and parameters; or else when the run begins.
 
     With --offline it lists data, checkpoint, tokenizer, scripts and packages, with what is missing on this machine and
     how to get it; exit status 2 if anything is.

@@ -63,6 +63,10 @@ class Task:
         label_column: The column that holds what is to be predicted; see `Splits` for its form.
         class_names: The classes in the order of their ids; None for regression, and for a kind without classes.
         benchmark: The task's name in a benchmark, such as "glue/mrpc", for metrics that belong to one.
+        cross_entropy: For a kind of one's own, whether its loss is the mean cross entropy of a model's `logits` over
+            their last axis with the encoded labels, those of -100 left out. Then, as for "classification",
+            `class_weights` and `label_smoothing_factor` may be asked for; else they are refused, by `ftrun check` where
+            the data set's `task` tells the kind. Since 1.2.
     """
 
     kind: str
@@ -70,10 +74,13 @@ class Task:
     label_column: str = "label"
     class_names: tuple[str, ...] | None = None
     benchmark: str | None = None
+    cross_entropy: bool = False
 
     @property
     def num_labels(self) -> int:
-        """Numbers that a model gives for each row, or each place in it: one a class, or one for regression."""
+        """Numbers that a model gives for each row, or each place in it: one a class, or one for regression. It is 1 for
+        a kind of one's own without classes, too, whose models may give any number of them.
+        """
         return len(self.class_names) if self.class_names else 1
 
 
@@ -151,7 +158,8 @@ class ModelOutput(Protocol):
     Attributes:
         loss: Its mean loss over the batch's labels, a scalar that gradients go back from; None where the batch has no
             labels.
-        logits: Of shape (rows, num_labels), or (rows, places, num_labels) where every place in a row has a label.
+        logits: Of shape (rows, num_labels), or (rows, places, num_labels) where every place in a row has a label. For a
+            kind of one's own without classes there may be any number in place of `num_labels`.
     """
 
     loss: Any
@@ -253,10 +261,12 @@ class Predictions:
 
     Attributes:
         logits: Float32 array of shape (rows, num_labels), or (rows, places, num_labels) where every place in a row has
-            a label; shorter rows are filled up with 0.
+            a label; shorter rows are filled up with 0. Of a task of one's own without classes the last axis is the
+            model's own.
         labels: By the task's kind: class ids of shape (rows,), int64; for "multi_label" 0 or 1 of shape (rows,
             num_labels); for "regression" numbers of shape (rows,), float32; where every place has a label, class ids
-            of shape (rows, places), -100 where there is none. None for rows without labels.
+            of shape (rows, places), -100 where there is none. Of a task of one's own without classes they are what
+            its parts agree on. None for rows without labels.
         loss: The mean loss over the labels; None for rows without labels.
         kind: The task's.
         rows: The rows as the data set has them: all columns by name, the label's among them, each read when it is asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,11 @@ from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem
+from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.planning.blame import blamed
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 
@@ -21,6 +24,8 @@ log = logging.getLogger(__name__)
 ROWS = ("__len__", "__getitem__", "column_names", "select", "map")
 ENVIRONMENT = ("device", "threads", "precision")
 """What every backend says of its environment."""
+MODEL_LOSS = "model.loss"
+"""The place of a problem that a backend has with a model's loss."""
 LABELS_READ = 100_000
 """Labels that are looked at together."""
 
@@ -159,8 +164,64 @@ def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]
     if "labels" not in rows[0]:
         raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(rows[0]) or "none"}')
     batch = checked_collate(plan.collator, collate)(rows)
-    _check_batch(plan.collator, batch, len(rows))
+    _check_batch(plan.collator, batch, len(rows), plan.backend.offer.distribution == BUILT_IN)
     return batch
+
+
+@contextlib.contextmanager
+def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator[None]:
+    """Say who is to blame where a batch does not go through a model, or what comes out is not what the contract says.
+
+    Args:
+        plan: For the names of collator and model.
+        model: The model.
+        batch: What the collator makes.
+
+    Raises:
+        ExperimentError: Where that is known; any other fault is raised as it is.
+    """
+    try:
+        yield
+    except TypeError as fault:
+        if not (unfit := _unfit(model, batch)):
+            raise
+        message = f"makes a batch of {', '.join(batch)}, which {plan.model.who} does not take: {unfit}"
+        raise plan.collator.fault(message, "The model may want another: [collator] use = NAME.") from fault
+    except AttributeError as fault:
+        if fault.name not in ("logits", "loss") or blamed(fault, [plan.model]):
+            raise
+        given = type(fault.obj).__name__
+        hint = "It must give an object with loss and logits (ftrun.contracts.ModelOutput)."
+        raise plan.model.fault(f"gives a {given} without {fault.name} for a batch", hint) from fault
+    except ExperimentError as fault:
+        told = [problem for problem in fault.problems if problem.place == MODEL_LOSS]
+        if not told:
+            raise
+        raise plan.model.fault(told[0].message) from fault
+
+
+def _unfit(model: Any, batch: Mapping[str, Any]) -> str | None:
+    """Why a model cannot be called with a batch; None where it can, or nobody can tell."""
+    try:
+        signature = inspect.signature(getattr(model, "forward", model))
+    except (TypeError, ValueError):
+        return None
+    try:
+        signature.bind(**batch)
+    except TypeError as fault:
+        return str(fault)
+    return None
+
+
+def check_loss(part: Part, loss: Any) -> None:
+    """Whether a model's loss is one number.
+
+    Raises:
+        ExperimentError: If it is not.
+    """
+    shape = tuple(getattr(loss, "shape", ()))
+    if math.prod(shape) != 1:
+        raise part.fault(f"gives a loss of shape {shape}, and must give one number, the mean over the batch's labels")
 
 
 def checked_collate(part: Part, collate: Collate) -> Collate:
@@ -185,13 +246,15 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
     return checked
 
 
-def _check_batch(part: Part, batch: Any, rows: int) -> None:
+def _check_batch(part: Part, batch: Any, rows: int, of_tensors: bool) -> None:
     if not isinstance(batch, Mapping):
         raise part.fault(f"makes a {type(batch).__name__} of a batch of rows, and must make tensors by name")
     if "labels" not in batch:
         raise part.fault(f"leaves labels out of a batch; there are: {', '.join(batch) or 'none'}")
     if len(batch["labels"]) != rows:
         raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
+    if wrong := [name for name, value in batch.items() if of_tensors and not hasattr(value, "to")]:
+        raise part.fault(f"gives a {type(batch[wrong[0]]).__name__} for {wrong[0]} of a batch, and must give a tensor")
 
 
 @contextlib.contextmanager
@@ -226,12 +289,27 @@ def check_predictions(plan: Plan, predictions: Predictions, rows: int, task: Tas
     if not isinstance(predictions, Predictions):
         kind = type(predictions).__name__
         raise plan.backend.fault(f"predicts a {kind}, and must predict ftrun.contracts.Predictions")
-    shape = tuple(predictions.logits.shape)
-    if len(shape) < 2 or shape[0] != rows or shape[-1] != task.num_labels:
-        message = f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} labels"
-        raise plan.model.fault(message)
+    check_shape(plan.model, predictions, rows, task)
     if predictions.loss is None and labelled:
         raise plan.model.fault("gives no loss for rows with labels")
+
+
+def check_shape(part: Part, predictions: Predictions, rows: int, task: Task) -> None:
+    """Whether a model gives numbers for so many rows as the contract says, and a label for each place where it must.
+
+    How many numbers a place has is known of a task with classes, and of the kinds that the runner knows.
+
+    Raises:
+        ExperimentError: If it does not.
+    """
+    shape = tuple(predictions.logits.shape)
+    count = task.num_labels if task.class_names or task.kind in KNOWN else None
+    if len(shape) < 2 or shape[0] != rows or count not in (None, shape[-1]):
+        for_each = "" if count is None else f" and {count} label{'s' if count > 1 else ''}"
+        message = f"gives numbers of shape {shape} for {rows} rows{for_each}"
+        hint = "They must be of shape (rows, numbers) or (rows, places, numbers), one number for each class."
+        raise part.fault(message, hint)
+    check_places(part, predictions, task)
 
 
 def checked_fit(plan: Plan, job: Job, reporter: RunReporter, fit: FitResult) -> FitResult:

@@ -82,6 +82,10 @@ def weights_by_class(asked: list[float] | Literal["balanced"], task: Task, label
     if asked != "balanced":
         return asked
     names = task.class_names or ()
+    labels = list(labels)
+    if not are_classes(labels, len(names)):
+        message = "the labels of the rows to train on are no class ids, nor lists of them: they cannot be counted"
+        raise ExperimentError(Problem(message, "training.class_weights", "Write the weights as a list."))
     counts = Counter(class_ids(labels))
     if missing := [name for class_id, name in enumerate(names) if not counts[class_id]]:
         message = f"no row to train on is of {', '.join(missing)}: what is not there cannot be balanced"
@@ -93,3 +97,16 @@ def class_ids(labels: Iterable[Any]) -> Iterator[int]:
     """The classes of labels that are class ids, or lists of them with -100 where there is none."""
     for label in labels:
         yield from (int(one) for one in ([label] if isinstance(label, Integral) else label) if one != NO_CLASS)
+
+
+def are_classes(labels: Iterable[Any], count: int) -> bool:
+    """Whether labels are class ids of so many classes, or lists of them with -100 where there is none."""
+    for label in labels:
+        for one in label if hasattr(label, "__iter__") and not isinstance(label, str) else [label]:
+            if (
+                isinstance(one, bool)
+                or not isinstance(one, Integral)
+                or (one != NO_CLASS and not 0 <= int(one) < count)
+            ):
+                return False
+    return True

@@ -12,11 +12,10 @@ from ftrun.planning.answers import placed_errors
 from ftrun.planning.blame import blamed
 from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
+from ftrun.rowfiles import listed
 
 PREDICTED = "prediction"
 """The column that is added to rows, and that a model's `decode` must give."""
-KNOWN = ("classification", "multi_label", "regression")
-"""Kinds of task that the contract knows: their text is text, and the runner tells what is predicted."""
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -133,6 +132,9 @@ class Decoding:
             raise part.fault(f'gives no column "{PREDICTED}" by decode')
         if wrong := [name for name, cells in told.items() if len(cells) != count]:
             raise part.fault(f"gives {len(told[wrong[0]])} cells of {wrong[0]} for {count} rows by decode")
+        if taken := [name for name in told if name in (*self._task.text_columns, self._task.label_column)]:
+            hint = "A column that decode adds must have another name than those of the task."
+            raise part.fault(f"gives a column {listed(taken)} by decode, which is one of the task's own", hint)
         return told
 
 

@@ -13,6 +13,7 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding_processes import encoded_batches, processes_for
 from ftrun.execution.provenance import versions
+from ftrun.planning.choice import BUILT_IN
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Encoding:
         if encoded is None:
             assert key
             encoded = self._into_cache(key, split, rows)
+            self._tell_impure(split, rows, encoded)
         if len(encoded) != len(rows):
             message = f"encode gives {len(encoded):,} rows for the {len(rows):,} of {split}, and must give one for each"
             raise ExperimentError(Problem(message, "model.use"))
@@ -95,21 +97,31 @@ class Encoding:
         if file is None:
             return None
         encoded = rows.from_file(str(file))
-        if not self._still_encodes_so(rows, encoded):
+        if self._still_encodes_so(rows, encoded) is not True:
             log.warning("the model encodes otherwise than it did under the same encode_key; %s is made anew", file)
             self.cache.discard(key)
             return None
         return encoded
 
-    def _still_encodes_so(self, rows: Any, encoded: Any) -> bool:
-        """Whether `encode` gives what it gave, on a few rows from everywhere."""
+    def _tell_impure(self, split: str, rows: Any, encoded: Any) -> None:
+        """Say where a plugin's `encode` gives something else for rows that it has just encoded."""
+        if self.provider.partition(" ")[0] == BUILT_IN or len(encoded) != len(rows):
+            return
+        if self._still_encodes_so(rows, encoded) is False:
+            self.notice(
+                f"the model of {self.provider} encodes rows of {split} otherwise when it is asked again, in another "
+                "batch: encode must be pure, each row by itself"
+            )
+
+    def _still_encodes_so(self, rows: Any, encoded: Any) -> bool | None:
+        """Whether `encode` gives what it gave, on a few rows from everywhere; None where it cannot be asked again."""
         some = range(0, len(rows), max(1, len(rows) // COMPARED_ROWS))
         options = {"keep_in_memory": True, "features": encoded.features, "new_fingerprint": "compared"}
         try:
             again = rows.select(some).map(self.built.encode, batched=True, remove_columns=rows.column_names, **options)
         except Exception:  # other columns, other types, or a fault that will be met again
             log.info("some rows could not be encoded for a comparison with the cache", exc_info=True)
-            return False
+            return None
         return repr(again.with_format(None)[:]) == repr(encoded.select(some)[:])
 
     def _into_cache(self, key: str, split: str, rows: Any) -> Any:

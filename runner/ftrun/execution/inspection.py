@@ -5,24 +5,36 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import checked_batch, checked_collate, told_of_padding
-from ftrun.execution.class_weights import class_ids
+from ftrun.execution.checks import (
+    check_loss,
+    check_shape,
+    checked_batch,
+    checked_collate,
+    forward_blamed,
+    told_of_padding,
+)
+from ftrun.execution.class_weights import are_classes, class_ids
+from ftrun.execution.encoded_labels import KNOWN, check_classes
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
+from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
 MOST_ROWS = 10_000
 """Rows of a split whose lengths are taken; all of a million would take as long as encoding them."""
+FIRST_ROWS = 100
+"""Rows of a split whose encoded labels are looked at."""
 
 
 def inspect(plan: Plan, watcher: Watcher) -> Inspection:
@@ -47,7 +59,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
     watcher.working("one batch of every split through the model")
     collate = checked_collate(plan.collator, build_collate(plan, built))
     evaluators = evaluators_of(plan, splits.task, built)
-    facts = []
+    facts: list[SplitFacts] = []
     for (context, split), rows in splits.used.items():
         some = rows.select(range(0, len(rows), -(-len(rows) // MOST_ROWS)))
         lengths = _lengths(some, built)
@@ -55,7 +67,12 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         encoding = built if labelled else without_labels(built, splits.task)
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
         predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
-        _check_shape(plan, predictions, splits.task)
+        check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)
+        if labelled:
+            first = _encoded(encoding, rows.select(range(min(len(rows), FIRST_ROWS)))[:])
+            check_classes(plan.model, {split: first}, predictions, splits.task)
+            if not facts:
+                _try_alike(plan, first, built, collate, splits.task, watcher)
         loss = _checked_loss(split, predictions) if labelled else None
         if labelled:
             more = partial(_varied, plan, some, built, collate, splits.task)
@@ -78,7 +95,7 @@ def _labels(rows: Rows, task: Task) -> tuple[Mapping[str, int] | Numbers | None,
     labels = list(rows[task.label_column][:])
     if task.kind == "regression":
         return Numbers(min(labels), math.fsum(labels) / len(labels), max(labels)), len(labels)
-    if task.class_names is None:
+    if task.class_names is None or not (task.kind in KNOWN or are_classes(labels, task.num_labels)):
         return None, len(labels)
     if task.kind == "multi_label":
         counts = Counter(index for label in labels for index, there in enumerate(label) if there)
@@ -119,20 +136,44 @@ def _longest(rows: Rows, lengths: Sequence[int], count: int) -> Mapping[str, Seq
     return batch
 
 
+def _encoded(built: BuiltModel, batch: Mapping[str, Sequence[Any]]) -> Sequence[Mapping[str, Any]]:
+    columns = built.encode(batch)
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
 def _forward(
     plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str, labelled: bool
 ) -> Predictions:
     """What the untrained model says of a batch of raw rows."""
-    columns = built.encode(batch)
-    encoded = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    return replace(_said(plan, built, collate, kind, labelled, _encoded(built, batch)), rows=batch)
+
+
+def _said(
+    plan: Plan, built: BuiltModel, collate: Collate, kind: str, labelled: bool, encoded: Sequence[Mapping[str, Any]]
+) -> Predictions:
     inputs = checked_batch(plan, collate, encoded) if labelled else collate(encoded)
-    with told_of_padding(plan, built.model, encoded, inputs):
+    with forward_blamed(plan, built.model, inputs), told_of_padding(plan, built.model, encoded, inputs):
         output = built.model(**inputs)
-    logits = output.logits.detach().cpu().float().numpy()
+        logits, loss = output.logits.detach().cpu().float().numpy(), output.loss
     if "labels" not in inputs:
-        return Predictions(logits, None, None, kind, rows=batch)
-    labels, loss = inputs["labels"].detach().cpu().numpy(), float(output.loss.detach())
-    return Predictions(logits, labels, loss, kind, rows=batch)
+        return Predictions(logits, None, None, kind)
+    check_loss(plan.model, loss)
+    told = None if loss is None else float(loss.detach())
+    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, kind)
+
+
+def _try_alike(
+    plan: Plan, rows: Sequence[Mapping[str, Any]], built: BuiltModel, collate: Collate, task: Task, watcher: Watcher
+) -> None:
+    """Whether the same encoded rows come out alike of collator and model."""
+    try_collator(plan.collator, collate, rows, watcher)
+    was_training = built.model.training
+    built.model.eval()
+    try:
+        say = partial(_said, plan, built, collate, task.kind, True)
+        try_model(plan.model, say, rows, plan.training.per_device_eval_batch_size, watcher)
+    finally:
+        built.model.train(was_training)
 
 
 def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:
@@ -146,10 +187,3 @@ def _checked_loss(split: str, predictions: Predictions) -> float:
     if loss is None or not math.isfinite(loss):
         raise ExperimentError(Problem(f"the loss of a batch of {split} is {loss} before any training"))
     return loss
-
-
-def _check_shape(plan: Plan, predictions: Predictions, task: Task) -> None:
-    shape = tuple(predictions.logits.shape)
-    rows = len(predictions.logits if predictions.labels is None else predictions.labels)
-    if len(shape) < 2 or (shape[0], shape[-1]) != (rows, task.num_labels):
-        raise plan.model.fault(f"gives numbers of shape {shape} for {rows} rows and {task.num_labels} classes")

@@ -36,7 +36,9 @@ def model_facts(path: str, step: int | None, built: BuiltModel, splits: Splits, 
     texts = splits.task.text_columns
     adapter = _read(folder / ADAPTER)
     is_plain = _is_of_transformers(built.model) if built.saves_plainly is None else built.saves_plainly
-    if not (is_plain and (adapter or architecture.endswith(HEAD))):
+    if is_plain and architecture and not (adapter or architecture.endswith(HEAD)):
+        return FILES_ALONE.format(f"{architecture} is none of transformers' models that give a text one answer")
+    if not (is_plain and (adapter or architecture)):
         return FILES_ALONE.format("it is none of transformers' models that take a whole text")
     if not (_is_of_transformers(built.tokenizer) and tokenizer):
         return FILES_ALONE.format("it has no tokenizer of transformers beside it")

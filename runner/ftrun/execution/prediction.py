@@ -13,7 +13,8 @@ from ftrun.contracts import BackendSession, BuiltModel, Job, Predictions, Rows, 
 from ftrun.errors import ExperimentError, Problem, RunError, nearest
 from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
-from ftrun.execution.decoding import KNOWN, PREDICTED, Decoding
+from ftrun.execution.decoding import PREDICTED, Decoding
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.encoding import BATCH_ROWS
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes

@@ -13,7 +13,8 @@ from typing import Any
 import tomlkit
 
 from ftrun.contracts import BuiltModel, FitResult, Predictions, Splits, Task
-from ftrun.execution.decoding import KNOWN, PREDICTED
+from ftrun.execution.decoding import PREDICTED
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, plugin_code, versions
 from ftrun.planning.catalogue import Catalogue

@@ -7,13 +7,22 @@ import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions, Splits
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
-from ftrun.execution.checks import check_predictions, checked_batch, told_of_padding
+from ftrun.execution.checks import (
+    check_predictions,
+    checked_batch,
+    checked_collate,
+    forward_blamed,
+    told_of_padding,
+)
 from ftrun.execution.decoding import RawColumns
+from ftrun.execution.encoded_labels import check_classes
+from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
@@ -51,8 +60,13 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
         check_predictions(plan, predictions, len(places), job.task)
         return replace(predictions, rows=RawColumns(raw, places))
 
-    with told_of_padding(plan, job.model, shown, batch):
+    with forward_blamed(plan, job.model, batch), told_of_padding(plan, job.model, shown, batch):
         predictions = predicted(some)
+    check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
+    few = [rows[row] for row in varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)]
+    try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
+    size = job.training.per_device_eval_batch_size
+    try_model(plan.model, partial(session.predict, job), few, size, watcher)
 
     def more() -> Predictions:
         return predicted(_varied_places(rows, job.task.num_labels))

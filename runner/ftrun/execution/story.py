@@ -29,6 +29,7 @@ from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.conformance import said
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
 from ftrun.runs.checkpoint_table import record_checkpoints
@@ -219,7 +220,7 @@ class _Run:
     def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult, tested: Sequence[str]) -> None:
         tables: Sequence[str] = ()
         if fit.predictions:
-            tables = record_predictions(self.journal, self.folder, splits, fit.predictions)
+            tables = self._record_predictions(splits, fit)
         if fit.completed and self.plan.tracking.pictures:
             subject = subject_of(self.plan, splits, fit, tested)
             self.depiction = Depiction(self.folder, subject, tables, self.watcher)
@@ -236,6 +237,18 @@ class _Run:
         skipped = remarks_on_skipped(self.folder.journal) if self.plan.training.fp16 else []
         for sentence in [*remarks_on(self.plan, splits.task, fit), *skipped]:
             self.watcher.notice(sentence)
+
+    def _record_predictions(self, splits: Splits, fit: FitResult) -> Sequence[str]:
+        """The paths of their tables. What of a task of one's own is in no form for a table costs no training."""
+        try:
+            return record_predictions(self.journal, self.folder, splits, fit.predictions)
+        except (RunError, OSError):
+            raise
+        except Exception as fault:
+            log.exception("the predictions cannot be written down")
+            where = f"{blamed(fault, self.plan.parts.values())} (the traceback is in {self.folder.log.name})"
+            self.watcher.notice(redacted(f"the predictions cannot be written down: {said(fault)}{where}"))
+            return ()
 
     def _end(self, status: Status, error: str | None, fit: FitResult | None) -> RunResult:
         self.heeds_signals = False

@@ -15,7 +15,8 @@ from ftrun.contracts import BuiltModel, Component, Dataset, Kind, Model, Predict
 from ftrun.errors import FtrunError
 from ftrun.execution.checks import check_model
 from ftrun.execution.class_order import ClassOrder
-from ftrun.execution.decoding import KNOWN, PREDICTED, Decoding, RawColumns
+from ftrun.execution.decoding import PREDICTED, Decoding, RawColumns
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.preparation import build_collate, load_model
 from ftrun.execution.watcher import Watcher
 from ftrun.pickling import check_picklable

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from ftrun.contracts import Job, ModelOutput
-from ftrun.errors import RunError
+from ftrun.errors import ExperimentError, Problem, RunError
 
 IGNORED = -100
 """The label of a place that does not count, as `torch.nn.functional.cross_entropy` has it by default."""
@@ -36,11 +36,15 @@ class Objective:
 
         Raises:
             RunError: If the model's own is asked for and it gives none.
+            ExperimentError: If that is not one number.
         """
         if not self._weights and not self._smoothing:
             if output.loss is None:
                 raise RunError("the model gives no loss for a batch with labels")
             loss: torch.Tensor = output.loss.float()
+            if loss.numel() != 1:
+                told = f"gives a loss of shape {tuple(loss.shape)}, and must give one number"
+                raise ExperimentError(Problem(f"{told}, the mean over the batch's labels", "model.loss"))
             return loss
         logits: torch.Tensor = output.logits
         return cross_entropy(
