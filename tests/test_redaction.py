@@ -267,7 +267,7 @@ class Nothing:
     def __call__(self, **batch):
         raise AssertionError
     def save_pretrained(self, folder):
-        pass
+        (folder / "weights").touch()
 
 def build_nothing(settings, splits):
     encode = lambda batch: {"labels": list(batch["label"])}
@@ -313,7 +313,7 @@ def ftrun_collators():
 
 @hookimpl
 def ftrun_metrics():
-    return [Metric(name="leaky", summary="", settings=Where, yields=lambda s, t: {"x": "max"}, build=lambda s, t: None)]
+    return [Metric(name="leaky", summary="", settings=Where, yields=lambda s, t: {"x": "max"}, build=lambda s, t: lambda p: {"x": 0.5})]
 
 @hookimpl
 def ftrun_backends():
