@@ -121,3 +121,27 @@ def test_labels_of_ones_own_are_counted_where_they_are_classes(
         "model": lambda settings, splits: marks.built(encode=encode),
     }
     assert marks.look(parts, workdir, monkeypatch).splits[0].labels == counted
+
+
+def shorter(batch: Any) -> Any:
+    return {name: column[:-1] for name, column in marks.encode(batch).items()}
+
+
+def uneven(batch: Any) -> Any:
+    return {**marks.encode(batch), "input_ids": shorter(batch)["input_ids"]}
+
+
+@pytest.mark.parametrize(
+    ("encode", "told"),
+    [
+        (shorter, "rows of input_ids for"),
+        (uneven, "rows of input_ids for"),
+        (lambda batch: None, "encode gives a NoneType for rows of"),
+    ],
+    ids=["a row too few", "columns that are not alike", "nothing"],
+)
+def test_what_a_model_encodes_is_checked_as_in_a_run(
+    encode: Any, told: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        marks.look({"model": lambda s, d: marks.built(encode=encode)}, workdir, monkeypatch)

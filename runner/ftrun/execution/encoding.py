@@ -147,7 +147,7 @@ class Encoding:
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
     def _map(self, split: str, rows: Rows, **options: Any) -> Any:
-        encode = _CheckedEncode(self.built.encode, split)
+        encode = CheckedEncode(self.built.encode, split)
         count = processes_for(len(rows), self.processes) if _is_dataset(rows) else 1
         if count == 1:
             return self._map_here(split, rows, encode, **options)
@@ -169,7 +169,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class _CheckedEncode:
+class CheckedEncode:
     """A model's `encode`, held to one row for each; an object, which can be sent to other processes.
 
     Raises, when called:
@@ -180,6 +180,7 @@ class _CheckedEncode:
     split: str
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+        """The columns of a batch of rows."""
         columns = self.encode(batch)
         if not isinstance(columns, Mapping):
             message = f"encode gives a {type(columns).__name__} for rows of {self.split}, and must give columns by name"

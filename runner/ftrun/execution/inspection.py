@@ -21,7 +21,7 @@ from ftrun.execution.checks import (
 )
 from ftrun.execution.class_weights import are_classes, class_ids
 from ftrun.execution.encoded_labels import KNOWN, check_classes
-from ftrun.execution.encoding import BATCH_ROWS
+from ftrun.execution.encoding import BATCH_ROWS, CheckedEncode
 from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
@@ -65,6 +65,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         lengths = _lengths(some, built)
         labelled = context != "test" or is_labelled(rows, splits.task)
         encoding = built if labelled else without_labels(built, splits.task)
+        encoding = replace(encoding, encode=CheckedEncode(encoding.encode, split))
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
         predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
         check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)
@@ -75,7 +76,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
                 _try_alike(plan, first, built, collate, splits.task, watcher)
         loss = _checked_loss(split, predictions) if labelled else None
         if labelled:
-            more = partial(_varied, plan, some, built, collate, splits.task)
+            more = partial(_varied, plan, some, encoding, collate, splits.task)
             rehearse_metrics(plan, evaluators, split, predictions, more, watcher)
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))

@@ -182,7 +182,11 @@ class Fitting:
         """
         if step.grad_norm is None:
             raise ExperimentError(
-                Problem(f"step {step.number} ended without step.grad_norm, which is recorded", "backend")
+                Problem(
+                    f"step {step.number} ended without step.grad_norm, which is recorded",
+                    "backend",
+                    "Before the optimizer steps: step.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, largest).",
+                )
             )
         self._noise.check()
         scaler = self._scaler if self.job.training.fp16 else None
