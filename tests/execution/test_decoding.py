@@ -139,6 +139,7 @@ def test_a_metric_on_rows_is_measured_wherever_metrics_are(tiny: Path, site: Any
     assert looked.return_value == 0, looked.output
 
 
+@pytest.mark.slow
 def test_a_backend_that_does_not_say_which_rows_it_predicts_has_them_of_the_only_split(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

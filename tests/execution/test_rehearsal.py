@@ -80,6 +80,7 @@ def test_a_metric_that_has_no_value_on_a_few_rows_is_tried_on_more(
     assert not heard.notices
 
 
+@pytest.mark.slow
 def test_those_are_of_all_classes_where_a_split_begins_with_one(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ordered = rows(lambda number: int(number > 2990), 3000)
     one_class = raising(ValueError("only one class"), lambda predictions: len(set(predictions.labels)) < 2)
@@ -124,6 +125,7 @@ def test_a_model_that_cannot_be_saved_is_refused_before_an_epoch_is_lost(
     assert not list(workdir.glob("runs/*/rehearsal-*"))
 
 
+@pytest.mark.slow
 def test_a_model_may_make_its_folder_itself_for_a_backend_that_lets_it(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,11 +167,13 @@ def test_a_full_disk_is_no_fault_of_the_model(workdir: Path, monkeypatch: pytest
     assert "no place to save the model in: No space left on device" in str(outcome.problem)
 
 
+@pytest.mark.slow
 def test_what_is_rehearsed_leaves_nothing_behind(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = run({}, workdir, monkeypatch)
     assert outcome.result.status == "FINISHED" and not list(outcome.result.run_folder.glob("rehearsal-*"))
 
 
+@pytest.mark.slow
 def test_a_librarys_own_way_to_save_is_not_rehearsed(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def save_pretrained(self: Any, folder: Path) -> None:
         Path(folder).mkdir(exist_ok=True)

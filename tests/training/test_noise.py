@@ -96,6 +96,7 @@ def test_embeddings_that_share_their_weights_get_it_too() -> None:
     assert torch.equal(model.words(words), model.shared.weight[words])
 
 
+@pytest.mark.slow
 def test_the_saved_model_is_as_it_was_evaluated(tiny: Path) -> None:
     """The noise of the training stays out of evaluation, files and predictions."""
     short = {"training.max_steps": 3, "training.learning_rate": 0.0}

@@ -180,6 +180,7 @@ def test_files_and_folders_of_the_hub_are_read(workdir: Path) -> None:
     assert list(told.train["labels"]) == [row["labels"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_run_on_them_is_that_on_names(tiny: Path) -> None:
     words = ["red", "green", "blue"]
     shown = [[number >> place & 1 for place in range(3)] for number in range(8)] * 3
