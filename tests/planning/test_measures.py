@@ -14,7 +14,7 @@ from ftrun.contracts import Metric, Predictions, Task
 from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
-from ftrun.planning.measures import build_evaluator, metric_directions, rows_without_numbers
+from ftrun.planning.measures import MetricError, build_evaluator, metric_directions, rows_without_numbers
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
 from ftrun.settings import Settings
@@ -174,3 +174,16 @@ def test_averages_are_of_no_use_to_a_regression(tiny: Path, average: str) -> Non
     assert (
         "a metric of classification and multi_label, and the task is regression" in refused(tiny, wrong)["metrics[0]"]
     )
+
+
+def test_a_metric_that_raises_is_named_with_what_it_should_have_done() -> None:
+    def evaluator(_: Predictions) -> Mapping[str, float]:
+        raise ValueError("too few of them")
+
+    metric = Metric(name="theirs", summary="", yields=lambda s, t: {"a": "max"}, build=lambda s, t: evaluator)
+    theirs = Part("theirs", Offer(metric, "their-package", "3"), Settings())
+    with pytest.raises(
+        MetricError, match='^metrics: the metric "theirs" of their-package 3 raised ValueError: too'
+    ) as told:
+        build_evaluator(theirs, TWO)(PREDICTIONS)
+    assert "must give NaN" in str(told.value) and isinstance(told.value.__cause__, ValueError)

@@ -27,6 +27,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
+from ftrun.planning.measures import NO_VALUE, MetricError
 from ftrun.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -110,17 +111,16 @@ def rehearse_metrics(
         told = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
         tried = f"on {count} rows of {split} before any training"
         if not isinstance(fault, OF_THE_ROWS):
-            hint = "Where it has no value it must give NaN, and raise nothing."
-            raise ExperimentError(Problem(f"{told}, {tried}", f"metrics[{index}]", hint)) from fault
+            raise ExperimentError(Problem(f"{told}, {tried}", f"metrics[{index}]", NO_VALUE)) from fault
         watcher.notice(f"{told}, {tried}: should it do so in an evaluation, the run ends there")
 
 
 def _raised(evaluator: Evaluator, predictions: Predictions) -> Exception | None:
     try:
         evaluator(predictions)
-    except FtrunError:
-        raise
-    except Exception as fault:
+    except MetricError as error:
+        fault = error.__cause__
+        assert isinstance(fault, Exception)
         log.info("a metric has no value on the first rows", exc_info=True)
         return fault
     return None

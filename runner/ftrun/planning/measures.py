@@ -11,8 +11,17 @@ from typing import Any, SupportsFloat
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import placed_errors, yields_of
+from ftrun.planning.blame import blamed
+from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 from ftrun.settings import TrainingSettings, shown
+
+NO_VALUE = "Where it has no value it must give NaN, and raise nothing."
+"""What to do about a metric that raises."""
+
+
+class MetricError(ExperimentError):
+    """A metric raised something of predictions: its cause."""
 
 
 def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Direction]:
@@ -97,6 +106,7 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
     Raises:
         ExperimentError: If the metric does not suit the task after all; and from the evaluator, if it gives something
             else than was promised.
+        MetricError: From the evaluator, if it raises anything else.
     """
     metric = part.component(Metric)
     with placed_errors(part, place):
@@ -106,7 +116,13 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
         if rows_without_numbers(predictions):
             return dict.fromkeys(names.values(), math.nan)
-        numbers = evaluator(predictions)
+        try:
+            numbers = evaluator(predictions)
+        except FtrunError:
+            raise
+        except Exception as fault:
+            message = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
+            raise MetricError(Problem(message, place, NO_VALUE)) from fault
         if not isinstance(numbers, Mapping):
             raise part.fault(f"gave a {type(numbers).__name__}, and must give numbers by name")
         if set(numbers) != set(names):
