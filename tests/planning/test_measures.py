@@ -182,8 +182,6 @@ def test_a_metric_that_raises_is_named_with_what_it_should_have_done() -> None:
 
     metric = Metric(name="theirs", summary="", yields=lambda s, t: {"a": "max"}, build=lambda s, t: evaluator)
     theirs = Part("theirs", Offer(metric, "their-package", "3"), Settings())
-    with pytest.raises(
-        MetricError, match='^metrics: the metric "theirs" of their-package 3 raised ValueError: too'
-    ) as told:
+    with pytest.raises(MetricError, match='the metric "theirs" of their-package 3 raised ValueError: too few') as told:
         build_evaluator(theirs, TWO)(PREDICTIONS)
     assert "must give NaN" in str(told.value) and isinstance(told.value.__cause__, ValueError)
