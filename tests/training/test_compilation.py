@@ -10,7 +10,7 @@ import torch
 from ftrun.errors import ExperimentError
 from ftrun.settings import TrainingSettings, validate
 from ftrun.training import compilation
-from ftrun.training.compilation import check_compiler, compile_model
+from ftrun.training.compilation import check_compiler, compile_model, fresh_compiler
 from plain import Bag, Output
 
 CPU = torch.device("cpu")
@@ -50,3 +50,21 @@ def test_a_compiler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -
 def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], told: str) -> None:
     _, (problem,) = validate(TrainingSettings, wrong, "training")
     assert problem.message == told
+
+
+def test_what_is_compiled_goes_backward_as_what_is_not_and_torch_is_left_as_it_was() -> None:
+    """Whether a backend has autocast around the model or within, the gradients are those without it."""
+    import torch._functorch.config as functorch
+
+    grads = {}
+    for compiled in (False, True):
+        with fresh_compiler():
+            torch.manual_seed(0)
+            model: Any = torch.nn.Sequential(torch.nn.LayerNorm(8), torch.nn.Linear(8, 8), torch.nn.GELU())
+            run = torch.compile(model, backend="aot_eager") if compiled else model
+            with torch.autocast("cpu", torch.bfloat16):
+                out = run(torch.linspace(0, 1, 32).reshape(4, 8))
+            out.float().pow(2).sum().backward()
+            grads[compiled] = [parameter.grad for parameter in model.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(grads[True], grads[False], strict=True))
+    assert functorch.backward_pass_autocast == "same_as_forward"

@@ -56,9 +56,16 @@ def _has_cpp_compiler() -> bool:
 
 @contextlib.contextmanager
 def fresh_compiler() -> Iterator[None]:
-    """Nothing that was compiled before counts, nor what is compiled here afterwards."""
+    """Nothing that was compiled before counts, nor what is compiled here afterwards.
+
+    What is compiled goes backward without autocast, as uncompiled models do. Torch would compile that under the
+    autocast that surrounds the call, and so give other gradients where a backend has it around the model than within.
+    """
+    import torch._functorch.config as functorch
+
     torch._dynamo.reset()
     try:
-        yield
+        with functorch.patch({"backward_pass_autocast": "off"}):
+            yield
     finally:
         torch._dynamo.reset()

@@ -90,12 +90,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "per_device_train_batch_size": 3,
         "gradient_accumulation_steps": 2,
     },
-    "noise on embeddings, compiled, in bfloat16": {
+    "noise on embeddings, compiled with its gradients, in bfloat16": {
         "neftune_noise_alpha": 5.0,
         "bf16": True,
         "torch_compile": True,
-        "torch_compile_backend": "eager",
-        "max_steps": 4,
+        "torch_compile_backend": "aot_eager",
+        "max_steps": 3,
     },
     "a first evaluation that waits": {
         "eval_strategy": "steps",
@@ -112,7 +112,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 SETTINGS_LATER = (
     *("warm-up, stable, decay", "Adam", "NAdam", "Adagrad", "RMSprop", "rows as they stand"),
     *("an evaluation before the first step", "activations computed again, in bfloat16"),
-    *("noise on embeddings, under accumulation", "noise on embeddings, compiled, in bfloat16"),
+    *("noise on embeddings, under accumulation", "noise on embeddings, compiled with its gradients, in bfloat16"),
     *("a first evaluation that waits",),
     *("compiled", "no clipping", "a cosine, by a share of warm-up", "a constant rate, AdamW unfused", "never looking"),
     *("deterministic algorithms alone", "a part of an epoch", "steps in the midst of the second epoch"),
