@@ -52,19 +52,32 @@ def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], told: str) 
     assert problem.message == told
 
 
-def test_what_is_compiled_goes_backward_as_what_is_not_and_torch_is_left_as_it_was() -> None:
-    """Whether a backend has autocast around the model or within, the gradients are those without it."""
+class Attending(torch.nn.Module):
+    """Attention with dropout, which multiplies float32 and bfloat16 on its way back; autocast within, or none."""
+
+    def __init__(self, autocast: bool) -> None:
+        super().__init__()
+        self.autocast = autocast
+        self.inner = torch.nn.Linear(8, 8)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast or torch.is_autocast_enabled("cpu")):
+            rows = self.inner(rows)
+            return torch.nn.functional.scaled_dot_product_attention(rows, rows, rows, dropout_p=0.5)
+
+
+def test_autocast_around_a_compiled_model_gives_the_gradients_of_autocast_within() -> None:
     import torch._functorch.config as functorch
 
-    grads = {}
-    for compiled in (False, True):
+    gradients = []
+    for within in (False, True):
         with fresh_compiler():
             torch.manual_seed(0)
-            model: Any = torch.nn.Sequential(torch.nn.LayerNorm(8), torch.nn.Linear(8, 8), torch.nn.GELU())
-            run = torch.compile(model, backend="aot_eager") if compiled else model
-            with torch.autocast("cpu", torch.bfloat16):
-                out = run(torch.linspace(0, 1, 32).reshape(4, 8))
-            out.float().pow(2).sum().backward()
-            grads[compiled] = [parameter.grad for parameter in model.parameters()]
-    assert all(torch.equal(one, other) for one, other in zip(grads[True], grads[False], strict=True))
+            model = Attending(within)
+            compiled: Any = torch.compile(model, backend="aot_eager")
+            with torch.autocast("cpu", torch.bfloat16, enabled=not within):
+                said = compiled(torch.randn(3, 2, 40, 8))
+            said.float().pow(2).sum().backward()
+            gradients.append([parameter.grad for parameter in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
     assert functorch.backward_pass_autocast == "same_as_forward"
