@@ -23,6 +23,8 @@ from ftrun.errors import ExperimentError
 from ftrun.execution.resumption import plan_resumption
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.runs.checkpoints import damage_of
+from ftrun.runs.journal import read_current
+from ftrun.runs.records import MetricsRecord
 from helpers import BACKENDS, Begin, Ftrun, died_after, journal_of, points_of, slow, weights_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -35,12 +37,12 @@ def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
 
 
 def history(folder: Path) -> list[tuple[str, int, float]]:
-    """Every point in the order of the journal's steps, none of which may be there twice."""
+    """Every point that counts in the order of the journal's steps, none of which may be there twice."""
     points = [
-        (key, record["step"], value)
-        for record in journal_of(folder)
-        if record["type"] == "metrics"
-        for key, value in record["values"].items()
+        (key, entry.record.step, value)
+        for entry, _ in read_current(folder / "journal.jsonl")
+        if isinstance(entry.record, MetricsRecord)
+        for key, value in entry.record.values.items()
     ]
     assert len({(key, step) for key, step, _ in points}) == len(points)
     return sorted(points)

@@ -219,7 +219,12 @@ class BrokenPickling(Suite):
 
 class BrokenLoss(Suite):
     component = model("loss")
-    fails = "test_a_batch_gives_a_loss_and_numbers"
+    fails = [
+        "test_a_batch_gives_a_loss_and_numbers",
+        "test_padding_does_not_count",
+        "test_predicting_is_no_matter_of_chance",
+        "test_rows_without_labels_are_predicted",
+    ]
     says = "must be one finite number"
 
 
