@@ -10,7 +10,7 @@ import pytest
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
-from helpers import PROJECT, points_of, slow
+from helpers import PROJECT, points_of
 
 FILES = sorted((PROJECT / "experiments").glob("*.toml"))
 
@@ -31,9 +31,8 @@ def test_the_fast_one_differs_from_the_chapters_in_what_makes_it_fast_alone() ->
     assert fast == {**chapter, "name": "mrpc_fast", "training": {**chapter["training"], **levers}}
 
 
-@pytest.mark.parametrize(
-    "file", [file if file.stem == "quickstart" else slow(file) for file in FILES], ids=lambda file: file.stem
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_file_runs_with_its_smoke_profile(file: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     overrides = {"tracking.enabled": False, "training.device": "cpu"}

@@ -105,7 +105,7 @@ def test_gradients_are_clipped_by_that_norm(tiny: Path, float16_here: None, back
 
 
 @pytest.mark.parametrize(
-    ("backend", "goes_on"), [("loop", "trainer"), slow(("trainer", "accelerate")), slow(("accelerate", "loop"))]
+    ("backend", "goes_on"), [slow(("loop", "trainer")), slow(("trainer", "accelerate")), slow(("accelerate", "loop"))]
 )
 def test_a_run_that_died_goes_on_to_the_same_end(
     tiny: Path, overflowing: None, monkeypatch: pytest.MonkeyPatch, backend: str, goes_on: str

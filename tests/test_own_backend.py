@@ -132,7 +132,7 @@ BEST = {
 }
 
 
-@pytest.mark.parametrize("bf16", [slow(False), True])
+@pytest.mark.parametrize("bf16", [slow(False), slow(True)])
 def test_a_plain_module_trains_takes_the_best_and_resumes_on_one_curve(tiny: Path, bag: None, bf16: bool) -> None:
     settings = {**PLAIN, **BEST, "training.bf16": bf16}
     first, *others = [run(tiny, {**settings, "backend.use": backend}) for backend in BACKENDS]

@@ -101,7 +101,7 @@ def test_our_own_fault_is_a_sentence_with_its_traceback_in_the_log(tiny: Path, m
     [
         slow((signal.SIGINT, 130, "loop")),
         slow((signal.SIGTERM, 143, "loop")),
-        (signal.SIGINT, 130, "trainer"),
+        slow((signal.SIGINT, 130, "trainer")),
         slow((signal.SIGTERM, 143, "accelerate")),
     ],
 )

@@ -50,6 +50,7 @@ def test_a_table_that_cannot_be_written_leaves_a_run_its_end(tiny: Path, monkeyp
     assert result.status == "FINISHED" and journal_of(result.run_folder)[-1]["status"] == "FINISHED"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_all_checkpoints_are_in_mlflow_whatever_the_run_folder_keeps(tiny: Path) -> None:
     result = run(tiny, {**SAVING, "tracking.checkpoints": "all"})

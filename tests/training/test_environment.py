@@ -178,7 +178,7 @@ def curve(tiny: Path, backend: str, **overrides: Any) -> tuple[dict[tuple[str, i
     return points_of(result.run_folder), weights_of(result.run_folder)
 
 
-@pytest.mark.parametrize("backend", ["accelerate", *map(slow, ("trainer", "loop"))])
+@pytest.mark.parametrize("backend", [slow(name) for name in ("accelerate", "trainer", "loop")])
 def test_launchers_of_one_process_change_no_curve(tiny: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = curve(tiny, backend)
     for name, value in LAUNCHED.items():

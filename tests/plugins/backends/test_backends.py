@@ -116,6 +116,7 @@ SETTINGS_LATER = (
     *("a first evaluation that waits",),
     *("compiled", "no clipping", "a cosine, by a share of warm-up", "a constant rate, AdamW unfused", "never looking"),
     *("deterministic algorithms alone", "a part of an epoch", "steps in the midst of the second epoch"),
+    *("much clipping, decay and warm-up", "Adafactor", "looking every step"),
     *("a last batch left out, another order", "a cosine with restarts", "SGD with momentum", "as it stands"),
 )
 """Those that `make test-all` alone tries."""
@@ -248,7 +249,7 @@ ARCHITECTURES = {
 }
 
 
-SOON = {("bert", "trainer"), ("bert", "loop")}
+SOON = {("bert", "loop")}
 """What `make test` tries, too."""
 
 
