@@ -306,6 +306,7 @@ def test_damaged_files_are_refused_in_a_sentence_or_read(experiment: Path, catal
     look()
 
 
+@pytest.mark.slow
 def test_every_label_on_the_record_of_a_run_is_the_files(experiment: Path) -> None:
     @few
     @given(sound(), st.sampled_from(["loop", "trainer", "accelerate"]))

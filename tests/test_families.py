@@ -57,6 +57,7 @@ def test_two_steps_are_one_curve_go_on_and_are_predicted_with(kind: str, tiny: P
 
 
 @pytest.mark.parametrize("kind", [kind if kind in ("albert", "xlnet") else slow(kind) for kind in FAMILIES])
+@pytest.mark.slow
 def test_a_pair_is_as_long_as_the_family_takes_and_its_texts_are_told_apart(kind: str, tmp_path: Path) -> None:
     import torch
 

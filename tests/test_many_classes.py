@@ -70,6 +70,7 @@ def test_several_files_are_cut_into_rows_to_train_on_and_to_evaluate_on(tiny: Pa
     assert len(table["data"]) == 3
 
 
+@pytest.mark.slow
 def test_all_backends_give_one_curve(tiny: Path) -> None:
     accumulated = {"training.gradient_accumulation_steps": 3, "training.per_device_train_batch_size": 3}
     first, *others = [trained(tiny, backend, **accumulated) for backend in BACKENDS]

@@ -39,6 +39,7 @@ def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     assert ftrun.resume(called, overrides=settings, progress=False).run_folder == folder
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_told(tiny: Path, ftrun_command: Ftrun) -> None:
     result = run(tiny, {"training.max_steps": 1})
     for target, sentence in {

@@ -47,6 +47,7 @@ def test_a_finished_run_puts_its_model_there(tiny: Path, pushing: OwnHub, capfd:
     assert '[push]\nrepo = "me/mine"\nprivate = true' in (result.run_folder / "experiment.toml").read_text()
 
 
+@pytest.mark.slow
 def test_a_push_that_fails_is_told_and_done_later(
     tiny: Path, pushing: OwnHub, ftrun_command: Ftrun, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,7 @@ def test_metrics_are_those_of_the_last_step_even_if_no_evaluation_was_asked(tiny
     assert set(result.metrics) == {"eval/loss", "eval/accuracy", "eval/f1"}
 
 
+@pytest.mark.slow
 def test_the_process_is_as_it_was(tiny: Path) -> None:
     import torch
     import transformers

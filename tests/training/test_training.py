@@ -14,6 +14,7 @@ HEAVY = {"torch", "transformers", "accelerate", "datasets", "numpy", "mlflow"}
 @pytest.mark.parametrize(
     "code", ["import ftrun.training", "import ftrun.training.environment", "from ftrun.training import *"]
 )
+@pytest.mark.slow
 def test_only_what_is_used_is_imported(code: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True

@@ -116,7 +116,7 @@ SETTINGS_LATER = (
     *("a first evaluation that waits",),
     *("compiled", "no clipping", "a cosine, by a share of warm-up", "a constant rate, AdamW unfused", "never looking"),
     *("deterministic algorithms alone", "a part of an epoch", "steps in the midst of the second epoch"),
-    *("much clipping, decay and warm-up", "Adafactor", "looking every step"),
+    *("much clipping, decay and warm-up", "Adafactor", "looking every step", "early stopping, and the best model"),
     *("a last batch left out, another order", "a cosine with restarts", "SGD with momentum", "as it stands"),
 )
 """Those that `make test-all` alone tries."""
