@@ -12,7 +12,7 @@ import pytest
 from ftrun.contracts import Direction, Kind, Metric, Predictions, Task
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.planning.answers import yields_of
-from ftrun.planning.measures import build_evaluator
+from ftrun.planning.measures import MetricError, build_evaluator
 from ftrun.settings import Settings
 from ftrun.testing import said
 from ftrun.testing.generators import nothing_drawn
@@ -213,6 +213,8 @@ class MetricSuite(ComponentSuite):
         with answering(f"the evaluator of {self.who}, given {what},"):
             try:
                 numbers: Mapping[str, float] = evaluator(predictions)
+            except MetricError as error:
+                raise (error.__cause__ or error) from None
             except ExperimentError as error:
                 pytest.skip(f"it does not give the numbers that it promises: {error}")
         return numbers
