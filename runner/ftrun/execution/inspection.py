@@ -77,7 +77,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         loss = _checked_loss(split, predictions) if labelled else None
         if labelled:
             more = partial(_varied, plan, some, encoding, collate, splits.task)
-            rehearse_metrics(plan, evaluators, split, predictions, more, watcher)
+            rehearse_metrics(evaluators, split, predictions, more, watcher)
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
         facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions, Splits
-from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
+from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.execution.checks import (
     check_predictions,
     checked_batch,
@@ -27,7 +27,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
-from ftrun.planning.measures import NO_VALUE, MetricError
+from ftrun.planning.measures import MetricError
 from ftrun.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -72,12 +72,11 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     def more() -> Predictions:
         return predicted(_varied_places(rows, job.task.num_labels))
 
-    rehearse_metrics(plan, job.evaluators, split, predictions, more, watcher)
+    rehearse_metrics(job.evaluators, split, predictions, more, watcher)
     rehearse_saving(plan, job.model, job.tokenizer, job.run_folder)
 
 
 def rehearse_metrics(
-    plan: Plan,
     evaluators: Sequence[Evaluator],
     split: str,
     predictions: Predictions,
@@ -90,8 +89,7 @@ def rehearse_metrics(
     yet: then it is told.
 
     Args:
-        plan: The plan, whose metrics the evaluators are of, one by one.
-        evaluators: Its metrics, ready to compute.
+        evaluators: The metrics, ready to compute.
         split: What the rows are of.
         predictions: Of the few rows.
         more: Predicts more rows.
@@ -101,28 +99,25 @@ def rehearse_metrics(
         ExperimentError: If a metric raises what is no matter of the rows, or does not give what it promised.
     """
     fuller: Predictions | None = None
-    for index, evaluator in enumerate(evaluators):
+    for evaluator in evaluators:
         if _raised(evaluator, predictions) is None:
             continue
         fuller = fuller or more()
-        if (fault := _raised(evaluator, fuller)) is None:
+        if (error := _raised(evaluator, fuller)) is None:
             continue
-        part, count = plan.metrics[index], len(fuller.logits)
-        told = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
-        tried = f"on {count} rows of {split} before any training"
-        if not isinstance(fault, OF_THE_ROWS):
-            raise ExperimentError(Problem(f"{told}, {tried}", f"metrics[{index}]", NO_VALUE)) from fault
-        watcher.notice(f"{told}, {tried}: should it do so in an evaluation, the run ends there")
+        (problem,) = error.problems
+        told = f"{problem.message}, on {len(fuller.logits)} rows of {split} before any training"
+        if not isinstance(error.__cause__, OF_THE_ROWS):
+            raise ExperimentError(replace(problem, message=told)) from error.__cause__
+        watcher.notice(f"{told}: should it do so in an evaluation, the run ends there")
 
 
-def _raised(evaluator: Evaluator, predictions: Predictions) -> Exception | None:
+def _raised(evaluator: Evaluator, predictions: Predictions) -> MetricError | None:
     try:
         evaluator(predictions)
     except MetricError as error:
-        fault = error.__cause__
-        assert isinstance(fault, Exception)
         log.info("a metric has no value on the first rows", exc_info=True)
-        return fault
+        return error
     return None
 
 
