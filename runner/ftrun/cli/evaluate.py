@@ -65,8 +65,7 @@ def _evaluate(run: str, data: str, name: str | None, rows: RowOptions) -> Mappin
     from ftrun.screen.watchers import make_watcher
 
     source = rows.source(data)
-    called = name or source.name or data
-    check_name(called)
+    check_name(name or source.name or data)  # and again once it is known, before a model is loaded
     watcher = make_watcher(make_console(stderr=True))
     trained = find_trained(run, open_catalogue(), rows.device, watcher=watcher)
-    return measure(trained, source, watcher, called)
+    return measure(trained, source, watcher, name)
