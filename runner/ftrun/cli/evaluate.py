@@ -20,7 +20,7 @@ from ftrun.execution.places import option_places, places_called
     "--data",
     required=True,
     metavar="FILE|SPLIT",
-    help="Rows with labels, or a split of the run's data set.",
+    help="Rows with labels, as for predict, or a split of the run's data set.",
     shell_complete=completing.files,
 )
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")

@@ -82,9 +82,9 @@ class Dataset(Component[S]):
         read: The rows of a further file in a form of its own, for `ftrun predict` and `ftrun evaluate`: with the
             columns of its splits, and labels as `Splits` has them, by the classes that `build` would give. Where the
             file has none, the label column is not there, or holds None or -1. None in place of rows where the file is
-            in no form that it knows: then the runner reads it as CSV, TSV, JSON or Parquet. What is wrong with the file
-            is an `ExperimentError`, told at `--data`. Called before the model is loaded, with every file that a person
-            names; the training's own files may be gone. Since 1.2.
+            in no form that it knows: then the runner reads it as CSV, TSV, JSON or Parquet. It is asked of every file
+            that a person names, whatever that ends in; what is wrong with one is an `ExperimentError`, told at
+            `--data`. Rows without labels should need no file of the training, which may be gone. Since 1.2.
     """
 
     kind: ClassVar[Kind] = "dataset"

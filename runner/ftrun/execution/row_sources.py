@@ -122,16 +122,20 @@ class RowSource:
         """
         if read is not None:
             return read, self.text_columns
-        if file := self.file_of(predictor.trained):
-            if fault := ending_fault(file):
-                hint = f"Its form is none that {predictor.trained.plan.dataset.who} knows, either."
-                raise ExperimentError(Problem(fault, DATA, hint))
-            return read_rows(file, self._dialect(predictor.trained)), self.text_columns
         if isinstance(self.data, str | os.PathLike):
+            if file := self.file_of(predictor.trained):
+                return self._table_of_file(file, predictor.trained), self.text_columns
             return table_of_split(predictor.splits, os.fspath(self.data)), self.text_columns
         texts = [_texts(row, number) for number, row in enumerate(self.data, 1)]
         columns = columns_of_texts(predictor.task, len(texts[0]))
         return rows_of_texts(texts, columns), columns
+
+    def _table_of_file(self, file: Path, trained: Trained) -> RowTable:
+        """The rows of a file that the model's data set has not read."""
+        if fault := ending_fault(file):
+            hint = f"Its form is none that {trained.plan.dataset.who} knows, either."
+            raise ExperimentError(Problem(fault, DATA, hint))
+        return read_rows(file, self._dialect(trained))
 
     def _dialect(self, trained: Trained) -> Dialect:
         known = trained.dialect
