@@ -56,7 +56,7 @@ class DatasetSuite(ComponentSuite):
         default, and then it is not tried whether they are the same.
 
         Args:
-            folder: Empty; or a file that `make_settings` has written is named.
+            folder: Empty.
         """
         return None
 
