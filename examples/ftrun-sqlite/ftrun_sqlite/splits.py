@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +46,30 @@ def read(settings: SqliteSettings, file: Path) -> Dataset | None:
     """The rows of a further SQLite file, to predict or to evaluate; they may lack labels. None of any other file.
 
     Raises:
-        ExperimentError: If SQLite refuses the query there, or a row has no text, or a class that is not known.
+        ExperimentError: If SQLite refuses a query, or a row has no text, or a class that is not known.
     """
     if not is_database(file):
         return None
     further, label = of_further(settings, file), settings.label_column
-    try:
+    with _queried(f"the query of {file}", "[dataset] further may name another query for such files."):
         there = columns(further, "validation")
         if missing := [column for column in settings.text_columns if column not in there]:
             raise ExperimentError(Problem(f'the query gives no column "{missing[0]}" of {file}'))
         wanted = [*settings.text_columns, *([label] if label in there else [])]
         table = _table(further, "validation", wanted, may_be_null=label)
-    except sqlite3.Error as error:
-        hint = "[dataset] further may name another query for such files."
-        raise ExperimentError(Problem(f"SQLite refuses the query of {file}: {error}", hint=hint)) from error
-    if label in table:
-        classes = tuple(sorted(set(_table(settings, "train", [label])[label])))
+    if any(value is not None for value in table.get(label, ())):
+        with _queried(f"to tell the classes, by {settings.database}", "The labels' ids are by the rows to train on."):
+            classes = tuple(sorted(set(_table(settings, "train", [label])[label])))
         table[label] = _ids(table[label], classes, "validation")
     return Dataset.from_dict(table)
+
+
+@contextmanager
+def _queried(what: str, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ExperimentError(Problem(f"SQLite refuses {what}: {error}", hint=hint)) from error
 
 
 def _ids(labels: Sequence[str | None], classes: tuple[str, ...], name: str) -> list[int | None]:

@@ -80,7 +80,7 @@ def check_read(part: Part, file: str, rows: Rows, task: Task, text_columns: Sequ
     Raises:
         ExperimentError: If it is not, or there are none.
     """
-    _check_form(part, file, rows)
+    check_form(part, file, rows)
     if not len(rows):
         raise ExperimentError(Problem(f"{file} has no rows", DATA))
     _check_columns(part, file, rows, text_columns)
@@ -91,7 +91,7 @@ def check_read(part: Part, file: str, rows: Rows, task: Task, text_columns: Sequ
 
 def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels: bool) -> None:
     """Whether rows are what the contract says, with the columns and labels of the task."""
-    _check_form(part, split, rows)
+    check_form(part, split, rows)
     if not len(rows):
         raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
     _check_columns(part, split, rows, [*task.text_columns, *([] if may_lack_labels else [task.label_column])])
@@ -99,7 +99,12 @@ def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels:
         _check_labels(part, split, rows, task)
 
 
-def _check_form(part: Part, split: str, rows: Rows) -> None:
+def check_form(part: Part, split: str, rows: Rows) -> None:
+    """Whether what a data set gives for some rows behaves as rows.
+
+    Raises:
+        ExperimentError: If it does not.
+    """
     lacking = [name for name in ROWS if not hasattr(rows, name)]
     if not lacking and not isinstance(rows.column_names, (list, tuple)):
         lacking = ["column_names as a list"]

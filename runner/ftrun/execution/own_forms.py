@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ftrun.contracts import Dataset, Rows, Task
 from ftrun.errors import ExperimentError, Problem, RunError
-from ftrun.execution.checks import check_read
+from ftrun.execution.checks import check_form, check_read
+from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.prediction import Predictor, table_of_rows
 from ftrun.execution.process import faults_logged
 from ftrun.execution.row_tables import DATA, RowTable
@@ -60,6 +61,7 @@ def own_rows(predictor: Predictor, file: Path, renamed: bool = False) -> OwnRows
     rows = _read(part, file)
     if rows is None:
         return None
+    check_form(part, name, rows)
     task = _task_now(predictor, rows)
     check_read(part, name, rows, task, () if renamed else task.text_columns)
     return OwnRows(rows, task, table_of_rows(name, rows, task))
@@ -92,6 +94,6 @@ def _task_now(predictor: Predictor, rows: Rows) -> Task:
     if told and told.class_names:
         return told
     known = predictor.task
-    if known.class_names is None or known.label_column not in getattr(rows, "column_names", ()):
+    if known.class_names is None or len(unlabelled_rows(rows, known)) == len(rows):
         return told or known
     return predictor.splits.task
