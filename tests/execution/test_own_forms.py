@@ -159,6 +159,7 @@ def test_labels_are_by_the_classes_that_the_model_knows(trained: ftrun.RunResult
     assert [row["label"] for row in rows] == ["good", "awful"] and set(rows[0]) >= {"prediction", "probability_bad"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "labels"), [("regression", ["0.5", "-1", "2"]), ("multi_label", ["a", "a+b", "b"])])
 def test_labels_of_other_kinds_are_as_in_its_splits(tiny: Path, site: Site, kind: str, labels: list[str]) -> None:
     site.add(PLUGIN, distribution="lines-package")
@@ -223,6 +224,7 @@ def test_what_is_no_such_file_is_a_sentence(trained: ftrun.RunResult) -> None:
     assert '--encoding: dev.ft is read by the data set "lines"' in told
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_file_or_with_what_is_read_of_it_is_a_sentence(trained: ftrun.RunResult) -> None:
     for content, told in WRONG.items():
         Path("new.ft").write_text(content)
