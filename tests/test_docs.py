@@ -102,6 +102,19 @@ def test_a_pages_experiments_train(laid_out: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("laid_out", ["kinds/dataset.md"], indirect=True)
+def test_the_data_set_that_the_pages_show_reads_further_files(laid_out: str) -> None:
+    make_checkpoint(Path("weights"))
+    narrow = {"tracking.enabled": False, "tracking.pictures": False, "model.checkpoint": "weights"}
+    result = ftrun.run("colours.toml", overrides=narrow, progress=False)
+    Path("more.colours").write_text("red warm\norange warm\nblue cold\nteal cold\n")
+    numbers = {f"eval/{name}": value for name, value in ftrun.evaluate(result.run, "more.colours").items()}
+    assert numbers == result.metrics
+    Path("more.colours").write_text("pink\nblue cold\n")
+    assert [row["label"] for row in ftrun.predict(result.run, "more.colours").rows] == [None, "cold"]
+
+
+@pytest.mark.slow
 def test_the_tutorials_package_is_one(tmp_path: Path) -> None:
     package, site = tmp_path / "ftrun-kappa", tmp_path / "site"
     new_package("ftrun-kappa", ["metric"], package)

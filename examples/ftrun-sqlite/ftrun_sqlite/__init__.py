@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ftrun import hookimpl
-from ftrun.contracts import Dataset, Splits
+from ftrun.contracts import Dataset, Rows, Splits
 from ftrun.errors import Problem
 from ftrun.settings import LocalPath, Settings
 from pydantic import Field
 
-ftrun_contract = "1.1"
+ftrun_contract = "1.2"
 
 
 class SqliteSettings(Settings):
@@ -23,6 +24,9 @@ class SqliteSettings(Settings):
     )
     validation: str = Field(
         description="Query whose rows to evaluate on.", examples=["SELECT text, label FROM held_out ORDER BY id"]
+    )
+    further: str | None = Field(
+        None, description="Query of a further SQLite file, to predict or evaluate; that of validation if absent."
     )
     text_columns: tuple[str, ...] = Field(("text",), min_length=1, description="Columns of the queries with the text.")
     label_column: str = Field("label", description="Column of the queries with the class.")
@@ -40,6 +44,12 @@ def _build(settings: SqliteSettings) -> Splits:
     return build(settings)
 
 
+def _read(settings: SqliteSettings, file: Path) -> Rows | None:
+    from ftrun_sqlite.splits import read
+
+    return read(settings, file)
+
+
 @hookimpl
 def ftrun_datasets() -> Sequence[Dataset]:
     """Offer the data set."""
@@ -50,5 +60,6 @@ def ftrun_datasets() -> Sequence[Dataset]:
             settings=SqliteSettings,
             check=_check,
             build=_build,
+            read=_read,
         )
     ]

@@ -13,6 +13,19 @@ from ftrun.errors import Problem
 from ftrun_sqlite import SqliteSettings
 
 QUERIES = ("train", "validation")
+MAGIC = b"SQLite format 3\0"
+
+
+def is_database(file: Path) -> bool:
+    """Whether a file is one of SQLite's."""
+    with file.open("rb") as stream:
+        return stream.read(len(MAGIC)) == MAGIC
+
+
+def of_further(settings: SqliteSettings, file: Path) -> SqliteSettings:
+    """Settings by which the rows of a further file are those of validation."""
+    query = settings.further or settings.validation
+    return settings.model_copy(update={"database": str(file.absolute()), "validation": query})
 
 
 def problems(settings: SqliteSettings) -> Sequence[Problem]:

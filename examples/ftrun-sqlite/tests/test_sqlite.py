@@ -11,7 +11,7 @@ from ftrun.errors import ExperimentError
 from ftrun.testing import DatasetSuite
 from ftrun_sqlite import SqliteSettings
 from ftrun_sqlite.reading import problems
-from ftrun_sqlite.splits import build
+from ftrun_sqlite.splits import build, read
 
 ROWS = [("fine", "good"), ("poor", "bad"), (12, "good"), ("fair", None)]
 
@@ -47,11 +47,33 @@ def test_a_row_without_a_label_and_an_unknown_class_are_told(tmp_path: Path) -> 
         build(settings(tmp_path, "SELECT * FROM t LIMIT 1"))
 
 
+def test_a_further_file_may_have_no_labels_or_a_query_of_its_own(tmp_path: Path) -> None:
+    known = settings(tmp_path, "SELECT * FROM t LIMIT 3")
+    further = tmp_path / "further.db"
+    with closing(sqlite3.connect(further)) as connection, connection:
+        connection.execute("CREATE TABLE news (body)")
+        connection.execute("INSERT INTO news VALUES ('fine')")
+    with pytest.raises(ExperimentError, match=r"SQLite refuses the query of .*: no such table: t"):
+        read(known, further)
+    rows = read(known.model_copy(update={"further": "SELECT body AS text FROM news"}), further)
+    assert rows is not None and rows.to_dict() == {"text": ["fine"]}
+    database = settings(tmp_path, "SELECT * FROM t LIMIT 3", "SELECT * FROM t").database
+    rows = read(known.model_copy(update={"further": "SELECT * FROM t"}), Path(database))
+    assert rows is not None and rows["label"][:] == [1, 0, 1, None]
+    other = tmp_path / "rows.csv"
+    other.write_text("text,label\n")
+    assert read(known, other) is None
+
+
 class TestSqlite(DatasetSuite):
     """What ftrun holds every data set to."""
 
     component = "sqlite"
     bad_settings = ({"train": "SELECT * FROM nowhere"}, {"text_columns": []})
+
+    def make_further_file(self, folder: Path) -> tuple[Path, str]:
+        settings(folder, "SELECT * FROM t")
+        return folder / "rows.db", "validation"
 
     def make_settings(self, folder: Path) -> dict[str, str]:
         return settings(folder, "SELECT * FROM t LIMIT 3").model_dump(include={"database", "train", "validation"})

@@ -20,7 +20,7 @@ from ftrun.execution.places import option_places, places_called
     "--data",
     required=True,
     metavar="FILE|SPLIT",
-    help="Rows with labels, or a split of the run's data set.",
+    help="Rows with labels, as for predict, or a split of the run's data set.",
     shell_complete=completing.files,
 )
 @click.option("--name", metavar="NAME", help="What the record calls these rows; the split's or the file's if absent.")
@@ -65,8 +65,7 @@ def _evaluate(run: str, data: str, name: str | None, rows: RowOptions) -> Mappin
     from ftrun.screen.watchers import make_watcher
 
     source = rows.source(data)
-    called = name or source.name or data
-    check_name(called)
+    check_name(name or source.name or data)  # and again once it is known, before a model is loaded
     watcher = make_watcher(make_console(stderr=True))
     trained = find_trained(run, open_catalogue(), rows.device, watcher=watcher)
-    return measure(trained, source, watcher, called)
+    return measure(trained, source, watcher, name)

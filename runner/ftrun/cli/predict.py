@@ -52,7 +52,7 @@ def _second_texts_marked(args: Sequence[str], options: Collection[str]) -> Itera
 @click.option(
     "--data",
     metavar="FILE|SPLIT",
-    help="CSV, TSV, JSON or Parquet, or a split of the run's data set.",
+    help="CSV, TSV, JSON, Parquet, or what the run's data set reads; or a split of it.",
     shell_complete=completing.files,
 )
 @click.option(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from ftrun.contracts.data import BuiltModel, Collate, Evaluator, Splits, Task
+from ftrun.contracts.data import BuiltModel, Collate, Evaluator, Rows, Splits, Task
 from ftrun.contracts.training import BackendSession
 from ftrun.errors import Problem
 from ftrun.settings import Settings, TrainingSettings
@@ -79,6 +79,12 @@ class Dataset(Component[S]):
         check: Light: what is wrong with these settings on this machine, told before any work.
         train_only: Opens the splits of a training with `eval_strategy = "no"`, where that is not what `build` does: a
             data set that cuts a validation split off where there is none then leaves all rows to train on. Since 1.2.
+        read: The rows of a further file in a form of its own, for `ftrun predict` and `ftrun evaluate`: with the
+            columns of its splits, and labels as `Splits` has them, by the classes that `build` would give. Where the
+            file has none, the label column is not there, or holds None or -1. None in place of rows where the file is
+            in no form that it knows: then the runner reads it as CSV, TSV, JSON or Parquet. It is asked of every file
+            that a person names, whatever that ends in; what is wrong with one is an `ExperimentError`, told at
+            `--data`. Rows without labels should need no file of the training, which may be gone. Since 1.2.
     """
 
     kind: ClassVar[Kind] = "dataset"
@@ -86,6 +92,7 @@ class Dataset(Component[S]):
     task: Callable[[S], Task | None] | None = None
     check: Callable[[S], Sequence[Problem]] | None = None
     train_only: Callable[[S], Splits] | None = None
+    read: Callable[[S, Path], Rows | None] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

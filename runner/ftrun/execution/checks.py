@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
@@ -14,6 +14,7 @@ from ftrun.errors import ExperimentError, FtrunError, Problem
 from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
+from ftrun.execution.row_tables import DATA
 from ftrun.planning.blame import blamed
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
@@ -66,8 +67,44 @@ def _check_tests(part: Part, splits: Splits) -> None:
             raise part.fault(f"has the split {split} for its test at the end and for something else, too")
 
 
+def check_read(part: Part, file: str, rows: Rows, task: Task, text_columns: Sequence[str]) -> None:
+    """Whether what a data set has read of a file is rows as its splits are; any of them may lack a label.
+
+    Args:
+        part: The data set.
+        file: What to call the file.
+        rows: What it has read.
+        task: What the data set asks for.
+        text_columns: Those that must be there.
+
+    Raises:
+        ExperimentError: If it is not, or there are none.
+    """
+    check_form(part, file, rows)
+    if not len(rows):
+        raise ExperimentError(Problem(f"{file} has no rows", DATA))
+    _check_columns(part, file, rows, text_columns)
+    if task.label_column in rows.column_names:
+        hidden = set(unlabelled_rows(rows, task))
+        _check_labels(part, file, rows, task, hidden)
+
+
 def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels: bool) -> None:
     """Whether rows are what the contract says, with the columns and labels of the task."""
+    check_form(part, split, rows)
+    if not len(rows):
+        raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
+    _check_columns(part, split, rows, [*task.text_columns, *([] if may_lack_labels else [task.label_column])])
+    if not may_lack_labels or _has_labels(part, split, rows, task):
+        _check_labels(part, split, rows, task)
+
+
+def check_form(part: Part, split: str, rows: Rows) -> None:
+    """Whether what a data set gives for some rows behaves as rows.
+
+    Raises:
+        ExperimentError: If it does not.
+    """
     lacking = [name for name in ROWS if not hasattr(rows, name)]
     if not lacking and not isinstance(rows.column_names, (list, tuple)):
         lacking = ["column_names as a list"]
@@ -75,20 +112,19 @@ def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels:
         message = f"gives a {type(rows).__name__} for {split}, which is not what a data set's rows must be"
         hint = f"It must be a datasets.Dataset, or behave as one; this has no {', '.join(lacking)}."
         raise part.fault(message, hint)
-    if not len(rows):
-        raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
-    missing = [name for name in task.text_columns if name not in rows.column_names]
-    if task.label_column not in rows.column_names and not may_lack_labels:
-        missing.append(task.label_column)
-    if missing:
+
+
+def _check_columns(part: Part, split: str, rows: Rows, wanted: Sequence[str]) -> None:
+    if missing := [name for name in wanted if name not in rows.column_names]:
         there = ", ".join(rows.column_names) or "none"
         raise part.fault(f"has no column {missing[0]} in {split}, which its task names; there are: {there}")
-    if may_lack_labels and not _has_labels(part, split, rows, task):
-        return
+
+
+def _check_labels(part: Part, split: str, rows: Rows, task: Task, but: Set[int] = frozenset()) -> None:
     labels = rows[task.label_column]
     for start in range(0, len(rows), LABELS_READ):
         for row, label in enumerate(labels[start : start + LABELS_READ], start):
-            if wrong := _wrong_label(label, task):
+            if row not in but and (wrong := _wrong_label(label, task)):
                 raise part.fault(f"has the label {label!r} in row {row + 1} of {split}: {wrong}")
 
 

@@ -13,6 +13,7 @@ from ftrun.execution.class_weights import recorded_weights
 from ftrun.execution.final_test import prefix_of
 from ftrun.execution.finding import tracking_of
 from ftrun.execution.hidden_labels import unlabelled_rows
+from ftrun.execution.own_forms import OwnRows
 from ftrun.execution.prediction import (
     Predictor,
     inputs_of,
@@ -29,7 +30,7 @@ from ftrun.execution.watcher import Watcher
 from ftrun.execution.written_labels import labels_of, labels_of_split
 from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
-from ftrun.rowfiles import listed
+from ftrun.rowfiles import listed, stem_of
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import read_history
 from ftrun.runs.journal import Journal, read_journal
@@ -65,16 +66,20 @@ def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | N
         ExperimentError: If the rows or the model are not what they should be.
         RunError: If a part fails, or the record cannot be written.
     """
-    called = name or source.name
+    file = source.file_of(trained)
+    called = name or (stem_of(file) if file else source.name)
     if called is not None:
         check_name(called)
+    split = str(source.data) if source.is_split(trained) else None
     read = source.read(trained)
     with predicting(trained, watcher) as predictor:
-        if read is None and isinstance(source.data, str):
-            numbers = evaluate_split(predictor, source.data)
+        if split is not None:
+            numbers = evaluate_split(predictor, split)
+        elif own := source.own(predictor):
+            numbers = evaluate_own(predictor, own, source.text_columns)
         else:
             numbers = evaluate_rows(predictor, *source.table(predictor, read))
-    split = source.data if isinstance(source.data, str) and read is None and called == source.data else None
+    split = split if called == split else None
     for sentence in record_evaluation(trained, called, numbers, split) if called else ():
         watcher.notice(sentence)
     return numbers
@@ -97,6 +102,22 @@ def evaluate_split(predictor: Predictor, name: str) -> dict[str, float]:
         )
     table = table_of_split(splits, name)
     return _measured(predictor, table, labels_of_split(table, rows[column][:], splits.task, task), ())
+
+
+def evaluate_own(predictor: Predictor, own: OwnRows, text_columns: Sequence[str] = ()) -> dict[str, float]:
+    """The metrics on the rows of a file that the run's data set has read.
+
+    Raises:
+        ExperimentError: If a row has no text, no label, or one that the model does not know.
+    """
+    column, lacking = own.task.label_column, unlabelled_rows(own.rows, own.task)
+    if len(lacking) == len(own.rows):
+        hint = "Without labels: ftrun predict."
+        raise own.table.wrong(f'has no labels in "{column}", so there is nothing to measure', hint)
+    if lacking:
+        raise own.table.wrong(f'has no label in column "{column}": row {lacking[0] + 1}', "Leave such rows out.")
+    labels = labels_of_split(own.table, own.rows[column][:], own.task, predictor.task)
+    return _measured(predictor, own.table, labels, text_columns)
 
 
 def evaluate_rows(predictor: Predictor, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, float]:

@@ -248,7 +248,12 @@ def split_named(splits: Splits, name: str) -> Rows:
 
 def table_of_split(splits: Splits, name: str) -> RowTable:
     """The rows of a split, with labels in the data's terms."""
-    table, task = rows_of_split(name, split_named(splits, name)), splits.task
+    return table_of_rows(name, split_named(splits, name), splits.task)
+
+
+def table_of_rows(name: str, rows: Rows, task: Task) -> RowTable:
+    """Rows of a data set, with labels in the data's terms."""
+    table = rows_of_split(name, rows)
     labels = table.columns.get(task.label_column)
     names = task.class_names
     if labels is None or names is None:

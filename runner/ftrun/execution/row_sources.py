@@ -11,11 +11,12 @@ from typing import Any
 
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
+from ftrun.execution.own_forms import OwnRows, own_rows, reads_files
 from ftrun.execution.prediction import Predictor, predicting, table_of_split
-from ftrun.execution.row_tables import DATA, RowTable, read_rows, refuse_no_rows, rows_of_texts
+from ftrun.execution.row_tables import DATA, RowTable, read_rows, refuse_folder, refuse_no_rows, rows_of_texts
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
-from ftrun.rowfiles import FORMATS, Dialect, dialect_fault, ending_of, stem_of
+from ftrun.rowfiles import FORMATS, Dialect, dialect_fault, ending_fault, ending_of, stem_of
 
 Data = str | os.PathLike[str] | Sequence[str | Sequence[str] | Mapping[str, Any]]
 """A file or the name of a split; or rows: a text each, the texts of a pair each, or an object with columns each."""
@@ -39,7 +40,7 @@ class RowSource:
 
     @property
     def file(self) -> Path | None:
-        """The file that is meant, if it is one.
+        """The file that is meant, if it is one by its name alone.
 
         Raises:
             ExperimentError: If it is a folder, or a file that is not there.
@@ -48,19 +49,38 @@ class RowSource:
 
     @property
     def name(self) -> str | None:
-        """What to call the rows: a file's name or a split's; None of rows that are at hand."""
+        """What to call the rows by what is said of them: a file's name or a split's; None of rows that are at hand."""
         if not isinstance(self.data, str | os.PathLike):
             return None
         return stem_of(self.file) if self.file else os.fspath(self.data)
 
+    def file_of(self, trained: Trained) -> Path | None:
+        """The file that is meant, if it is one: a bare name with an ending that no file of rows has, such as
+        `dev.conll`, is a file's where one is called so and the model's data set reads files by itself.
+
+        Raises:
+            ExperimentError: As `file`.
+        """
+        file = self.file
+        if file is None and isinstance(self.data, str) and reads_files(trained):
+            path = Path(self.data)
+            with contextlib.suppress(OSError, ValueError):
+                return path if path.suffix and path.is_file() else None
+        return file
+
+    def is_split(self, trained: Trained) -> bool:
+        """Whether a split is meant."""
+        return isinstance(self.data, str | os.PathLike) and self.file_of(trained) is None
+
     def read(self, trained: Trained) -> RowTable | None:
-        """The rows, as far as they can be had without the model; None of a split, and of texts without a column.
+        """The rows, as far as they can be had without the model; None of a split, of texts without a column, and of a
+        file that the model's data set may know by itself.
 
         Raises:
             ExperimentError: If there are none, or they are not what they should be.
         """
-        if file := self.file:
-            return read_rows(file, self._dialect(trained))
+        if file := self.file_of(trained):
+            return None if reads_files(trained) else read_rows(file, self._dialect(trained))
         if isinstance(self.data, str | os.PathLike):
             if trained.run is None:  # then there is no split, whatever is called so here
                 refuse_no_rows(self.data)
@@ -74,12 +94,28 @@ class RowSource:
             return rows_of_objects([row for row in self.data if isinstance(row, Mapping)])
         return None
 
+    def own(self, predictor: Predictor) -> OwnRows | None:
+        """The rows of a file in a form that the model's data set reads by itself; None of all else.
+
+        Raises:
+            ExperimentError: If they are not what they should be, or it is said how cells of text stand in the file.
+        """
+        file = self.file_of(predictor.trained)
+        if file is None or (own := own_rows(predictor, file, bool(self.text_columns))) is None:
+            return None
+        for option, value in {"delimiter": self.delimiter, "encoding": self.encoding}.items():
+            if value is not None:
+                who = predictor.trained.plan.dataset.who
+                message = f"{own.table.name} is read by {who}, which is not told of any {option}"
+                raise ExperimentError(Problem(message, f"--{option}", "Leave it out."))
+        return own
+
     def table(self, predictor: Predictor, read: RowTable | None) -> tuple[RowTable, Sequence[str]]:
         """The rows and the columns of their text, with the model at hand.
 
         Args:
             predictor: The model.
-            read: The rows, where they could be had without it.
+            read: The rows, where they could be had without it, and are not its data set's own.
 
         Raises:
             ExperimentError: If there is no such split, or the texts are not as many as the model takes.
@@ -87,10 +123,19 @@ class RowSource:
         if read is not None:
             return read, self.text_columns
         if isinstance(self.data, str | os.PathLike):
+            if file := self.file_of(predictor.trained):
+                return self._table_of_file(file, predictor.trained), self.text_columns
             return table_of_split(predictor.splits, os.fspath(self.data)), self.text_columns
         texts = [_texts(row, number) for number, row in enumerate(self.data, 1)]
         columns = columns_of_texts(predictor.task, len(texts[0]))
         return rows_of_texts(texts, columns), columns
+
+    def _table_of_file(self, file: Path, trained: Trained) -> RowTable:
+        """The rows of a file that the model's data set has not read."""
+        if fault := ending_fault(file):
+            hint = f"Its form is none that {trained.plan.dataset.who} knows, either."
+            raise ExperimentError(Problem(fault, DATA, hint))
+        return read_rows(file, self._dialect(trained))
 
     def _dialect(self, trained: Trained) -> Dialect:
         known = trained.dialect
@@ -120,15 +165,16 @@ def predict_rows(
     """
     read = source.read(trained)
     with predicting(trained, watcher) as predictor:
-        table, text_columns = source.table(predictor, read)
+        own = source.own(predictor)
+        table, text_columns = (own.table, source.text_columns) if own else source.table(predictor, read)
         table = replace(table, separator=trained.label_separator)
         check(table, predictor.task)
         return table, predictor.predict(table, text_columns)
 
 
 def data_file(data: str | os.PathLike[str]) -> Path | None:
-    """The file that is meant, if it is one and no split; a bare name, which ends in nothing that files of rows do, is
-    taken for that of a split, though something here is called so, too.
+    """The file that is meant, if it is one and no split by its name alone; a bare name, which ends in nothing that
+    files of rows do, is taken for that of a split, though something here is called so, too.
 
     Raises:
         ExperimentError: If it is a folder, or a file that is not there.
@@ -138,7 +184,7 @@ def data_file(data: str | os.PathLike[str]) -> Path | None:
     is_bare = isinstance(data, str) and bool(told) and path.name == told != ".."
     if is_bare and ending_of(path) not in FORMATS:
         return None
-    refuse_no_rows(data)
+    refuse_folder(data)
     with contextlib.suppress(OSError, ValueError):
         if path.exists():
             return path

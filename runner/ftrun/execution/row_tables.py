@@ -121,14 +121,24 @@ def refuse_no_rows(data: str | os.PathLike[str]) -> None:
     Raises:
         ExperimentError: If it is a folder, or a file whose name does not say what it holds.
     """
+    refuse_folder(data)
     path = Path(data).expanduser()
     with contextlib.suppress(OSError, ValueError):
-        if path.is_dir():
-            inside = "Name a file in it, or a split."
-            raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, inside))
         if path.exists() and (fault := ending_fault(path)):
             hint = "Unpack it, and name what was in it." if path.suffix.lower() in PACKED else None
             raise ExperimentError(Problem(fault, DATA, hint))
+
+
+def refuse_folder(data: str | os.PathLike[str]) -> None:
+    """Refuse a folder.
+
+    Raises:
+        ExperimentError: If it is one.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if Path(data).expanduser().is_dir():
+            inside = "Name a file in it, or a split."
+            raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, inside))
 
 
 def read_rows(file: Path, dialect: Dialect) -> RowTable:

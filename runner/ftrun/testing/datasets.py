@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from ftrun.contracts import Dataset, Kind, Rows, Splits
-from ftrun.errors import ExperimentError
-from ftrun.execution.checks import check_splits
+from ftrun.errors import ExperimentError, FtrunError
+from ftrun.execution.checks import check_read, check_splits
 from ftrun.planning.answers import task_of
+from ftrun.planning.conformance import said
 from ftrun.settings import Settings
 from ftrun.testing.generators import nothing_drawn
 from ftrun.testing.sentences import answering, expect, fail
@@ -19,6 +21,8 @@ from ftrun.testing.tiny import PROBLEMS
 
 FEW = 2
 """What a limit is tried with."""
+JUNK = b"\xff\xfe\x00 not of any form \xe9\n{[\x00\x01"
+"""What no file of text or rows holds."""
 
 
 class DatasetSuite(ComponentSuite):
@@ -32,6 +36,9 @@ class DatasetSuite(ComponentSuite):
     - Opening it draws no random number, and seeds nothing: the weights of a fresh head are drawn after it.
     - What `task` tells by the settings alone is the task of the opened splits.
     - Limits are kept: with `max_train_samples = 2` there are at most two rows to train on.
+    - What its `read` gives of the file of `make_further_file` are the rows of the split that it holds, label by label:
+      `ftrun evaluate` measures by them. Of a file that is none of its own, or cut off, it says so by None or an
+      `ExperimentError`, and not by a Python error. Both are skipped without a `read`.
     - A run trains and evaluates on it, with the small model, or one that `experiment` brings.
 
     Attributes:
@@ -43,6 +50,15 @@ class DatasetSuite(ComponentSuite):
     kind: ClassVar[Kind] = "dataset"
     limits: ClassVar[Mapping[str, str]] = {"max_train_samples": "train", "max_eval_samples": "evaluation"}
     evaluates: ClassVar[bool] = True
+
+    def make_further_file(self, folder: Path) -> tuple[Path, str] | None:
+        """A file in a form of its own, for its `read`, and the name of the split whose very rows it holds; None by
+        default, and then it is not tried whether they are the same.
+
+        Args:
+            folder: Empty.
+        """
+        return None
 
     def test_its_splits_hold_what_its_task_names(self) -> None:
         """The columns of the task are there, and every label is one of the task's."""
@@ -106,6 +122,45 @@ class DatasetSuite(ComponentSuite):
             for name, rows in parts.items():
                 expect(len(rows) <= FEW, f"{self.who} has {len(rows)} rows in {name} with {key} = {FEW}")
 
+    def test_what_it_reads_of_a_file_are_the_rows_of_its_split(self) -> None:
+        """With the same columns, labels among them, and nothing drawn."""
+        read, made = self._reading(), self.make_further_file(self.new_folder())
+        if made is None:
+            pytest.skip("there is no file to read: make_further_file")
+        file, name = made
+        splits = _by_split(self._splits)
+        hint = f"There are: {', '.join(splits)}."
+        expect(name in splits, f"make_further_file names the split {name}, which {self.who} does not have", hint)
+        with nothing_drawn(f"read of {self.who}"), answering(f"read of {self.who}"):
+            rows = read(self._settings, file)
+        if rows is None:
+            fail(f"read of {self.who} gives None for {file.name}", "That would leave the file to the runner.")
+        try:
+            check_read(self.part, file.name, rows, self._splits.task, self._splits.task.text_columns)
+        except ExperimentError as error:
+            fail(str(error), "See `help(ftrun.contracts.Dataset)`.")
+        told, split = {column: list(rows[column]) for column in rows.column_names}, splits[name]
+        differing = sorted(column for column in {**told, **split} if told.get(column) != split.get(column))
+        hint = f"It must be as in {name}; a label is what Splits says, such as a class's place in class_names."
+        expect(not differing, f"read of {self.who} gives another {', '.join(differing)} than its split has", hint)
+
+    def test_a_file_that_it_cannot_read_is_told_in_a_sentence(self) -> None:
+        """None, or an `ExperimentError`: never a Python error."""
+        read, made = self._reading(), self.make_further_file(self.new_folder())
+        known = made[0].read_bytes() if made else b""
+        folder = self.new_folder()
+        for content in (b"", JUNK, known[: len(known) // 2] + JUNK):
+            for ending in {".junk", made[0].suffix if made else ".csv"}:
+                file = folder / f"further{ending}"
+                file.write_bytes(content)
+                hint = "Raise an ExperimentError that names the file and what is wrong, or give None."
+                try:
+                    read(self._settings, file)
+                except FtrunError:
+                    continue
+                except Exception as fault:
+                    fail(f"read of {self.who} raised {said(fault)} of a file of {len(content)} odd bytes", hint)
+
     def test_a_run_trains_on_it(self) -> None:
         """The small model takes a step on it, and is evaluated on it."""
         task = self._splits.task
@@ -119,6 +174,16 @@ class DatasetSuite(ComponentSuite):
         """Opens it."""
         self.part.component(Dataset).build(settings)
 
+    def _reading(self) -> Callable[[Any, Path], Rows | None]:
+        read = self.part.component(Dataset).read
+        if read is None:
+            pytest.skip("it has no `read`: the runner alone reads further files")
+        return read
+
+    @property
+    def _settings(self) -> Settings:
+        return self.validated(self.table)
+
     @property
     def _splits(self) -> Splits:
         return self.once("splits", self._open)
@@ -130,6 +195,13 @@ class DatasetSuite(ComponentSuite):
         if not isinstance(splits, Splits):
             fail(f"build of {self.who} gives a {type(splits).__name__}, and must give ftrun.contracts.Splits")
         return splits
+
+
+def _by_split(splits: Splits) -> Mapping[str, Mapping[str, list[Any]]]:
+    told: dict[str, dict[str, list[Any]]] = {}
+    for (split, name), cells in _columns(splits):
+        told.setdefault(split, {})[name] = cells
+    return told
 
 
 def _columns(splits: Splits) -> Iterator[tuple[tuple[str, str], list[Any]]]:

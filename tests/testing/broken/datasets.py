@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import Dataset, Splits
+from ftrun.errors import ExperimentError, Problem
 from ftrun.settings import PositiveInt, Settings
 from ftrun.testing import DatasetSuite, tiny_splits, tiny_task
 from pydantic import Field
@@ -157,3 +159,48 @@ class BrokenBuild(Rows):
         "test_its_settings_tell_the_task_that_it_has", "test_a_run_trains_on_it",
     })  # fmt: skip
     says = ['build of the data set "rows" of under-test raised ZeroDivisionError', "datasets.py"]
+
+
+def words_of(split: str) -> Any:
+    """Rows of the tiny data set, by the numbers in a file."""
+
+    def read(settings: Any, file: Path) -> Any:
+        if file.suffix != ".words":
+            return None
+        try:
+            numbers = [int(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise ExperimentError(Problem(f"{file} holds no numbers: {error}")) from None
+        rows: Any = tiny_splits().train if split == "train" else tiny_splits().evaluation[split]
+        return rows.select(numbers)
+
+    return read
+
+
+class Words(Rows):
+    """With a file of the numbers of the rows of validation."""
+
+    def make_further_file(self, folder: Path) -> tuple[Path, str]:
+        (folder / "further.words").write_text("\n".join(map(str, range(len(tiny_splits().evaluation["validation"])))))
+        return folder / "further.words", "validation"
+
+
+class SoundWords(Words):
+    component = dataclasses.replace(ROWS, read=words_of("validation"))
+
+
+class BrokenWords(Words):
+    component = dataclasses.replace(ROWS, read=words_of("train"))
+    fails = "test_what_it_reads_of_a_file_are_the_rows_of_its_split"
+    says = ["gives another first, label, second than its split has", "a class's place in class_names"]
+
+
+def carelessly(settings: Any, file: Path) -> Any:
+    rows: Any = tiny_splits().evaluation["validation"]
+    return rows.select([int(line) for line in file.read_text(encoding="utf-8").splitlines()])
+
+
+class BrokenReading(Words):
+    component = dataclasses.replace(ROWS, read=carelessly)
+    fails = "test_a_file_that_it_cannot_read_is_told_in_a_sentence"
+    says = ["UnicodeDecodeError", "Raise an ExperimentError"]
