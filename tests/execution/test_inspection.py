@@ -136,7 +136,7 @@ def uneven(batch: Any) -> Any:
     [
         (shorter, "rows of input_ids for"),
         (uneven, "rows of input_ids for"),
-        (lambda batch: None, "encode gives a NoneType for rows of"),
+        (lambda batch: None, "gives a NoneType by encode for rows of"),
     ],
     ids=["a row too few", "columns that are not alike", "nothing"],
 )

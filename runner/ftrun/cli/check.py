@@ -57,8 +57,19 @@ def command(
             tell(error, path)
             status = max(status, status_of(error))
         else:
-            click.echo(f"{path}: {plan.name} on {plan.backend.use}, nothing wrong", err=as_json)
+            told = f"{path}: {plan.name} on {plan.backend.use}, nothing wrong"
+            click.echo(told if deep else told + unchecked(plan), err=as_json)
     return status
+
+
+def unchecked(plan: Plan) -> str:
+    """What only the data tells, and so is not checked yet, to go on a sentence with; empty where all is known."""
+    look = "ftrun check --deep looks at the data"
+    if plan.task is None:
+        return f" so far: whether model, metrics and training suit its task is not checked yet; {look}"
+    if plan.task.kind == "multi_label" and plan.task.class_names is None:
+        return f" so far: whether metrics and training suit its classes is not checked yet; {look}"
+    return ""
 
 
 def _all_here(path: str, plan: Plan, as_json: bool) -> bool:

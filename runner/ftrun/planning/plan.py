@@ -294,7 +294,7 @@ class _Planner:
         if training:
             self.problems += objective_problems(training, task)
         if model and task.kind not in model.component(Model).kinds:
-            message = f'the model "{model.use}" does not take the data set\'s kind of task, {task.kind}'
+            message = f"{model.who} does not take the data set's kind of task, {task.kind}"
             takes = ", ".join(sorted(model.component(Model).kinds))
             self.problems.append(Problem(message, "model.use", f"It takes: {takes or 'none'}."))
 
@@ -313,12 +313,12 @@ class _Planner:
         backend = part.component(Backend)
         key = {"bfloat16": "bf16", "float16": "fp16"}.get(training.precision)
         if key and training.precision not in backend.precisions:
-            message = f'the backend "{part.use}" cannot train in {training.precision}'
+            message = f"{part.who} cannot train in {training.precision}"
             self.problems.append(Problem(message, f"training.{key}"))
         elif self.trains and training.fp16 and training.device != "auto":
             self.problems += [problem for problem in [float16_problem(training.device)] if problem]
         if training.device not in ("auto", *backend.devices):
-            message = f'the backend "{part.use}" cannot train on "{training.device}"'
+            message = f'{part.who} cannot train on "{training.device}"'
             hint = f"It can on: {', '.join(sorted(backend.devices))}."
             self.problems.append(Problem(message, "training.device", hint))
         self.problems += problems_of(part, "backend", training)
