@@ -58,18 +58,17 @@ def command(
             status = max(status, status_of(error))
         else:
             told = f"{path}: {plan.name} on {plan.backend.use}, nothing wrong"
-            click.echo(told if deep else told + unchecked(plan), err=as_json)
+            click.echo(told if deep else told + _open_yet(plan), err=as_json)
     return status
 
 
-def unchecked(plan: Plan) -> str:
+def _open_yet(plan: Plan) -> str:
     """What only the data tells, and so is not checked yet, to go on a sentence with; empty where all is known."""
-    look = "ftrun check --deep looks at the data"
-    if plan.task is None:
-        return f" so far: whether model, metrics and training suit its task is not checked yet; {look}"
-    if plan.task.kind == "multi_label" and plan.task.class_names is None:
-        return f" so far: whether metrics and training suit its classes is not checked yet; {look}"
-    return ""
+    if plan.task and (plan.task.class_names or plan.task.kind not in ("classification", "multi_label")):
+        return ""
+    suited = "classes" if plan.task else "task"
+    told = f"Only the data tells whether model, metrics and training suit its {suited}"
+    return f" so far. {told}: ftrun check --deep looks at it"
 
 
 def _all_here(path: str, plan: Plan, as_json: bool) -> bool:

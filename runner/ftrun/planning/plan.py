@@ -13,6 +13,7 @@ from ftrun.contracts import KINDS, Backend, Collator, Component, Kind, Model, Ta
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import problems_of, problems_of_environment, task_of, unrecordable, validated
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import Experiment, ExperimentSettings, PushSettings, TrackingSettings, flat
 from ftrun.planning.measures import check_measures
 from ftrun.planning.objective import objective_problems
@@ -207,6 +208,9 @@ class _Planner:
         if table is None:  # said already: a required table that is missing
             return None
         use = table.get("use")
+        is_default = kind == "collator" and "collator" not in self.experiment.tables
+        if is_default and len(self.catalogue.offers(kind).get(use or "", ())) > 1:
+            use = f"{BUILT_IN}:{use}"  # no package changes what a file has that names none
         if not isinstance(use, str):
             names = ", ".join(sorted(self.catalogue.offers(kind)))
             message = "this key is required" if use is None else f"must be the name of a {kind}, not {shown(use)}"
@@ -227,7 +231,6 @@ class _Planner:
         self.problems += problems
         if settings is None:
             return None
-        is_default = kind == "collator" and "collator" not in self.experiment.tables
         part = Part(use, offer, settings, name, is_default)
         self.problems += unrecordable(part, place)
         if kind in self.asked and kind != "backend":  # whose check is of [training], too
