@@ -101,7 +101,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "rows that pass by": ({"dataset": lambda s: splits(train=iter([1]))}, "gives a list_iterator for train"),
     "no rows": ({"dataset": lambda s: splits(train=None)}, "gives a NoneType for train"),
     "splits for a split": ({"dataset": lambda s: splits(train=of_splits())}, "gives a DatasetDict for train"),
-    "no row": ({"dataset": lambda s: splits(train=rows(count=0))}, f'the data set "numbers" {THEIR} has no row in train'),
+    "no row": (
+        {"dataset": lambda s: splits(train=rows(count=0))},
+        f'the data set "numbers" {THEIR} has no row in train',
+    ),
     "a column missing": (
         {"dataset": lambda s: splits(task=replace(TASK, label_column="class"))},
         "has no column class in train",
@@ -134,7 +137,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     ),
     "a key that is no text": ({"model": lambda s, d: built(encode_key=None)}, "has a NoneType for its encode_key"),
     "one notice": ({"model": lambda s, d: built(notices="fresh")}, "must have a list of them"),
-    "no columns": ({"model": lambda s, d: built(encode=lambda batch: 3)}, f'the model "parity" {THEIR} gives a int by encode for rows of train'),
+    "no columns": (
+        {"model": lambda s, d: built(encode=lambda batch: 3)},
+        f'the model "parity" {THEIR} gives a int by encode for rows of train',
+    ),
     "a shorter column": (
         {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": [1.0]})},
         f'model: the model "parity" {THEIR} gives 1 rows of number by encode for 10 rows of train, and must give one',

@@ -54,7 +54,14 @@ def test_rows_balance_lengths_and_parameters_are_told(tiny: Path) -> None:
 def test_it_is_shown_as_tables(tiny: Path) -> None:
     shown = deep(tiny)
     assert shown.return_value == 0, shown.output
-    for words in ("training", "not_equivalent", "%)", "parameters", "cut after 512 tokens by the model, by its max_length", "nothing wrong"):
+    for words in (
+        "training",
+        "not_equivalent",
+        "%)",
+        "parameters",
+        "cut after 512 tokens by the model, by its max_length",
+        "nothing wrong",
+    ):
         assert words in shown.output
 
 

@@ -203,7 +203,7 @@ def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator
 
 @contextlib.contextmanager
 def backend_named(part: Part) -> Iterator[None]:
-    """Name the component where `ftrun.training` says of "the backend" that it is at fault: it does not know whose it is.
+    """Name the component where `ftrun.training`, which does not know it, tells of "the backend".
 
     Args:
         part: The backend that trains.

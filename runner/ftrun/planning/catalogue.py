@@ -140,8 +140,8 @@ class Catalogue:
         if found:
             ways = " or ".join(f'"{offer.distribution}:{name}"' for offer in found)
             others = " or ".join(offer.distribution for offer in found if normalized(offer.distribution) != BUILT_IN)
-            hint = f"Say which: {ways}. Or leave one out: --no-plugin {others}."
-            raise ExperimentError(Problem(f'"{name}" is offered by more than one distribution', place, hint))
+            told = f'"{name}" is offered by more than one distribution'
+            raise ExperimentError(Problem(told, place, f"Say which: {ways}. Or leave one out: --no-plugin {others}."))
         missing = f'there is no {kind} named "{use}"'
         if hint := self._left_out_hint(distribution):
             raise ExperimentError(Problem(missing, place, hint))
