@@ -141,8 +141,8 @@ def uneven(batch: Any) -> Any:
 @pytest.mark.parametrize(
     ("encode", "told"),
     [
-        (shorter, "rows of input_ids for"),
-        (uneven, "rows of input_ids for"),
+        (shorter, "rows of input_ids by encode for"),
+        (uneven, "rows of input_ids by encode for"),
         (lambda batch: None, "gives a NoneType by encode for rows of"),
     ],
     ids=["a row too few", "columns that are not alike", "nothing"],
