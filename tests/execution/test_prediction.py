@@ -160,7 +160,9 @@ def test_what_a_model_encodes_of_further_rows_is_held_to_one_for_each(tiny: Path
         built = predictor._load(predictor.task)
         short = replace(built, encode=lambda batch: {**built.encode(batch), "input_ids": [[1]]})
         columns = {"sentence1": ["a", "b"], "sentence2": ["c", "d"]}
-        with pytest.raises(ExperimentError, match=r'the model "sequence.* gives 1 rows of input_ids by encode for 2 rows'):
+        with pytest.raises(
+            ExperimentError, match=r'the model "sequence.* gives 1 rows of input_ids by encode for 2 rows'
+        ):
             predictor.said("rows", 2, columns, predictor.task, built=short)
 
 
