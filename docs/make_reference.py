@@ -201,7 +201,8 @@ def _file() -> Iterator[str]:
     yield from [
         "# The file",
         "",
-        "As `ftrun describe` says it, too, which knows the parts of other packages as well.",
+        "As `ftrun describe` says it, too, which knows the parts of other packages as well. A file chooses a part by",
+        '`use = "NAME"`, or `use = "PACKAGE:NAME"`, such as `ftrun:f1`, where two packages offer one so called.',
         "",
     ]
     yield from _described_keys("The top level", describe(catalogue, "experiment", None))

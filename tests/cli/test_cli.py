@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click.testing
 import pytest
@@ -65,6 +68,38 @@ def test_check_tells_and_says_so_by_its_status(tiny: Path, ftrun_command: Ftrun)
     assert good.returncode == 0 and "nothing wrong" in good.stdout
     bad = ftrun_command("check", tiny, "--set", "training.lr=3")
     assert bad.returncode == 2 and "Did you mean learning_rate?" in bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "open_yet"),
+    [
+        ({}, "suit its task: ftrun check --deep looks at it"),
+        ({"kind": "multi_label"}, "suit its classes: ftrun check --deep looks at it"),
+        ({"class_names": ["a", "b"]}, None),
+        ({"kind": "regression"}, None),
+    ],
+    ids=str,
+)
+def test_check_says_what_only_the_data_tells(tiny: Path, data: dict[str, Any], open_yet: str | None) -> None:
+    Path("rows.csv").write_text("text,label\na,a\nb,b\n")
+    table = {"use": "files", "train": "rows.csv", "text_columns": ["text"], **data}
+    pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items())
+    checked = click.testing.CliRunner().invoke(
+        group, ["check", str(tiny), "--set", f"dataset={{ {pairs} }}", "--set", "metrics=[]"]
+    )
+    said = f"{tiny}: tiny on loop, nothing wrong"
+    told = f" so far. Only the data tells whether model, metrics and training {open_yet}" if open_yet else ""
+    assert checked.output == f"{said}{told}\n"
+
+
+@pytest.mark.slow
+def test_libraries_show_no_bars_of_their_own_whoever_drives_the_training() -> None:
+    program = (
+        "import sys; sys.argv = ['ftrun', '--version']\nfrom ftrun.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "from transformers.utils import logging\nassert not logging.is_progress_bar_enabled()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_an_encoding_has_no_place_for_is_shown_as_toml_writes_it(workdir: Path, ftrun_command: Ftrun) -> None:

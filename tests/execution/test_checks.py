@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import pytest
 from ftrun.contracts import Dataset, EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport, Task
-from ftrun.errors import ExperimentError
+from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.checks import check_splits
 from ftrun.planning.catalogue import Offer
 from ftrun.planning.parts import Part
@@ -72,6 +72,10 @@ def not_finite(job: Job, reporter: Reporter) -> FitResult:
     return FitResult(3, 1.0, True, {"eval/hits": 1.0}, predictions, job.run_folder / "model", 3)
 
 
+def of_fitting(job: Job, reporter: Reporter) -> FitResult:
+    raise ExperimentError(Problem("the backend ended step 1 without step.grad_norm", "backend"))
+
+
 def checkpoints(*contents: str) -> Callable[[Job, Reporter], FitResult]:
     def train(job: Job, reporter: Reporter) -> FitResult:
         reporter.training_started(3)
@@ -97,7 +101,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "rows that pass by": ({"dataset": lambda s: splits(train=iter([1]))}, "gives a list_iterator for train"),
     "no rows": ({"dataset": lambda s: splits(train=None)}, "gives a NoneType for train"),
     "splits for a split": ({"dataset": lambda s: splits(train=of_splits())}, "gives a DatasetDict for train"),
-    "no row": ({"dataset": lambda s: splits(train=rows(count=0))}, "there is no row in train"),
+    "no row": (
+        {"dataset": lambda s: splits(train=rows(count=0))},
+        f'the data set "numbers" {THEIR} has no row in train',
+    ),
     "a column missing": (
         {"dataset": lambda s: splits(task=replace(TASK, label_column="class"))},
         "has no column class in train",
@@ -130,10 +137,21 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     ),
     "a key that is no text": ({"model": lambda s, d: built(encode_key=None)}, "has a NoneType for its encode_key"),
     "one notice": ({"model": lambda s, d: built(notices="fresh")}, "must have a list of them"),
-    "no columns": ({"model": lambda s, d: built(encode=lambda batch: 3)}, "encode gives a int for rows of train"),
+    "no columns": (
+        {"model": lambda s, d: built(encode=lambda batch: 3)},
+        f'the model "parity" {THEIR} gives a int by encode for rows of train',
+    ),
     "a shorter column": (
         {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": [1.0]})},
-        "encode gives 1 rows of number for 10 rows of train",
+        f'model: the model "parity" {THEIR} gives 1 rows of number by encode for 10 rows of train, and must give one',
+    ),
+    "a column that is no list": (
+        {"model": lambda s, d: built(encode=lambda batch: {**encode(batch), "number": iter([1.0])})},
+        f'the model "parity" {THEIR} gives a list_iterator by encode for number, and must give a list',
+    ),
+    "classes that are not the task's": (
+        {"model": lambda s, d: built(class_names=("odd", "uneven"))},
+        f'the model "parity" {THEIR} gives the classes odd, uneven',
     ),
     "no batch at all": (
         {"collator": lambda s, t: lambda rows: rows[0]["no such column"]},
@@ -167,7 +185,10 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     ),
     "a metric that is a number": ({"metric": lambda s, t: lambda p: 0.5}, f'the metric "hits" {THEIR}'),
     "a metric that is a text": ({"metric": lambda s, t: lambda p: {"hits": "many"}}, f'the metric "hits" {THEIR}'),
-    "other names than promised": ({"metric": lambda s, t: lambda p: {"misses": 1.0}}, f'the metric "hits" {THEIR}'),
+    "other names than promised": (
+        {"metric": lambda s, t: lambda p: {"misses": 1.0}},
+        f'metrics[0]: the metric "hits" {THEIR} promised "hits", and gave "misses"',
+    ),
 }
 WHILE_TRAINING: dict[str, tuple[Parts, str]] = {
     "a step that jumps": (session(train=steps(1, 3)), f'the backend "abacus" {THEIR} reports step 3 after step 1'),
@@ -192,6 +213,10 @@ WHILE_TRAINING: dict[str, tuple[Parts, str]] = {
     ),
     "a loss that is not finite and settled by nobody": (session(train=not_finite), "the loss is nan at step 1"),
     "an empty checkpoint": (session(train=checkpoints("")), "wrote nothing into the checkpoint of step 1"),
+    "what ftrun.training says of it": (
+        session(train=of_fitting),
+        f'backend: the backend "abacus" {THEIR} ended step 1 without step.grad_norm',
+    ),
     "a checkpoint twice": (session(train=checkpoints("a", "b")), "writes the checkpoint of step 1 twice"),
     "nothing": (session(train=lambda job, reporter: trained(job, reporter) and None), "came to a NoneType by fit"),
     "other steps than reported": (session(train=ending(steps=9)), "says that it took 9 steps, and reported 3"),

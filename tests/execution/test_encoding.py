@@ -136,7 +136,8 @@ def test_rows_that_go_through_a_function_are_not_kept(bench: Bench) -> None:
 def test_an_encode_that_gives_more_rows_is_refused(bench: Bench) -> None:
     twice = replace(bench.built, encode=lambda batch: {"labels": [*batch["label"], *batch["label"]]})
     with pytest.raises(
-        ExperimentError, match="encode gives 4 rows of labels for 2 rows of train, and must give one for each"
+        ExperimentError,
+        match="the model gives 4 rows of labels by encode for 2 rows of train, and must give one for each",
     ):
         bench(A, built=twice)
 

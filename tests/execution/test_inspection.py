@@ -54,7 +54,14 @@ def test_rows_balance_lengths_and_parameters_are_told(tiny: Path) -> None:
 def test_it_is_shown_as_tables(tiny: Path) -> None:
     shown = deep(tiny)
     assert shown.return_value == 0, shown.output
-    for words in ("training", "not_equivalent", "%)", "parameters", "cut after 512 tokens", "nothing wrong"):
+    for words in (
+        "training",
+        "not_equivalent",
+        "%)",
+        "parameters",
+        "cut after 512 tokens by the model, by its max_length",
+        "nothing wrong",
+    ):
         assert words in shown.output
 
 
@@ -134,9 +141,9 @@ def uneven(batch: Any) -> Any:
 @pytest.mark.parametrize(
     ("encode", "told"),
     [
-        (shorter, "rows of input_ids for"),
-        (uneven, "rows of input_ids for"),
-        (lambda batch: None, "encode gives a NoneType for rows of"),
+        (shorter, "rows of input_ids by encode for"),
+        (uneven, "rows of input_ids by encode for"),
+        (lambda batch: None, "gives a NoneType by encode for rows of"),
     ],
     ids=["a row too few", "columns that are not alike", "nothing"],
 )

@@ -154,6 +154,18 @@ def test_a_model_that_cannot_be_read_back_says_so(tiny: Path) -> None:
         predicted(result.run_folder)
 
 
+def test_what_a_model_encodes_of_further_rows_is_held_to_one_for_each(tiny: Path) -> None:
+    result = run(tiny, {"training.max_steps": 1})
+    with predicting(find_trained(result.run, load_catalogue(), "cpu"), Watcher()) as predictor:
+        built = predictor._load(predictor.task)
+        short = replace(built, encode=lambda batch: {**built.encode(batch), "input_ids": [[1]]})
+        columns = {"sentence1": ["a", "b"], "sentence2": ["c", "d"]}
+        with pytest.raises(
+            ExperimentError, match=r'the model "sequence.* gives 1 rows of input_ids by encode for 2 rows'
+        ):
+            predictor.said("rows", 2, columns, predictor.task, built=short)
+
+
 def test_labels_are_told_in_the_datas_terms(tiny: Path) -> None:
     result = run(tiny, {"training.max_steps": 2})
     with predicting(find_trained(result.run, load_catalogue(), "cpu"), Watcher()) as predictor:

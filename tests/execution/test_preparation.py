@@ -75,7 +75,7 @@ def test_the_best_evaluation_is_told_by_the_metric_that_is_named(tiny: Path) -> 
             splits_of(rows_of(text=["a"], label=[[0, 1]]), "of_places"),
             "model.use: the model .* kind of task, of_places",
         ),
-        (splits_of(rows_of(text=[], label=[])), "there is no row in train for training"),
+        (splits_of(rows_of(text=[], label=[])), "has no row in train for training"),
         (splits_of(rows_of(text=["a"], label=[2])), "has the label 2 in row 1 of train"),
         (splits_of(rows_of(text=["a"], label=[0]), evaluation={"dev": rows_of(text=[], label=[])}), "no row in dev"),
     ],

@@ -94,4 +94,4 @@ def test_an_encode_that_is_not_pure_is_told(workdir: Path, monkeypatch: pytest.M
     outcome = marks.run({"model": lambda s, d: marks.built(encode=encode)}, workdir, monkeypatch, heard)
     assert outcome.result.status == "FINISHED", outcome.result.error
     (told, *_) = [told for told in heard.notices if "encode must be pure" in told]
-    assert "the model of their-package 3 encodes rows of train otherwise" in told
+    assert 'the model "parity" of their-package 3 encodes rows of train otherwise' in told

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from ftrun.planning.blame import blamed
+from ftrun.planning.blame import blamed, line_in
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.parts import Part
 from ftrun.settings import Settings
@@ -33,6 +33,7 @@ def test_the_component_and_the_line_are_named(site: Site) -> None:
     line = traceback.extract_tb(fault.__traceback__)[-1].lineno
     told = blamed(fault, [*parts(("metric", "f1")), half])
     assert told == f' in the metric "half" of their-package 1.0 (their_package.py, line {line})'
+    assert line_in(fault, half) == f" (their_package.py, line {line})"
 
 
 def test_where_several_parts_are_in_one_module_the_package_is_named(site: Site) -> None:
@@ -55,4 +56,4 @@ def test_a_fault_of_ours_and_of_nobody_blames_no_plugin(site: Site, tmp_path: Pa
     with pytest.raises(FileNotFoundError) as told:
         (tmp_path / "nothing").read_text()
     assert blamed(told.value, parts(("metric", "half"), ("metric", "f1"))) == ""
-    assert blamed(ValueError(), parts(("metric", "half"))) == ""
+    assert blamed(ValueError(), parts(("metric", "half"))) == line_in(ValueError(), *parts(("metric", "half"))) == ""

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ftrun import ExperimentError
+from ftrun.cli import group
 from ftrun.planning import catalogue
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.choice import Choice
@@ -320,6 +322,27 @@ def test_a_name_that_two_offer_is_told(site: Site) -> None:
     site.add(offering("metric", "metric(name='f1')"))
     (told,) = load_catalogue().collisions()
     assert told.startswith('the metric "f1" is offered by ftrun ') and 'use = "their-package:f1"' in told
+    listed = CliRunner().invoke(group, ["plugins"])
+    assert f"note: {told}" in listed.output
+    (theirs,) = [
+        plugin
+        for plugin in json.loads(CliRunner().invoke(group, ["plugins", "--json"]).output)
+        if plugin["distribution"] == "their-package"
+    ]
+    assert [component["use"] for component in theirs["components"]] == ["their-package:f1"]
+
+
+def test_the_way_out_where_no_file_can_say_which_is_to_leave_one_out(site: Site) -> None:
+    site.add(offering("metric", "metric(name='f1')"))
+    with pytest.raises(ExperimentError, match=r'Say which: "ftrun:f1" .* leave one out: --no-plugin their-package\.'):
+        load_catalogue().find("metric", "f1", "metrics[0].use")
+
+
+def test_no_package_takes_the_place_of_the_default_collator(tiny: Path, site: Site) -> None:
+    site.add(offering("collator", "collator(name='dynamic-padding')"))
+    plan = plan_of(tiny)
+    assert plan.collator.offer.distribution == "ftrun"
+    assert plan.resolved()["collator"]["use"] == "ftrun:dynamic-padding"  # and so in the record, which is read again
 
 
 def test_a_distribution_may_be_spelt_as_pypi_takes_it(site: Site) -> None:

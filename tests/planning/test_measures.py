@@ -71,8 +71,9 @@ def test_a_name_takes_the_place_of_an_only_number_and_goes_before_several() -> N
 
 @pytest.mark.parametrize("given", [{}, {"b": 1.0}, {"a": 1.0, "loss": 0.0}])
 def test_a_metric_that_breaks_its_promise_is_told_with_whose_it_is(given: dict[str, float]) -> None:
-    with pytest.raises(ExperimentError, match=r'the metric "theirs" of their-package 3 promised a, and gave'):
-        build_evaluator(part(None, {"a": "max"}, given), TWO)(PREDICTIONS)
+    with pytest.raises(ExperimentError, match=r'the metric "theirs" of their-package 3 promised "a", and gave') as told:
+        build_evaluator(part(None, {"a": "max"}, given), TWO, "metrics[2]")(PREDICTIONS)
+    assert [problem.place for problem in told.value.problems] == ["metrics[2]"]
 
 
 NAN, INF = float("nan"), float("inf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ def test_all_problems_are_told_at_once(catalogue: Catalogue, tiny: Path) -> None
     }
 
 
+OURS = f"ftrun {version('ftrun')}"
 ELSEWHERE = {
     "a data set's key that is not there": {"dataset.nam": "mrpc"},
     "a data set that is not installed": {"dataset": {"use": "sampel"}},
@@ -253,27 +255,27 @@ def test_of_several_splits_the_first_tells_the_best_unless_one_is_named() -> Non
             "backend",
             {"precisions": frozenset({"float32"})},
             {"training.bf16": True},
-            {"training.bf16": 'the backend "loop" cannot train in bfloat16 | None'},
+            {"training.bf16": f'the backend "loop" of {OURS} cannot train in bfloat16 | None'},
         ),
         (
             "backend",
             {"precisions": frozenset({"float32", "bfloat16"})},
             {"training.fp16": True},
-            {"training.fp16": 'the backend "loop" cannot train in float16 | None'},
+            {"training.fp16": f'the backend "loop" of {OURS} cannot train in float16 | None'},
         ),
         (
             "backend",
             {"devices": frozenset({"cpu"})},
             {"training.device": "cuda"},
-            {"training.device": 'the backend "loop" cannot train on "cuda" | It can on: cpu.'},
+            {"training.device": f'the backend "loop" of {OURS} cannot train on "cuda" | It can on: cpu.'},
         ),
         (
             "model",
             {"kinds": frozenset({"regression"})},
             {},
             {
-                "model.use": 'the model "sequence-classification-from-config" does not take the data set\'s kind of task, '
-                "classification | It takes: regression."
+                "model.use": f'the model "sequence-classification-from-config" of {OURS} does not take the data set\'s '
+                "kind of task, classification | It takes: regression."
             },
         ),
     ],

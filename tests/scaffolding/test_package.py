@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
 import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftrun import ExperimentError
@@ -74,6 +76,22 @@ def test_no_two_components_of_a_package_are_called_alike(
     experiment = tomllib.loads((tmp_path / "experiment.toml").read_text())
     assert all(f"`{name}`" in readme or f'"{name}"' in readme for name in called - {"mine-batches"})
     assert experiment["metrics"][-1]["use"] in called and experiment["name"] == "mine"
+
+
+@pytest.mark.parametrize("kinds", [*itertools.combinations(KINDS, 2), KINDS], ids="-".join)
+def test_each_component_is_used_by_the_experiment_or_why_not_is_said(
+    kinds: Sequence[PluginKind], tmp_path: Path
+) -> None:
+    new_package("ftrun-mine", kinds, tmp_path)
+    text = (tmp_path / "experiment.toml").read_text()
+    used = {found["use"] for table in tomllib.loads(text).values() for found in _tables(table) if "use" in found}
+    unused = {f"mine-{kind}" for kind in kinds} - used
+    assert unused == ({"mine-collator"} if {"model", "collator"} <= {*kinds} else set())
+    assert all(f"# {name} pads by a tokenizer, and mine-model has none" in text for name in unused)
+
+
+def _tables(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
 
 
 @pytest.mark.parametrize("kinds", [pytest.param(kinds, marks=_weight(kinds)) for kinds in EACH], ids=called)

@@ -34,8 +34,10 @@ def split(labels: Mapping[str, int] | Numbers, name: str = "train", **facts: Any
     )
 
 
-def look(*splits: SplitFacts, max_length: int | None = None, trainable: int = 1000) -> str:
-    return shown(inspection_tables(Inspection(splits, max_length, 1000, trainable)))
+def look(
+    *splits: SplitFacts, max_length: int | None = None, trainable: int = 1000, is_cut_by_setting: bool = False
+) -> str:
+    return shown(inspection_tables(Inspection(splits, max_length, 1000, trainable, is_cut_by_setting)))
 
 
 def test_the_balance_of_the_classes_is_in_rows_and_per_cent() -> None:
@@ -47,7 +49,10 @@ def test_the_balance_of_the_classes_is_in_rows_and_per_cent() -> None:
 def test_lengths_say_how_many_rows_are_cut() -> None:
     lengths = Lengths(rows=1000, median=20, most=60, longest=1234, cut=15)
     told = look(split({"a": 1000}, lengths=lengths), max_length=64)
-    assert "1,234" in told and "1.5%" in told and "rows are cut after 64 tokens" in told
+    assert "1,234" in told and "1.5%" in told and "rows are cut after 64 tokens by the model" in told
+    assert "by its max_length" not in told
+    told = look(split({"a": 1000}, lengths=lengths), max_length=64, is_cut_by_setting=True)
+    assert "rows are cut after 64 tokens by the model, by its max_length" in told
 
 
 def test_a_model_without_lengths_or_limit_leaves_the_places_empty() -> None:

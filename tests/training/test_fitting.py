@@ -66,7 +66,7 @@ def test_a_step_without_the_scalers_is_told_in_float16(tmp_path: Path) -> None:
     for batch in step:
         step.loss(batch).backward()  # type: ignore[no-untyped-call]
     step.grad_norm = torch.ones(())
-    with pytest.raises(ExperimentError, match=r"step 1 ended without scaler\.step"):
+    with pytest.raises(ExperimentError, match=r"the backend ended step 1 without scaler\.step"):
         next(steps)
 
 

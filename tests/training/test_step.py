@@ -45,13 +45,13 @@ def test_one_batch_alone_is_the_models_own_loss_to_the_last_bit(model: Bag) -> N
 
 
 def test_a_step_that_nobody_took_is_told(model: Bag) -> None:
-    with pytest.raises(ExperimentError, match=r"step 7 ended without a loss: the backend asked step\.loss of none"):
+    with pytest.raises(ExperimentError, match=r"the backend ended step 7 without a loss: it asked step\.loss of none"):
         _ = step_of(model, 4).total_loss
 
 
 def test_a_step_without_the_norm_of_its_gradients_is_told(workdir: Path) -> None:
     fitting = Fitting(Parts(workdir).job(), None)  # type: ignore[arg-type]
-    with pytest.raises(ExperimentError, match=r"step 3 ended without step\.grad_norm"):
+    with pytest.raises(ExperimentError, match=r"the backend ended step 3 without step\.grad_norm"):
         fitting.end_step(Step(3, [], 0.5, Objective(Parts(workdir).job()), lambda batch: None))  # type: ignore[arg-type, return-value]
 
 

@@ -12,17 +12,30 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 
 def dynamic(tokenizer: PreTrainedTokenizerBase, pad_to_multiple_of: int | None) -> Collate:
-    """Pads to the longest row of the batch."""
+    """Pads to the longest row of the batch.
+
+    Raises:
+        ExperimentError: If the tokenizer cannot pad.
+    """
+    _check_pads(tokenizer)
     return Padding(DataCollatorWithPadding(tokenizer, padding="longest", pad_to_multiple_of=pad_to_multiple_of))
 
 
 def fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Collate:
     """Pads every row to `length` tokens.
 
-    Raises, when called:
-        ExperimentError: If a row is longer.
+    Raises:
+        ExperimentError: If the tokenizer cannot pad; and when called, if a row is longer.
     """
+    _check_pads(tokenizer)
     return Padding(DataCollatorWithPadding(tokenizer, padding="max_length", max_length=length), longest=length)
+
+
+def _check_pads(tokenizer: Any) -> None:
+    if not callable(getattr(tokenizer, "pad", None)):
+        message = f"rows are padded by the tokenizer's `pad`, and the model's {type(tokenizer).__name__} has none"
+        hint = "Who makes the model gives it one (see ftrun.contracts.Tokenizer), or a collator: [collator] use = NAME."
+        raise ExperimentError(Problem(message, hint=hint))
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def _escape_what_cannot_be_shown() -> None:
 def main() -> None:
     """The command's entry point; errors become exit codes here and in the commands, nowhere else."""
     sys.excepthook = _tell_fault
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # libraries read it as they are imported; ours are shown
     _escape_what_cannot_be_shown()
     if COMPLETE_VARIABLE in os.environ:
         from ftrun.cli.shells import take_part

@@ -57,8 +57,18 @@ def command(
             tell(error, path)
             status = max(status, status_of(error))
         else:
-            click.echo(f"{path}: {plan.name} on {plan.backend.use}, nothing wrong", err=as_json)
+            told = f"{path}: {plan.name} on {plan.backend.use}, nothing wrong"
+            click.echo(told if deep else told + _open_yet(plan), err=as_json)
     return status
+
+
+def _open_yet(plan: Plan) -> str:
+    """What only the data tells, and so is not checked yet, to go on a sentence with; empty where all is known."""
+    if plan.task and (plan.task.class_names or plan.task.kind not in ("classification", "multi_label")):
+        return ""
+    suited = "classes" if plan.task else "task"
+    told = f"Only the data tells whether model, metrics and training suit its {suited}"
+    return f" so far. {told}: ftrun check --deep looks at it"
 
 
 def _all_here(path: str, plan: Plan, as_json: bool) -> bool:

@@ -8,7 +8,7 @@ import click
 
 from ftrun.cli.common import open_catalogue, plugin_option
 from ftrun.contracts import KINDS
-from ftrun.planning.catalogue import Catalogue, Plugin
+from ftrun.planning.catalogue import Catalogue, Offer, Plugin
 
 
 @click.command("plugins")
@@ -18,11 +18,12 @@ from ftrun.planning.catalogue import Catalogue, Plugin
 def command(as_json: bool, traceback: bool) -> int:
     """List every plugin with its distribution, version and components, what failed and why, and what was left out.
 
-    A plugin that is slow to load, or changes the process as it is loaded, is told by every command.
+    A name that two distributions offer is remarked, with how a file says which is meant: `use = "PACKAGE:NAME"`. A
+    plugin that is slow to load, or changes the process as it is loaded, is told by every command.
     """
     catalogue = open_catalogue()
     if as_json:
-        click.echo(json.dumps([_as_json(plugin) for plugin in catalogue.plugins], indent=2))
+        click.echo(json.dumps([_as_json(catalogue, plugin) for plugin in catalogue.plugins], indent=2))
         return 0
     _print_components(catalogue)
     for plugin in catalogue.plugins:
@@ -51,14 +52,20 @@ def _print_components(catalogue: Catalogue) -> None:
         click.echo(f"{kind:<{widths[0]}}  {name:<{widths[1]}}  {provider:<{widths[2]}}  {summary}")
 
 
-def _as_json(plugin: Plugin) -> dict[str, object]:
+def _as_json(catalogue: Catalogue, plugin: Plugin) -> dict[str, object]:
+    offers = [Offer(component, plugin.distribution, plugin.version) for component in plugin.components]
     return {
         "plugin": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
         "components": [
-            {"kind": component.kind, "name": component.name, "summary": component.summary}
-            for component in plugin.components
+            {
+                "kind": offer.component.kind,
+                "name": offer.component.name,
+                "use": catalogue.use_of(offer),
+                "summary": offer.component.summary,
+            }
+            for offer in offers
         ],
         "observes": plugin.observes,
         "failure": plugin.failure,

@@ -145,7 +145,13 @@ Collate = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
 
 
 class Tokenizer(Protocol):
-    """What must be there of a tokenizer. A collator may ask for more, and says so."""
+    """What must be there of a tokenizer.
+
+    A collator may need more of it. "dynamic-padding" and "fixed-length" need `pad` as tokenizers of transformers have
+    it: `pad(rows, padding=, max_length=, pad_to_multiple_of=, return_tensors="pt")`, with "longest" or "max_length" for
+    `padding`, gives tensors by name, `labels` among them where the rows have any. Without it they refuse the model
+    before training.
+    """
 
     def save_pretrained(self, save_directory: str | PathLike[str], /) -> Any:
         """Write it into a folder, beside the model."""

@@ -7,6 +7,7 @@ import inspect
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, Collate, FitResult, Job, Predictions, Rows, Splits, Task
@@ -15,7 +16,7 @@ from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.row_tables import DATA
-from ftrun.planning.blame import blamed
+from ftrun.planning.blame import blamed, line_in
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
@@ -93,7 +94,7 @@ def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels:
     """Whether rows are what the contract says, with the columns and labels of the task."""
     check_form(part, split, rows)
     if not len(rows):
-        raise ExperimentError(Problem(f"there is no row in {split}", "dataset"))
+        raise part.fault(f"has no row in {split}")
     _check_columns(part, split, rows, [*task.text_columns, *([] if may_lack_labels else [task.label_column])])
     if not may_lack_labels or _has_labels(part, split, rows, task):
         _check_labels(part, split, rows, task)
@@ -236,6 +237,28 @@ def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator
         raise plan.model.fault(told[0].message) from fault
 
 
+@contextlib.contextmanager
+def backend_named(part: Part) -> Iterator[None]:
+    """Name the component where `ftrun.training`, which does not know it, tells of "the backend".
+
+    Args:
+        part: The backend that trains.
+    """
+    try:
+        yield
+    except ExperimentError as fault:
+        told = [_named(problem, part.who) for problem in fault.problems]
+        if told == list(fault.problems):
+            raise
+        raise ExperimentError(*told) from fault
+
+
+def _named(problem: Problem, who: str) -> Problem:
+    if problem.place != "backend" or not problem.message.startswith("the backend ") or who in problem.message:
+        return problem
+    return replace(problem, message=problem.message.replace("the backend", who, 1))
+
+
 def _unfit(model: Any, batch: Mapping[str, Any]) -> str | None:
     """Why a model cannot be called with a batch; None where it can, or nobody can tell."""
     try:
@@ -274,7 +297,7 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
         except Exception as error:
             log.info("the collator failed", exc_info=True)
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            said += blamed(error, [part])
+            said += line_in(error, part)
             named = "The file names no collator, and the model" if part.is_default else "The model"
             hint = f"{named} may want another: [collator] use = NAME. ftrun plugins lists them."
             raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error

@@ -16,18 +16,19 @@ class ClassOrder:
     Args:
         built: The model.
         task: What it learns.
+        who: What to call the model component in a sentence.
 
     Raises:
         ExperimentError: If the model names other classes than the task.
     """
 
-    def __init__(self, built: BuiltModel, task: Task) -> None:
+    def __init__(self, built: BuiltModel, task: Task, who: str = "the model") -> None:
         self._outputs: Sequence[int] | None = None
         if built.class_names is None or built.class_names == task.class_names:
             return
         names = task.class_names or ()
         if sorted(built.class_names) != sorted(names):
-            message = f"the model gives the classes {', '.join(built.class_names)}, and the task has {', '.join(names)}"
+            message = f"{who} gives the classes {', '.join(built.class_names)}, and the task has {', '.join(names)}"
             raise ExperimentError(Problem(message, "model"))
         self._outputs = [built.class_names.index(name) for name in names]
 

@@ -9,7 +9,7 @@ from typing import Any
 from ftrun.contracts import BuiltModel, Evaluator, FitResult, Predictions, Rows, Splits, Task
 from ftrun.errors import FtrunError
 from ftrun.planning.answers import placed_errors
-from ftrun.planning.blame import blamed
+from ftrun.planning.blame import line_in
 from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 from ftrun.rowfiles import listed
@@ -127,7 +127,7 @@ class Decoding:
             raise
         except Exception as fault:
             hint = "It must tell something of any row, whatever a model that is not trained yet says of it."
-            raise part.fault(f"raised {said(fault)} by decode{blamed(fault, [part])}", hint) from fault
+            raise part.fault(f"raised {said(fault)} by decode{line_in(fault, part)}", hint) from fault
         if not isinstance(told, Mapping) or PREDICTED not in told:
             raise part.fault(f'gives no column "{PREDICTED}" by decode')
         if wrong := [name for name, cells in told.items() if len(cells) != count]:

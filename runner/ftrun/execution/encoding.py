@@ -32,6 +32,8 @@ READ_ROWS = 10_000
 COMPARED_ROWS = 32
 """Rows, or some more, that are encoded again and compared with the cached ones."""
 
+EACH = "and must give one for each"
+
 MANY = 4
 """How many times the rows that were picked out a table may have to be read as a whole for the key."""
 
@@ -48,6 +50,7 @@ class Encoding:
         progress: Called with the split's name, the rows done and all rows.
         notice: Called with a sentence for a person.
         processes: How many may share the work where there is enough of it; None is this one.
+        who: What to call the model component in a sentence.
     """
 
     splits: Splits
@@ -57,6 +60,7 @@ class Encoding:
     progress: Callable[[str, int, int], None]
     notice: Callable[[str], None]
     processes: int | None = None
+    who: str = "the model"
 
     def encode(self, split: str, rows: Rows) -> EncodedRows:
         """The rows with the columns that the collator takes, from the cache where they are there.
@@ -72,8 +76,7 @@ class Encoding:
             encoded = self._into_cache(key, split, rows)
             self._tell_impure(split, rows, encoded)
         if len(encoded) != len(rows):
-            message = f"encode gives {len(encoded):,} rows for the {len(rows):,} of {split}, and must give one for each"
-            raise ExperimentError(Problem(message, "model.use"))
+            raise _fault(self.who, f"gives {len(encoded):,} rows by encode for the {len(rows):,} of {split}, {EACH}")
         return encoded
 
     def key(self, rows: Rows) -> str | None:
@@ -109,8 +112,8 @@ class Encoding:
             return
         if self._still_encodes_so(rows, encoded) is False:
             self.notice(
-                f"the model of {self.provider} encodes rows of {split} otherwise when it is asked again, in another "
-                "batch: encode must be pure, each row by itself"
+                f"{self.who} encodes rows of {split} otherwise when it is asked again, in another batch: encode must "
+                "be pure, each row by itself"
             )
 
     def _still_encodes_so(self, rows: Any, encoded: Any) -> bool | None:
@@ -147,11 +150,11 @@ class Encoding:
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
     def _map(self, split: str, rows: Rows, **options: Any) -> Any:
-        encode = CheckedEncode(self.built.encode, split)
+        encode = CheckedEncode(self.built.encode, split, self.who)
         count = processes_for(len(rows), self.processes) if _is_dataset(rows) else 1
         if count == 1:
             return self._map_here(split, rows, encode, **options)
-        with encoded_batches(split, rows, encode, BATCH_ROWS, count) as tables:
+        with encoded_batches(split, rows, encode, BATCH_ROWS, count, self.who) as tables:
             unformatted: Any = rows
             return self._map_here(split, unformatted.with_format(None), lambda _: next(tables), **options)
 
@@ -178,18 +181,26 @@ class CheckedEncode:
 
     encode: Encode
     split: str
+    who: str = "the model"
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
         """The columns of a batch of rows."""
         columns = self.encode(batch)
         if not isinstance(columns, Mapping):
-            message = f"encode gives a {type(columns).__name__} for rows of {self.split}, and must give columns by name"
-            raise ExperimentError(Problem(message, "model.use"))
+            given = f"gives a {type(columns).__name__} by encode for rows of {self.split}"
+            raise _fault(self.who, f"{given}, and must give columns by name")
         rows = len(next(iter(batch.values())))
-        if wrong := [name for name, column in columns.items() if len(column) != rows]:
-            given = f"encode gives {len(columns[wrong[0]]):,} rows of {wrong[0]} for {rows:,} rows of {self.split}"
-            raise ExperimentError(Problem(f"{given}, and must give one for each", "model.use"))
+        for name, column in columns.items():
+            if not hasattr(column, "__len__"):
+                raise _fault(self.who, f"gives a {type(column).__name__} by encode for {name}, and must give a list")
+            if len(column) != rows:
+                given = f"gives {len(column):,} rows of {name} by encode for {rows:,} rows of {self.split}"
+                raise _fault(self.who, f"{given}, {EACH}")
         return columns
+
+
+def _fault(who: str, message: str) -> ExperimentError:
+    return ExperimentError(Problem(f"{who} {message}", "model"))
 
 
 def _is_dataset(rows: Rows) -> bool:

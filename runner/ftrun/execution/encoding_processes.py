@@ -42,7 +42,9 @@ def processes_for(rows: int, asked: int | None) -> int:
 
 
 @contextlib.contextmanager
-def encoded_batches(split: str, rows: Rows, encode: Encode, batch_rows: int, processes: int) -> Iterator[Iterator[Any]]:
+def encoded_batches(
+    split: str, rows: Rows, encode: Encode, batch_rows: int, processes: int, who: str = "the model"
+) -> Iterator[Iterator[Any]]:
     """The encoded rows of a `datasets.Dataset` as Arrow tables of one batch each, as they are asked for.
 
     The columns have the types that `Dataset.map` gives them in one process: those of the first batch, which is encoded
@@ -54,6 +56,7 @@ def encoded_batches(split: str, rows: Rows, encode: Encode, batch_rows: int, pro
         encode: What each batch is put through; what it raises is raised where the table is asked for.
         batch_rows: Rows of a batch.
         processes: How many work at once.
+        who: Whose `encode` it is, in a sentence.
 
     Raises:
         ExperimentError: If rows or `encode` cannot be sent to other processes.
@@ -63,7 +66,7 @@ def encoded_batches(split: str, rows: Rows, encode: Encode, batch_rows: int, pro
     work = _Work(rows, encode, batch_rows, first.features)
     method = "fork" if multiprocessing.get_start_method() == "fork" else "spawn"
     if method != "fork":
-        check_picklable(encode, "the model's encode", PLACE, "Leave the key out")
+        check_picklable(encode, f"encode of {who}", PLACE, "Leave the key out")
         check_picklable(rows, f"the rows of {split}", PLACE, "Leave the key out")
     begun: list[_Encoder] = []
     try:

@@ -64,9 +64,11 @@ class Inspection:
         splits: The training split first.
         max_length: Tokens that the model takes; None where it does not say.
         parameters, trainable: Numbers that the model consists of, and those of them that are trained.
+        is_cut_by_setting: Whether a key of `[model]`, `max_length`, says after how many tokens a row is cut.
     """
 
     splits: Sequence[SplitFacts]
     max_length: int | None
     parameters: int
     trainable: int
+    is_cut_by_setting: bool = False

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
-from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.checks import (
     check_loss,
     check_shape,
@@ -65,7 +64,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         lengths = _lengths(some, built)
         labelled = context != "test" or is_labelled(rows, splits.task)
         encoding = built if labelled else without_labels(built, splits.task)
-        encoding = replace(encoding, encode=CheckedEncode(encoding.encode, split))
+        encoding = replace(encoding, encode=CheckedEncode(encoding.encode, split, plan.model.who))
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
         predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
         check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)
@@ -74,7 +73,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
             check_classes(plan.model, {split: first}, predictions, splits.task)
             if not facts:
                 _try_alike(plan, first, built, collate, splits.task, watcher)
-        loss = _checked_loss(split, predictions) if labelled else None
+        loss = _checked_loss(plan, split, predictions) if labelled else None
         if labelled:
             more = partial(_varied, plan, some, encoding, collate, splits.task)
             rehearse_metrics(evaluators, split, predictions, more, watcher)
@@ -88,6 +87,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         max_length=built.max_length,
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        is_cut_by_setting="max_length" in type(plan.model.settings).model_fields,
     )
 
 
@@ -183,8 +183,8 @@ def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: T
     return _forward(plan, rows.select(chosen)[:], built, collate, task.kind, labelled=True)
 
 
-def _checked_loss(split: str, predictions: Predictions) -> float:
+def _checked_loss(plan: Plan, split: str, predictions: Predictions) -> float:
     loss = predictions.loss
     if loss is None or not math.isfinite(loss):
-        raise ExperimentError(Problem(f"the loss of a batch of {split} is {loss} before any training"))
+        raise plan.model.fault(f"gives a loss of {loss} for a batch of {split}, before any training")
     return loss

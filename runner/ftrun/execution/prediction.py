@@ -15,7 +15,7 @@ from ftrun.execution.changes import changed_data
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.decoding import PREDICTED, Decoding
 from ftrun.execution.encoded_labels import KNOWN
-from ftrun.execution.encoding import BATCH_ROWS
+from ftrun.execution.encoding import BATCH_ROWS, CheckedEncode
 from ftrun.execution.preparation import build_collate, load_model, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.recording import logistic
@@ -171,10 +171,11 @@ class Predictor:
             built: The model, where it is loaded already.
         """
         built, tell = built or self._load(task), tell or self.watcher.evaluating
-        order = ClassOrder(built, task)
+        order = ClassOrder(built, task, self.trained.plan.model.who)
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
         tell(name, 0, rows)
-        encoded = RowsOnDemand(built, columns, rows, lambda done: tell(name, done, rows))
+        encode = CheckedEncode(built.encode, name, self.trained.plan.model.who)
+        encoded = RowsOnDemand(replace(built, encode=encode), columns, rows, lambda done: tell(name, done, rows))
         predictions = order.in_task_order(self.session.predict(job, encoded))
         return Decoding(self.trained.plan.model, built, task).complete(predictions, columns)
 

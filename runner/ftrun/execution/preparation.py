@@ -57,7 +57,7 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
     for notice in splits.notices:
         watcher.notice(notice)
     if splits.task.kind not in plan.model.component(Model).kinds:
-        message = f'the model "{plan.model.use}" does not take the data set\'s kind of task, {splits.task.kind}'
+        message = f"{plan.model.who} does not take the data set's kind of task, {splits.task.kind}"
         raise ExperimentError(Problem(message, "model.use"))
     if not splits.evaluation and (problems := check_evaluated(plan.metrics, plan.training, bool(splits.test_at_end))):
         raise ExperimentError(*problems)
@@ -130,13 +130,13 @@ def evaluators_of(
 def terms_of(plan: Plan, task: Task, built: BuiltModel, evaluation: Mapping[str, Rows] | None = None) -> Terms:
     """How metrics and the record have what the model says; arguments as above."""
     (only,) = evaluation.values() if evaluation and len(evaluation) == 1 else (None,)
-    return Terms(ClassOrder(built, task).in_task_order, Decoding(plan.model, built, task), only)
+    return Terms(ClassOrder(built, task, plan.model.who).in_task_order, Decoding(plan.model, built, task), only)
 
 
 def make_encoding(plan: Plan, splits: Splits, built: BuiltModel, cache: EncodedCache, watcher: Watcher) -> Encoding:
     """How the splits of a run are encoded."""
     provider, processes = plan.model.offer.provider, plan.training.preprocessing_num_workers
-    return Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes)
+    return Encoding(splits, built, provider, cache, watcher.encoding, watcher.notice, processes, plan.model.who)
 
 
 def make_job(

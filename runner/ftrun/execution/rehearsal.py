@@ -24,7 +24,7 @@ from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_labels import check_classes
 from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.blame import blamed
+from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
 from ftrun.planning.measures import MetricError
@@ -184,7 +184,7 @@ def _rehearse_save(plan: Plan, name: str, save: Callable[[Path], Any], where: Pa
                 if isinstance(fault, FileExistsError) and plan.backend.offer.distribution != BUILT_IN:
                     return  # their backend may leave it to their model to make the folder
                 log.info("the model could not be saved", exc_info=True)
-                told = f"cannot be saved: {name} raised {said(fault)}{blamed(fault, [part])}"
+                told = f"cannot be saved: {name} raised {said(fault)}{line_in(fault, part)}"
                 raise part.fault(told, "A checkpoint is made of what it writes into a folder that is there.") from fault
             if not any(Path(folder).iterdir()):
                 raise part.fault(f"cannot be saved: {name} wrote nothing into the folder that it was given")

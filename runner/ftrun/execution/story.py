@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import checked_environment, checked_fit
+from ftrun.execution.checks import backend_named, checked_environment, checked_fit
 from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
@@ -177,7 +177,9 @@ class _Run:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
                 self._offer_checkpoints(Uploads(self.journal, self.folder, Choice(policy, best), built, splits))
             session.seed(plan.seed)
-            fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
+            with backend_named(plan.backend):
+                fitted = session.fit(job, self.reporter)
+            fit = checked_fit(plan, job, self.reporter, fitted)
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
             if fit.completed and test:
                 fit = self._test(test, session, job, fit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -20,14 +20,27 @@ def blamed(fault: BaseException, parts: Iterable[Part]) -> str:
         fault: The exception.
         parts: Those that were at work. Built-in ones are never blamed: a fault that came through them is ftrun's.
     """
+    found = _last_line(fault, parts)
+    if found is None:
+        return ""
+    frame, line, near = found
+    who = near[0].offer.who if len({part.offer.who for part in near}) == 1 else near[0].offer.provider
+    return f" in {who} ({Path(frame.f_code.co_filename).name}, line {line})"
+
+
+def line_in(fault: BaseException, part: Part) -> str:
+    """The same for a sentence that has named the component already: the file and the line alone."""
+    found = _last_line(fault, [part])
+    return f" ({Path(found[0].f_code.co_filename).name}, line {found[1]})" if found else ""
+
+
+def _last_line(fault: BaseException, parts: Iterable[Part]) -> tuple[FrameType, int, Sequence[Part]] | None:
+    """The last line of a plugin that an exception came through, and whose it may be."""
     theirs = [part for part in parts if part.offer.distribution != BUILT_IN]
     for frame, line in reversed(list(traceback.walk_tb(fault.__traceback__))):
-        found = [part for part in theirs if _is_of(frame, part)]
-        if found:
-            near = [part for part in found if part.module == frame.f_globals.get("__name__")] or found
-            who = near[0].offer.who if len({part.offer.who for part in near}) == 1 else near[0].offer.provider
-            return f" in {who} ({Path(frame.f_code.co_filename).name}, line {line})"
-    return ""
+        if found := [part for part in theirs if _is_of(frame, part)]:
+            return frame, line, [part for part in found if part.module == frame.f_globals.get("__name__")] or found
+    return None
 
 
 def _is_of(frame: FrameType, part: Part) -> bool:

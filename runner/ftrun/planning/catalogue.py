@@ -139,13 +139,18 @@ class Catalogue:
             return found[0]
         if found:
             ways = " or ".join(f'"{offer.distribution}:{name}"' for offer in found)
-            raise ExperimentError(
-                Problem(f'"{name}" is offered by more than one distribution', place, f"Say which: {ways}.")
-            )
+            others = " or ".join(offer.distribution for offer in found if normalized(offer.distribution) != BUILT_IN)
+            told = f'"{name}" is offered by more than one distribution'
+            raise ExperimentError(Problem(told, place, f"Say which: {ways}. Or leave one out: --no-plugin {others}."))
         missing = f'there is no {kind} named "{use}"'
         if hint := self._left_out_hint(distribution):
             raise ExperimentError(Problem(missing, place, hint))
         raise ExperimentError(*self._failures(), Problem(missing, place, self._suggest(kind, name)))
+
+    def use_of(self, offer: Offer) -> str:
+        """What a file says to `use` it: its name, with its distribution's before it where another has one so called."""
+        several = len(self._offers[offer.component.kind].get(offer.component.name, ())) > 1
+        return f"{offer.distribution}:{offer.component.name}" if several else offer.component.name
 
     def _failures(self) -> Iterator[Problem]:
         """Why plugins failed, each alike whoever asks, so that it can be told once."""

@@ -105,12 +105,7 @@ def _use(catalogue: Catalogue, kind: Kind) -> Key:
 
 def component_names(catalogue: Catalogue, kind: Kind) -> list[str]:
     """What `use` may say of a kind: with the distribution where several offer the name."""
-    named = catalogue.offers(kind)
-    return [
-        name if len(offers) == 1 else f"{offer.distribution}:{name}"
-        for name, offers in named.items()
-        for offer in offers
-    ]
+    return [catalogue.use_of(offer) for offers in catalogue.offers(kind).values() for offer in offers]
 
 
 def _values(key: Key) -> list[str]:

@@ -113,12 +113,10 @@ def of_component(catalogue: Catalogue, offer: Offer) -> Description:
     """A component that a plugin offers."""
     component = offer.component
     keys = described(keys_of(component.settings))
-    several = len(catalogue.offers(component.kind)[component.name]) > 1
-    use = f"{offer.distribution}:{component.name}" if several else component.name
     header = "[[metrics]]" if component.kind == "metric" else f"[{component.kind}]"
     if component.kind == "metric":
         keys = [*keys, METRIC_NAME_KEY]
-    toml = table_to_paste(header, use, keys, component.settings)
+    toml = table_to_paste(header, catalogue.use_of(offer), keys, component.settings)
     return Description(component.kind, component.name, offer.distribution, offer.version, component.summary, keys, toml)
 
 

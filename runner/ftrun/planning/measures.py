@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import placed_errors, yields_of
-from ftrun.planning.blame import blamed
+from ftrun.planning.blame import line_in
 from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 from ftrun.settings import TrainingSettings, shown
@@ -121,14 +121,14 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         except FtrunError:
             raise
         except Exception as fault:
-            message = f"{part.who} raised {said(fault)}{blamed(fault, [part])}"
+            message = f"{part.who} raised {said(fault)}{line_in(fault, part)}"
             raise MetricError(Problem(message, place, NO_VALUE)) from fault
         if not isinstance(numbers, Mapping):
-            raise part.fault(f"gave a {type(numbers).__name__}, and must give numbers by name")
+            raise part.fault(f"gave a {type(numbers).__name__}, and must give numbers by name", place=place)
         if set(numbers) != set(names):
-            promised, given = (", ".join(sorted(map(str, some))) or "nothing" for some in (names, numbers))
-            raise part.fault(f"promised {promised}, and gave {given}")
-        return {names[number]: _number(part, number, value) for number, value in numbers.items()}
+            promised, given = (", ".join(f'"{name}"' for name in sorted(map(str, some))) for some in (names, numbers))
+            raise part.fault(f"promised {promised or 'nothing'}, and gave {given or 'nothing'}", place=place)
+        return {names[number]: _number(part, number, value, place) for number, value in numbers.items()}
 
     return evaluate
 
@@ -149,11 +149,11 @@ def rows_without_numbers(predictions: Predictions) -> list[int]:
     return [place for place, fine in enumerate(sound.reshape(len(sound), -1).all(axis=1).tolist()) if not fine]
 
 
-def _number(part: Part, name: str, value: Any) -> float:
+def _number(part: Part, name: str, value: Any, place: str) -> float:
     if isinstance(value, SupportsFloat) and not isinstance(value, (str, bytes)):
         with contextlib.suppress(TypeError, ValueError):  # such as an array of several numbers
             return float(value)
-    raise part.fault(f"gave {shown(value)} for {name}, and must give a number")
+    raise part.fault(f'gave {shown(value)} for "{name}", and must give a number', place=place)
 
 
 def _suits_mlflow(name: str) -> bool:

@@ -58,15 +58,16 @@ class Part:
         """The folder of the package that it comes from, or the file of a single module; None where there is neither."""
         return home_of(self.offer.component)
 
-    def fault(self, message: str, hint: str | None = None) -> ExperimentError:
+    def fault(self, message: str, hint: str | None = None, place: str | None = None) -> ExperimentError:
         """That the component does not do what the contract says.
 
         Args:
             message: What it did, and what was expected, after its name.
             hint: What to do about it.
+            place: Where its table is, where a file has several of its kind.
         """
         kind = self.offer.component.kind
-        place = "metrics" if kind == "metric" else kind
+        place = place or ("metrics" if kind == "metric" else kind)
         return ExperimentError(Problem(f"{self.who} {message}", place, hint))
 
     def table(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ftrun.contracts import KINDS, Backend, Collator, Component, Kind, Model, Ta
 from ftrun.errors import ExperimentError, FtrunError, Problem, nearest
 from ftrun.planning.answers import problems_of, problems_of_environment, task_of, unrecordable, validated
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import Experiment, ExperimentSettings, PushSettings, TrackingSettings, flat
 from ftrun.planning.measures import check_measures
 from ftrun.planning.objective import objective_problems
@@ -207,6 +208,9 @@ class _Planner:
         if table is None:  # said already: a required table that is missing
             return None
         use = table.get("use")
+        is_default = kind == "collator" and "collator" not in self.experiment.tables
+        if is_default and len(self.catalogue.offers(kind).get(use or "", ())) > 1:
+            use = f"{BUILT_IN}:{use}"  # no package changes what a file has that names none
         if not isinstance(use, str):
             names = ", ".join(sorted(self.catalogue.offers(kind)))
             message = "this key is required" if use is None else f"must be the name of a {kind}, not {shown(use)}"
@@ -227,7 +231,6 @@ class _Planner:
         self.problems += problems
         if settings is None:
             return None
-        is_default = kind == "collator" and "collator" not in self.experiment.tables
         part = Part(use, offer, settings, name, is_default)
         self.problems += unrecordable(part, place)
         if kind in self.asked and kind != "backend":  # whose check is of [training], too
@@ -294,7 +297,7 @@ class _Planner:
         if training:
             self.problems += objective_problems(training, task)
         if model and task.kind not in model.component(Model).kinds:
-            message = f'the model "{model.use}" does not take the data set\'s kind of task, {task.kind}'
+            message = f"{model.who} does not take the data set's kind of task, {task.kind}"
             takes = ", ".join(sorted(model.component(Model).kinds))
             self.problems.append(Problem(message, "model.use", f"It takes: {takes or 'none'}."))
 
@@ -313,12 +316,12 @@ class _Planner:
         backend = part.component(Backend)
         key = {"bfloat16": "bf16", "float16": "fp16"}.get(training.precision)
         if key and training.precision not in backend.precisions:
-            message = f'the backend "{part.use}" cannot train in {training.precision}'
+            message = f"{part.who} cannot train in {training.precision}"
             self.problems.append(Problem(message, f"training.{key}"))
         elif self.trains and training.fp16 and training.device != "auto":
             self.problems += [problem for problem in [float16_problem(training.device)] if problem]
         if training.device not in ("auto", *backend.devices):
-            message = f'the backend "{part.use}" cannot train on "{training.device}"'
+            message = f'{part.who} cannot train on "{training.device}"'
             hint = f"It can on: {', '.join(sorted(backend.devices))}."
             self.problems.append(Problem(message, "training.device", hint))
         self.problems += problems_of(part, "backend", training)

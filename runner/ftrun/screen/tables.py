@@ -33,7 +33,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
     if inspection.trainable != inspection.parameters:
         model += f", {inspection.trainable:,} of them trained"
     if inspection.max_length is not None:
-        model += f"; rows are cut after {inspection.max_length:,} tokens"
+        by = ", by its max_length" if inspection.is_cut_by_setting else ""
+        model += f"; rows are cut after {inspection.max_length:,} tokens by the model{by}"
     parts = [_splits(inspection.splits), _labels(inspection.splits), model]
     return Group(*(part for part in parts if part is not None))
 

@@ -183,7 +183,7 @@ class Fitting:
         if step.grad_norm is None:
             raise ExperimentError(
                 Problem(
-                    f"step {step.number} ended without step.grad_norm, which is recorded",
+                    f"the backend ended step {step.number} without step.grad_norm, which is recorded",
                     "backend",
                     "Before the optimizer steps: step.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, largest).",
                 )
@@ -191,7 +191,7 @@ class Fitting:
         self._noise.check()
         scaler = self._scaler if self.job.training.fp16 else None
         if scaler and scaler.used_scale is None:
-            raise ExperimentError(Problem(f"step {step.number} ended without scaler.step", "backend", SEE))
+            raise ExperimentError(Problem(f"the backend ended step {step.number} without scaler.step", "backend", SEE))
         self.step = step.number
         _empty_cache(step, self.job.training.torch_empty_cache_steps)
         self.reporter.stepped(

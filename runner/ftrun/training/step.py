@@ -74,7 +74,7 @@ class Step:
             ExperimentError: If no batch was asked for its loss: the backend has not taken the step.
         """
         if not self._losses:
-            message = f"step {self.number} ended without a loss: the backend asked step.loss of none of its batches"
+            message = f"the backend ended step {self.number} without a loss: it asked step.loss of none of its batches"
             raise ExperimentError(Problem(message, "backend", "See ftrun.training for the order of calls."))
         return sum(self._losses[1:], start=self._losses[0])
 

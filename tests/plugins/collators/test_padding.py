@@ -57,3 +57,12 @@ def test_fixed_length_is_fixed(tokenizer: PreTrainedTokenizerBase, ids: list[lis
 def test_a_row_longer_than_the_fixed_length_is_told(tokenizer: PreTrainedTokenizerBase) -> None:
     with pytest.raises(ExperimentError, match=r"12 tokens, more than the fixed length of 8[\s\S]*max_length = 8"):
         fixed(tokenizer, 8)(rows_of([[7] * 12]))
+
+
+@pytest.mark.parametrize("make", [lambda tokenizer: dynamic(tokenizer, None), lambda tokenizer: fixed(tokenizer, 8)])
+def test_a_tokenizer_that_cannot_pad_is_told_before_any_batch(make: Any) -> None:
+    class Letters:
+        def save_pretrained(self, folder: Any) -> None: ...
+
+    with pytest.raises(ExperimentError, match=r"padded by the tokenizer's `pad`, and the model's Letters has none"):
+        make(Letters())

@@ -238,7 +238,7 @@ class BrokenWeight(Share):
 class BrokenNames(Share):
     component = with_build(lambda settings, task: lambda predictions: {"part": share(predictions)})
     fails = ["test_it_gives_the_numbers_that_it_promises", "test_a_run_measures_it"]
-    says = "promised share, and gave part"
+    says = 'promised "share", and gave "part"'
 
 
 class BrokenPromise(Share):
