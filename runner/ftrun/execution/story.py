@@ -7,6 +7,8 @@ import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
@@ -172,10 +174,14 @@ class _Run:
             test = FinalTest(plan, splits, built, cache, watcher)
             rehearse(plan, session, job, splits, watcher)
             test.rehearse(session, job)
-            self._start_recording(tags, splits)
             if self.feeder:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
-                self._offer_checkpoints(Uploads(self.journal, self.folder, Choice(policy, best), built, splits))
+                self.uploads = Uploads(self.journal, self.folder, Choice(policy, best), built, splits)
+                self.reporter.on_published = self.uploads.offer
+            if beginning.checkpoint_folder is None:
+                self._start_recording(tags, splits)
+            else:  # a checkpoint that does not fit fails before anything says that the run goes on from it
+                self.reporter.on_started = partial(self._go_on, beginning.checkpoint_folder, tags, splits)
             session.seed(plan.seed)
             fit = checked_fit(plan, job, self.reporter, session.fit(job, self.reporter))
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
@@ -194,12 +200,11 @@ class _Run:
         self.journal.metrics(step, {key: value for key, value in tested.metrics.items() if key not in fit.metrics})
         return tested
 
-    def _offer_checkpoints(self, uploads: Uploads) -> None:
-        self.uploads = uploads
-        self.reporter.on_published = uploads.offer
-        step, found = self.beginning.step, self.beginning.checkpoint_folder
-        if found:
-            self.reporter.on_started = lambda total_steps: uploads.go_on(step, found, step == total_steps)
+    def _go_on(self, checkpoint: Path, tags: Mapping[str, str], splits: Splits, total_steps: int) -> None:
+        """Called as the backend says that it is where the checkpoint has it."""
+        self._start_recording(tags, splits)
+        if self.uploads:
+            self.uploads.go_on(self.beginning.step, checkpoint, self.beginning.step == total_steps)
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
