@@ -135,6 +135,14 @@ def test_a_name_is_one_that_mlflow_takes() -> None:
             check_name(name)
 
 
+def test_rows_are_not_called_as_a_number_of_the_record(tiny: Path) -> None:
+    result = run(tiny, AT)
+    before = journal_of(result.run_folder)
+    done = evaluate(result.run, "--data", "validation", "--name", "f1", "--device", "cpu")
+    assert done.return_value == 2 and 'has a metric "f1" already' in done.stderr, done.output
+    assert journal_of(result.run_folder) == before
+
+
 def test_a_model_that_training_has_broken_scores_nothing_and_predicts_nothing(tiny: Path) -> None:
     ended = run(tiny, {"training.learning_rate": 1e38, "training.max_steps": 1})
     assert ended.status == "FINISHED"

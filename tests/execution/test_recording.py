@@ -69,6 +69,21 @@ def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions])
     return table
 
 
+def test_a_row_of_which_the_model_says_no_numbers_has_no_class(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["a", "b", "c"], label=[0, 0, 1]))
+    logits = np.array([[1.0, 1.0], [np.nan, 1.0], [-np.inf, 0.0]], np.float32)
+    one = written(workdir, told, {"validation": Predictions(logits, np.array([0, 0, 1]), 0.5)})
+    assert one["data"] == [
+        ["a", "no", "no", True, 0.5],
+        ["b", "no", None, None, None],
+        ["c", "yes", "yes", True, 1.0],
+    ]
+    several = splits_of(rows_of(text=["a", "b"], label=[[0, 1], [1, 0]]), "multi_label")
+    said = Predictions(np.array([[-1, np.nan], [0, -50]], np.float32), np.array([[0, 1], [1, 0]]), 0.5, "multi_label")
+    many = written(workdir, several, {"validation": said})
+    assert [row[:4] for row in many["data"]] == [["a", ["yes"], None, None], ["b", ["no"], ["no"], True]]
+
+
 def test_classes_are_told_by_their_names_with_whether_they_are_right(workdir: Path) -> None:
     told = splits_of(rows_of(text=["gut", "负"], label=[1, 0]))
     logits = np.log(np.array([[0.1, 0.9], [0.25, 0.75]])).astype("float32")

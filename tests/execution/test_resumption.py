@@ -389,7 +389,9 @@ def test_a_run_whose_checkpoint_is_of_another_model_stays_as_it_was_and_goes_on_
     assert refused.status == "FAILED" and "checkpoint-2 is of a model with other parameters" in str(refused.error)
     assert not [told for told in journal_of(folder) if told["type"] == "resumed"]
     assert not list(folder.glob("experiment-resumed-*"))
-    assert ftrun.resume(folder, progress=False).status == "FINISHED"  # nothing has changed, and nothing is to be allowed
+    assert (
+        ftrun.resume(folder, progress=False).status == "FINISHED"
+    )  # nothing has changed, and nothing is to be allowed
     assert points_of(folder) == points_of(undisturbed.run_folder)
 
 

@@ -31,7 +31,7 @@ from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
 from ftrun.rowfiles import listed
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import read_history
+from ftrun.runs.history import read_evaluations, read_history
 from ftrun.runs.journal import Journal, read_journal
 from ftrun.runs.records import TagsRecord
 from ftrun.tracking.feeder import deliver_later
@@ -52,6 +52,18 @@ def check_name(name: str) -> None:
         raise ExperimentError(Problem(f"{name!r} is no name for the record", "--name", hint))
 
 
+def refuse_taken(run: RunFolder, name: str) -> None:
+    """Refuse a name for rows by which a run's record has a number already: `eval/f1/accuracy` beside `eval/f1`.
+
+    Raises:
+        ExperimentError: If it has.
+    """
+    keys = {point.key for points in read_evaluations(run).values() for point in points}
+    if f"eval/{name}" in keys:
+        message = f'the record of {run.name} has a metric "{name}" already, and can have no rows of that name'
+        raise ExperimentError(Problem(message, "--name", "Give these rows another name, such as --name reviews."))
+
+
 def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | None = None) -> dict[str, float]:
     """The metrics on rows with labels, which go on the run's record.
 
@@ -68,6 +80,8 @@ def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | N
     called = name or source.name
     if called is not None:
         check_name(called)
+    if called is not None and trained.run is not None:
+        refuse_taken(trained.run, called)
     read = source.read(trained)
     with predicting(trained, watcher) as predictor:
         if read is None and isinstance(source.data, str):

@@ -31,6 +31,7 @@ from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
@@ -244,14 +245,19 @@ class _Run:
             self.watcher.notice(sentence)
 
     def _record_predictions(self, splits: Splits, fit: FitResult) -> Sequence[str]:
-        """The paths of their tables. What of a task of one's own is in no form for a table costs no training."""
+        """The paths of their tables. What parts of somebody's own give in no form for a table costs no training; of the
+        built-in parts it is a fault of ftrun's, which ends the run with its traceback.
+        """
+        parts = self.plan.parts.values()
         try:
             return record_predictions(self.journal, self.folder, splits, fit.predictions)
         except (RunError, OSError):
             raise
         except Exception as fault:
+            if all(part.offer.distribution == BUILT_IN for part in parts):
+                raise
             log.exception("the predictions cannot be written down")
-            where = f"{blamed(fault, self.plan.parts.values())} (the traceback is in {self.folder.log.name})"
+            where = f"{blamed(fault, parts)} (the traceback is in {self.folder.log.name})"
             self.watcher.notice(redacted(f"the predictions cannot be written down: {said(fault)}{where}"))
             return ()
 

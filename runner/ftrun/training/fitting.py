@@ -55,8 +55,8 @@ class Fitting:
         reporter: Whom to tell.
 
     Raises:
-        ExperimentError: If the rows make no batch, `eval_delay` or the checkpoint is beyond the end, or the model cannot
-            do what is asked of it.
+        ExperimentError: If the rows make no batch, `eval_delay` or the checkpoint is beyond the end, or the model
+            cannot do what is asked of it.
 
     Attributes:
         loader: The batches to train on; whoever wraps it and does without `steps` puts the wrapped one here.
@@ -273,7 +273,7 @@ class Fitting:
         return FitResult(self.step, epoch, True, self._metrics, self._predictions, folder, model_step, stopped_early)
 
     def _check_beyond(self, checkpoint: str) -> None:
-        """Refuse a checkpoint of more steps than are asked for: its model has learnt for longer than the record would say."""
+        """Refuse a checkpoint of more steps than are asked for: its model has learnt longer than the record would say."""
         if self.step <= self.horizon.total_steps:
             return
         message = f"{self.step} steps are taken already, by {checkpoint}, and {self.horizon.total_steps} are asked for"
