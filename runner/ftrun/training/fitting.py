@@ -273,7 +273,7 @@ class Fitting:
         return FitResult(self.step, epoch, True, self._metrics, self._predictions, folder, model_step, stopped_early)
 
     def _check_beyond(self, checkpoint: str) -> None:
-        """Refuse a checkpoint of more steps than are asked for: its model has learnt longer than the record would say."""
+        """Refuse a checkpoint of more steps than are asked for: its model has learnt longer than a record would say."""
         if self.step <= self.horizon.total_steps:
             return
         message = f"{self.step} steps are taken already, by {checkpoint}, and {self.horizon.total_steps} are asked for"
