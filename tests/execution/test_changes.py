@@ -77,6 +77,11 @@ def test_only_a_best_whose_checkpoint_was_kept_counts_after_a_change_of_strategy
     assert Change(SAVING, "steps", "best").forgets_best and not Change(SAVING, "best", "steps").forgets_best
 
 
+def test_what_makes_other_tokens_of_the_rows_forgets_the_best_and_what_trains_otherwise_does_not() -> None:
+    assert Change("model.tokenizer", "mine", "yours").forgets_best and Change("model.use", "a", "b").forgets_best
+    assert not Change("model.dropout", "0.1", "0.2").forgets_best
+
+
 def test_settings_that_matter_are_named_in_order_whichever_side_has_them() -> None:
     before = {"seed": 1, "training": {"learning_rate": 5e-5}, "metrics": [{"use": "f1"}]}
     now = {"seed": 2, "training": {"bf16": True}, "metrics": [{"use": "f1"}]}

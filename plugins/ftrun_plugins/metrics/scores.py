@@ -93,7 +93,11 @@ class Scores(evaluate.Metric):  # type: ignore[misc]
     def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:
         exact = np.float64 if self.kind == "regression" else None
         predictions, references = np.asarray(predictions, exact), np.asarray(references, exact)
-        return {name: float(SCORES[name](references, predictions, self.of)) for name in self.names}
+        of = self.of
+        if references.ndim == 2 and references.shape[1] == 1:  # which scikit-learn takes for two classes, yes and no
+            predictions, references = (np.pad(marks, ((0, 0), (0, 1))) for marks in (predictions, references))
+            of = {**of, "labels": [0]}
+        return {name: float(SCORES[name](references, predictions, of)) for name in self.names}
 
 
 def evaluator(names: Sequence[str], task: Task, average: str | None = None, positive: int = 1) -> Evaluator:

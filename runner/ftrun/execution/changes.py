@@ -44,6 +44,7 @@ BEST = (KEEPING_BEST, "training.metric_for_best_model", "training.greater_is_bet
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 OBJECTIVE = ("training.class_weights", "training.label_smoothing_factor", "model.max_length", "metrics", "collator")
 OBJECTIVE_PREFIXES = ("metrics.", "collator.", "dataset.", "the code of ")
+ENCODED_BY = ("model.use", "model.checkpoint", "model.revision", "model.tokenizer", "model.pad_token")
 """What an evaluation measures, and on what: with another of these its numbers are not compared with those of before."""
 NOT_EVALUATED_ON = ("dataset.train", "dataset.max_train_samples", "dataset.shuffle_seed", "dataset.test")
 """What says of the data set how it is trained and tested on, alone or before a dot. A split that comes of the rows to
@@ -65,7 +66,7 @@ class Change:
         """Whether the best evaluation of before may not be the best by what is measured now."""
         if any(self.name == key or self.name.startswith(f"{key}.") for key in NOT_EVALUATED_ON):
             return False
-        measures = self.name in OBJECTIVE or self.name.startswith(OBJECTIVE_PREFIXES)
+        measures = self.name in (*OBJECTIVE, *ENCODED_BY) or self.name.startswith(OBJECTIVE_PREFIXES)
         is_evaluated_on = self.name.startswith("the data's split ") and self.name.endswith(" for evaluation")
         was_not_kept = self.name == SAVING and self.now == "best"
         return self.name in BEST or measures or is_evaluated_on or was_not_kept

@@ -113,6 +113,16 @@ def test_a_run_says_once_which_class_is_measured(tiny: Path, capsys: pytest.Capt
     assert told.count('metrics of one class are of "equivalent", the second; positive_class = "not_equivalent"') == 1
 
 
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_one_class_that_rows_may_have_is_measured_alone(average: str) -> None:
+    """Not averaged with the rows that are not of it, as if these were of another class."""
+    toxic = Task("multi_label", ("text",), "label", ("toxic",))
+    metric: Any = load_catalogue().find("metric", "f1", "").component
+    said = Predictions(np.array([[1], [-1], [-1]], "float32"), np.array([[1], [1], [0]]), 0.5, "multi_label")
+    assert metric.build(metric.settings(average=average), toxic)(said) == {"f1": pytest.approx(2 / 3)}
+    assert metric.build(metric.settings(average="samples"), toxic)(said) == {"f1": pytest.approx(1 / 3)}
+
+
 def test_no_lock_file_is_left_behind() -> None:
     before = set(Path(os.environ["HF_HOME"]).rglob("*"))
     compute("accuracy", TWO, [0], [0])
