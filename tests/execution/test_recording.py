@@ -44,8 +44,15 @@ def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
 
     from datasets import Dataset
 
-    rows = Dataset.from_dict({"idx": [date(2026, 1, 2), None], "text": ["a", "b"], "label": [1.0, float("nan")]})
-    splits = Splits(Task("regression", ("text",)), rows, {"validation": rows}, "mine", "here", "1")
+    rows = Dataset.from_dict(
+        {
+            "idx": [date(2026, 1, 2), None],
+            "note": [{"of": float("nan")}, None],
+            "text": ["a", "b"],
+            "label": [1.0, float("nan")],
+        }
+    )
+    splits = Splits(Task("regression", ("text", "note")), rows, {"validation": rows}, "mine", "here", "1")
     predicted = Predictions(np.array([[0.5], [np.nan]], np.float32), np.array([1.0, np.nan], np.float32), 0.0)
     folder = RunFolder.create(workdir / "runs", "odd")
     journal = Journal(folder.journal)
@@ -56,7 +63,7 @@ def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
         raise AssertionError(constant)
 
     table = json.loads(folder.predictions("validation").read_text(), parse_constant=refuse)
-    assert table["data"] == [["2026-01-02", "a", 1.0, 0.5], [None, "b", None, None]]
+    assert table["data"] == [["2026-01-02", "a", {"of": None}, 1.0, 0.5], [None, "b", None, None, None]]
 
 
 def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions]) -> dict[str, Any]:

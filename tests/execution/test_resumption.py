@@ -395,6 +395,20 @@ def test_a_run_whose_checkpoint_is_of_another_model_stays_as_it_was_and_goes_on_
     assert points_of(folder) == points_of(undisturbed.run_folder)
 
 
+def test_steps_of_another_size_are_told_to_count_as_those_of_now(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    _, resumption = taken(died, allow_changes=True, training__gradient_accumulation_steps=2)
+    assert any("the 4 that are taken count as steps of that size" in told for told in resumption.notices)
+    assert not any("of another size" in told for told in taken(died)[1].notices)
+
+
+def test_an_optimizer_that_keeps_the_same_is_not_said_to_begin_anew(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    for optim, anew in {"adamw_torch": False, "adam": False, "nadam": True}.items():
+        told = taken(died, allow_changes=True, training__optim=optim)[1].notices
+        assert any("begins anew" in sentence for sentence in told) == anew
+
+
 def test_another_optimizer_goes_on_from_the_weights_and_says_that_it_begins_anew(tiny: Path) -> None:
     every = {"training.max_steps": 4, "training.save_steps": 2, "training.eval_strategy": "no"}
     folder = died_after(run(tiny, every).run_folder, 2, "other")

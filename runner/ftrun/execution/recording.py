@@ -256,8 +256,10 @@ def _judged(task: Task, label: Any, value: Any) -> list[Any]:
 
 
 def _json_cell(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_json_cell(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json_cell(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
