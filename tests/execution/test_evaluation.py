@@ -135,6 +135,14 @@ def test_a_name_is_one_that_mlflow_takes() -> None:
             check_name(name)
 
 
+def test_a_metric_that_is_not_defined_for_the_rows_is_named(tiny: Path) -> None:
+    result = run(tiny, {**AT, "metrics": [{"use": "accuracy"}, {"use": "roc_auc"}]})
+    Path("new.csv").write_text("sentence1,sentence2,label\na,b,equivalent\n")
+    done = evaluate(result.run, "--data", "new.csv", "--device", "cpu")
+    told = " ".join(done.stderr.split())
+    assert "not defined for these labels and predictions, so without a value: roc_auc" in told, done.output
+
+
 def test_rows_are_not_called_as_a_number_of_the_record(tiny: Path) -> None:
     result = run(tiny, AT)
     before = journal_of(result.run_folder)

@@ -95,7 +95,7 @@ def test_numbers_without_a_value_at_the_end_are_named(tiny: Path) -> None:
     fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/pearson": math.nan}, {"validation": same})
     assert remarks(tiny, fit, "regression") == [
         "the model predicts 0.25 for every row of validation",
-        "not defined for these labels and predictions, so without a value at the end: eval/pearson",
+        "not defined for these labels and predictions, so without a value: eval/pearson",
     ]
 
 

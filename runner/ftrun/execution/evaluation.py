@@ -21,7 +21,7 @@ from ftrun.execution.prediction import (
     split_named,
     table_of_split,
 )
-from ftrun.execution.remarks import without_numbers
+from ftrun.execution.remarks import undefined, without_numbers
 from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -133,9 +133,11 @@ def _measured(
         sentence = "the loss is left out: the run has not recorded the weights of its classes, by which it is weighed"
         predictor.watcher.notice(sentence)
         predictions = replace(predictions, loss=None)
-    if silent := without_numbers(table.name, predictions):
-        predictor.watcher.notice(f"{silent}: the metrics have no value")
-    return numbers_of(plan, task, predictions)
+    numbers = numbers_of(plan, task, predictions)
+    silent = without_numbers(table.name, predictions)
+    for sentence in [f"{silent}: the metrics have no value"] if silent else undefined(numbers):
+        predictor.watcher.notice(sentence)
+    return numbers
 
 
 def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, float]:

@@ -21,7 +21,7 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     remarks += _one_class(task, sound) or _one_number(task, sound)
     never_had = _without_value(plan, fit) if fit.completed and plan.training.load_best_model_at_end else None
     if not any(silent.values()):
-        remarks += _no_value(fit.metrics, never_had)
+        remarks += undefined(fit.metrics, never_had)
     if fit.stopped_early:
         count = plan.training.early_stopping_patience
         patience = "an evaluation" if count == 1 else f"{count} evaluations"
@@ -35,12 +35,15 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     return remarks
 
 
-def _no_value(metrics: Mapping[str, float], told: str | None) -> list[str]:
-    """A sentence if some numbers have no value at the end, but for the metric that something else is told of."""
-    of_another = [key for key, value in metrics.items() if math.isnan(value) and not key.endswith(f"/{told}")]
-    if not of_another:
-        return []
-    return [f"not defined for these labels and predictions, so without a value at the end: {', '.join(of_another)}"]
+def undefined(metrics: Mapping[str, float], told: str | None = None) -> list[str]:
+    """A sentence if some numbers have no value, though the model gives numbers for every row.
+
+    Args:
+        metrics: By name.
+        told: The metric that something else is told of.
+    """
+    names = [name for name, value in metrics.items() if math.isnan(value) and not name.endswith(f"/{told}")]
+    return [f"not defined for these labels and predictions, so without a value: {', '.join(names)}"] if names else []
 
 
 def _without_value(plan: Plan, fit: FitResult) -> str | None:
