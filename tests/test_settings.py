@@ -67,17 +67,22 @@ def test_steps_that_are_none_are_told(steps: float, told: str) -> None:
     assert told in refused(save_steps=steps)["training.save_steps"]
 
 
-@pytest.mark.parametrize("weights", [[1, 2.5], [0.1], "balanced", None])
+@pytest.mark.parametrize("weights", [[1, 2.5], [0.1], [1e-30], "balanced", None])
 def test_weights_of_classes_are_taken(weights: Any) -> None:
     told, problems = validate(TrainingSettings, {"class_weights": weights})
     assert told and told.class_weights == weights and not problems
 
 
-@pytest.mark.parametrize("weights", [[], [1, 0], [-1], [True, 1], ["1"], [1e999], [float("nan")], "even", 2, {"a": 1}])
+@pytest.mark.parametrize(
+    "weights", [[], [1, 0], [-1], [True, 1], ["1"], [1e999], [1, 1e-46], [1e39], [float("nan")], "even", {"a": 1}]
+)
 def test_what_is_no_list_of_weights_is_told_in_one_sentence(weights: Any) -> None:
     told = refused(class_weights=weights)
     assert list(told) == ["training.class_weights"]
-    assert 'must be "balanced" or a list of positive numbers, one for each class, not' in told["training.class_weights"]
+    assert (
+        'must be "balanced" or a list of positive numbers that float32 has, one for each class, not'
+        in told["training.class_weights"]
+    )
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.1])

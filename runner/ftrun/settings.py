@@ -258,7 +258,14 @@ def _refuse(faults: Sequence[str]) -> None:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    """Whether a value is a positive number that float32 has, too: there the smallest ones are 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LARGEST:
+        return False
+    return value >= SMALLEST
+
+
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Of the positive normal numbers of float32, in which a loss is computed."""
 
 
 class TrainingSettings(Settings):
@@ -436,7 +443,9 @@ class TrainingSettings(Settings):
             or (isinstance(value, list) and value and all(map(_is_positive, value)))
         ):
             return value
-        raise ValueError(f'must be "balanced" or a list of positive numbers, one for each class, not {shown(value)}')
+        raise ValueError(
+            f'must be "balanced" or a list of positive numbers that float32 has, one for each class, not {shown(value)}'
+        )
 
     @field_validator("optim_args", mode="before")
     @classmethod

@@ -54,6 +54,34 @@ def test_settings_that_change_no_number_are_no_change() -> None:
     assert changed_settings(before, now) == []
 
 
+SAVING, KEEPING = "training.save_strategy", "training.load_best_model_at_end"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        ({SAVING: "steps"}, {SAVING: "epoch"}, None),
+        ({SAVING: "steps"}, {SAVING: "best"}, "the run was begun with steps, and now it is best"),
+        ({SAVING: "best"}, {SAVING: "no"}, "the run was begun with best, and now it is no"),
+        ({SAVING: "best", KEEPING: True}, {SAVING: "steps", KEEPING: True}, None),
+    ],
+)
+def test_a_strategy_that_keeps_another_checkpoint_as_the_best_is_a_change(
+    before: Mapping[str, Any], now: Mapping[str, Any], told: str | None
+) -> None:
+    """With load_best_model_at_end the checkpoint of the best is kept whatever the strategy."""
+    assert [change.sentence for change in changed_settings(before, now)] == ([told] if told else [])
+
+
+def test_only_a_best_whose_checkpoint_was_kept_counts_after_a_change_of_strategy() -> None:
+    assert Change(SAVING, "steps", "best").forgets_best and not Change(SAVING, "best", "steps").forgets_best
+
+
+def test_what_makes_other_tokens_of_the_rows_forgets_the_best_and_what_trains_otherwise_does_not() -> None:
+    assert Change("model.tokenizer", "mine", "yours").forgets_best and Change("model.use", "a", "b").forgets_best
+    assert not Change("model.dropout", "0.1", "0.2").forgets_best
+
+
 def test_settings_that_matter_are_named_in_order_whichever_side_has_them() -> None:
     before = {"seed": 1, "training": {"learning_rate": 5e-5}, "metrics": [{"use": "f1"}]}
     now = {"seed": 2, "training": {"bf16": True}, "metrics": [{"use": "f1"}]}

@@ -135,6 +135,22 @@ def test_a_name_is_one_that_mlflow_takes() -> None:
             check_name(name)
 
 
+def test_a_metric_that_is_not_defined_for_the_rows_is_named(tiny: Path) -> None:
+    result = run(tiny, {**AT, "metrics": [{"use": "accuracy"}, {"use": "roc_auc"}]})
+    Path("new.csv").write_text("sentence1,sentence2,label\na,b,equivalent\n")
+    done = evaluate(result.run, "--data", "new.csv", "--device", "cpu")
+    told = " ".join(done.stderr.split())
+    assert "not defined for these labels and predictions, so without a value: roc_auc" in told, done.output
+
+
+def test_rows_are_not_called_as_a_number_of_the_record(tiny: Path) -> None:
+    result = run(tiny, AT)
+    before = journal_of(result.run_folder)
+    done = evaluate(result.run, "--data", "validation", "--name", "f1", "--device", "cpu")
+    assert done.return_value == 2 and 'has a metric "f1" already' in done.stderr, done.output
+    assert journal_of(result.run_folder) == before
+
+
 def test_a_model_that_training_has_broken_scores_nothing_and_predicts_nothing(tiny: Path) -> None:
     ended = run(tiny, {"training.learning_rate": 1e38, "training.max_steps": 1})
     assert ended.status == "FINISHED"

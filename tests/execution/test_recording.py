@@ -44,8 +44,15 @@ def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
 
     from datasets import Dataset
 
-    rows = Dataset.from_dict({"idx": [date(2026, 1, 2), None], "text": ["a", "b"], "label": [1.0, float("nan")]})
-    splits = Splits(Task("regression", ("text",)), rows, {"validation": rows}, "mine", "here", "1")
+    rows = Dataset.from_dict(
+        {
+            "idx": [date(2026, 1, 2), None],
+            "note": [{"of": float("nan")}, None],
+            "text": ["a", "b"],
+            "label": [1.0, float("nan")],
+        }
+    )
+    splits = Splits(Task("regression", ("text", "note")), rows, {"validation": rows}, "mine", "here", "1")
     predicted = Predictions(np.array([[0.5], [np.nan]], np.float32), np.array([1.0, np.nan], np.float32), 0.0)
     folder = RunFolder.create(workdir / "runs", "odd")
     journal = Journal(folder.journal)
@@ -56,7 +63,7 @@ def test_predictions_are_json_whatever_the_cells_are(workdir: Path) -> None:
         raise AssertionError(constant)
 
     table = json.loads(folder.predictions("validation").read_text(), parse_constant=refuse)
-    assert table["data"] == [["2026-01-02", "a", 1.0, 0.5], [None, "b", None, None]]
+    assert table["data"] == [["2026-01-02", "a", {"of": None}, 1.0, 0.5], [None, "b", None, None, None]]
 
 
 def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions]) -> dict[str, Any]:
@@ -67,6 +74,21 @@ def written(workdir: Path, told: Splits, predictions: Mapping[str, Predictions])
     journal.close()
     table: dict[str, Any] = json.loads(folder.predictions("validation").read_text(encoding="utf-8"))
     return table
+
+
+def test_a_row_of_which_the_model_says_no_numbers_has_no_class(workdir: Path) -> None:
+    told = splits_of(rows_of(text=["a", "b", "c"], label=[0, 0, 1]))
+    logits = np.array([[1.0, 1.0], [np.nan, 1.0], [-np.inf, 0.0]], np.float32)
+    one = written(workdir, told, {"validation": Predictions(logits, np.array([0, 0, 1]), 0.5)})
+    assert one["data"] == [
+        ["a", "no", "no", True, 0.5],
+        ["b", "no", None, None, None],
+        ["c", "yes", "yes", True, 1.0],
+    ]
+    several = splits_of(rows_of(text=["a", "b"], label=[[0, 1], [1, 0]]), "multi_label")
+    said = Predictions(np.array([[-1, np.nan], [0, -50]], np.float32), np.array([[0, 1], [1, 0]]), 0.5, "multi_label")
+    many = written(workdir, several, {"validation": said})
+    assert [row[:4] for row in many["data"]] == [["a", ["yes"], None, None], ["b", ["no"], ["no"], True]]
 
 
 def test_classes_are_told_by_their_names_with_whether_they_are_right(workdir: Path) -> None:

@@ -55,9 +55,11 @@ def test_a_split_of_which_no_row_is_given_any_class_is_named(tiny: Path) -> None
     assert told == "the model gives no row of validation any class: none is as probable as a half"
 
 
-@pytest.mark.parametrize("kind", ["regression", "multi_label"])
-def test_what_has_no_one_class_a_row_is_not_said_to_have_one(tiny: Path, kind: str) -> None:
-    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(1, 1, kind=kind)}), kind) == []
+@pytest.mark.parametrize(
+    ("kind", "told"), [("regression", ["the model predicts 1 for every row of validation"]), ("multi_label", [])]
+)
+def test_what_has_no_one_class_a_row_is_not_said_to_have_one(tiny: Path, kind: str, told: list[str]) -> None:
+    assert remarks(tiny, FitResult(3, 1.0, True, {}, {"validation": predicted(1, 1, kind=kind)}), kind) == told
 
 
 def test_a_split_without_rows_has_no_class(tiny: Path) -> None:
@@ -86,6 +88,15 @@ def test_a_model_that_has_come_to_say_no_numbers_is_told_of_in_place_of_its_clas
     assert told == (
         "the model gives no finite numbers for 2 rows, the first of them row 2 of validation: its metrics have no value"
     )
+
+
+def test_numbers_without_a_value_at_the_end_are_named(tiny: Path) -> None:
+    same = Predictions(np.full((3, 1), 0.25, np.float32), np.arange(3.0, dtype=np.float32), 0.5, "regression")
+    fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/pearson": math.nan}, {"validation": same})
+    assert remarks(tiny, fit, "regression") == [
+        "the model predicts 0.25 for every row of validation",
+        "not defined for these labels and predictions, so without a value: eval/pearson",
+    ]
 
 
 def test_a_metric_that_had_no_value_in_any_evaluation_chose_no_best_model(tiny: Path) -> None:

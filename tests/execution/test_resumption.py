@@ -366,6 +366,49 @@ def test_fewer_steps_than_are_taken_already_are_refused(died: RunFolder) -> None
     assert taken(died, allow_changes=True, training__max_steps=4)[1].step == 4
 
 
+def test_fewer_epochs_than_are_taken_already_are_refused_and_the_record_stays_as_it_was(tiny: Path) -> None:
+    undisturbed = run(tiny, {"dataset.max_train_samples": 16, "training.eval_strategy": "no"})
+    folder = died_after(undisturbed.run_folder, 3, "further")
+    fewer = {"training.num_train_epochs": 1}
+    refused = ftrun.resume(folder, overrides=fewer, allow_changes=True, progress=False)
+    assert refused.status == "FAILED" and refused.error
+    assert "training.num_train_epochs: 3 steps are taken already, by checkpoint-3, and 2 are asked for" in refused.error
+    assert "Ask for 1.5 epochs or more." in refused.error
+    assert journal_of(folder)[-1]["status"] == "KILLED"
+
+
+@pytest.mark.parametrize("backend", ["loop", pytest.param("trainer", marks=pytest.mark.slow)])
+def test_a_run_whose_checkpoint_is_of_another_model_stays_as_it_was_and_goes_on_with_its_own(
+    tiny: Path, backend: str
+) -> None:
+    undisturbed = run(tiny, {"training.max_steps": 4, "backend.use": backend})
+    folder = died_after(undisturbed.run_folder, 2, "other-model")
+    other = {"model.config": {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}}
+    other |= {"training.learning_rate": 0.1}
+    refused = ftrun.resume(folder, overrides=other, allow_changes=True, progress=False)
+    assert refused.status == "FAILED" and "checkpoint-2 is of a model with other parameters" in str(refused.error)
+    assert not [told for told in journal_of(folder) if told["type"] == "resumed"]
+    assert not list(folder.glob("experiment-resumed-*"))
+    assert (
+        ftrun.resume(folder, progress=False).status == "FINISHED"
+    )  # nothing has changed, and nothing is to be allowed
+    assert points_of(folder) == points_of(undisturbed.run_folder)
+
+
+def test_steps_of_another_size_are_told_to_count_as_those_of_now(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    _, resumption = taken(died, allow_changes=True, training__gradient_accumulation_steps=2)
+    assert any("the 4 that are taken count as steps of that size" in told for told in resumption.notices)
+    assert not any("of another size" in told for told in taken(died)[1].notices)
+
+
+def test_an_optimizer_that_keeps_the_same_is_not_said_to_begin_anew(died: RunFolder) -> None:
+    publish(died, 4, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    for optim, anew in {"adamw_torch": False, "adam": False, "nadam": True}.items():
+        told = taken(died, allow_changes=True, training__optim=optim)[1].notices
+        assert any("begins anew" in sentence for sentence in told) == anew
+
+
 def test_another_optimizer_goes_on_from_the_weights_and_says_that_it_begins_anew(tiny: Path) -> None:
     every = {"training.max_steps": 4, "training.save_steps": 2, "training.eval_strategy": "no"}
     folder = died_after(run(tiny, every).run_folder, 2, "other")

@@ -13,10 +13,23 @@ import time
 import tomllib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import ftrun
 import pytest
 from helpers import journal_of, points_of, slow
+
+
+def test_a_fault_of_ours_in_the_table_of_predictions_is_none_to_pass_over(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: Any) -> None:
+        raise TypeError("ours")
+
+    monkeypatch.setattr("ftrun.execution.story.record_predictions", fault)
+    result = ftrun.run(tiny, overrides={"training.max_steps": 1}, progress=False)
+    assert result.status == "FAILED" and "TypeError: ours" in str(result.error)
+    assert "in fault" in (result.run_folder / "log.txt").read_text()
 
 
 def test_the_run_folder_holds_everything(tiny: Path) -> None:

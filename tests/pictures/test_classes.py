@@ -22,7 +22,7 @@ def classified(names: list[str], labels: list[int], said: list[int], sure: list[
         for place, (label, other, probability) in enumerate(zip(labels, said, sure, strict=True))
     ]
     table = Table(["text", "label", "prediction", "correct", "probability"], rows)
-    return Classified(names, np.array(labels), np.array(said), np.array(sure), table)
+    return Classified(names, np.arange(len(labels)), np.array(labels), np.array(said), np.array(sure), table)
 
 
 FEW = classified(["no", "yes"], [0, 0, 1, 1], [0, 1, 0, 0], [0.9, 0.6, np.nan, 0.8])

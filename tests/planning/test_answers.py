@@ -83,6 +83,12 @@ def test_an_answer_that_is_none_is_its_plugins_fault(site: Site, tiny: Path, com
     assert problem.message.startswith(told.replace("WHO", who)) and "\n" not in problem.message
 
 
+def test_what_a_metric_lets_a_person_know_is_a_list_of_sentences(site: Site, tiny: Path) -> None:
+    site.add(offering("metric", "metric(notices=lambda s, t: 'of one class')"))
+    with pytest.raises(ExperimentError, match=r'notices of .* gave "of one class", and must give a list of sentences'):
+        open_data(planned(tiny, **use("metric")), Watcher())
+
+
 def test_what_raised_is_in_the_log(site: Site, tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     site.add(offering("metric", "metric(check=lambda s: 1 / 0)"))
     with caplog.at_level(logging.DEBUG, "ftrun"):

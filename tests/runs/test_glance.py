@@ -36,6 +36,11 @@ def test_a_run_that_goes_on_is_known_by_its_last_evaluation(tmp_path: Path) -> N
     assert glance.began and glance.began > 1.7e12
 
 
+def test_the_metric_that_tells_the_best_is_known_as_transformers_spells_it(tmp_path: Path) -> None:
+    again = RunRecord("mine", {"training.metric_for_best_model": "eval_f1"}, {"ftrun.backend": "loop"})
+    assert glance_at(journaled(tmp_path, again)).main_metric == ("eval/f1", 0.5)
+
+
 def test_a_finished_one_by_that_of_its_model(tmp_path: Path) -> None:
     glance = glance_at(journaled(tmp_path, TagsRecord({"ftrun.model_step": "1"}), EndRecord("FINISHED")))
     assert (glance.status, glance.metrics_step, glance.main_metric) == ("FINISHED", 1, ("eval/f1", 0.9))

@@ -205,3 +205,6 @@ def test_a_checkpoint_of_a_model_with_other_parameters_is_refused_by_name(tmp_pa
     fewer = build_optimizer(frozen.model, job.training)
     with pytest.raises(ExperimentError, match=r"model with other parameters: \d tensors were learning there, and \d"):
         load_optimizer(tmp_path, fewer, build_scheduler(fewer, job.training, 5))
+    (tmp_path / "state_dict.pt").unlink()  # as in a checkpoint of transformers' own models
+    with pytest.raises(ExperimentError, match=r"of a model with other parameters: it has no state_dict\.pt"):
+        load_weights(Bag(10, 3), tmp_path)

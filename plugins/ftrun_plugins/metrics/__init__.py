@@ -26,17 +26,25 @@ GLUE_SCORES: Mapping[str, Sequence[str]] = {
 """The numbers that GLUE (Wang et al., 2018) takes for each task."""
 
 
-class AveragedSettings(Settings):
+class PositiveSettings(Settings):
+    """Settings of metrics that are of one class where there are two."""
+
+    positive_class: str | None = Field(
+        None, description="Of two classes the one that is measured, by its name; the second by default, as a run says."
+    )
+
+
+class AveragedSettings(PositiveSettings):
     """Settings of metrics that are counted class by class."""
 
     average: Literal["binary", "macro", "micro", "weighted", "samples"] | None = Field(
         None,
-        description="How classes are averaged; by default binary (of class 1) for two classes, macro for more and for "
-        "multi_label, which may have samples, too: row by row, and a row without any class counts 0.",
+        description="How classes are averaged; by default binary (of the positive class) for two classes, macro for "
+        "more and for multi_label, which may have samples, too: row by row, and a row without any class counts 0.",
     )
 
 
-class RankedSettings(Settings):
+class RankedSettings(PositiveSettings):
     """Settings of metrics of how rows are ranked by a class's probability."""
 
     average: Literal["macro", "micro", "weighted"] = Field(
@@ -105,9 +113,41 @@ def _averaged(name: str) -> Callable[[AveragedSettings, Task], Mapping[str, Dire
         if settings.average == "binary" and task.num_labels != 2:
             message = f'"binary" is for two classes, and the task has {task.num_labels}'
             raise ExperimentError(Problem(message, "average", 'Take "macro", "micro" or "weighted".'))
+        _check_positive(settings, task)
         return {name: "max"}
 
     return yields
+
+
+def _of_one_class(settings: Any, task: Task) -> bool:
+    """Whether a metric with these settings is of one of the task's classes."""
+    of_one = not isinstance(settings, AveragedSettings) or settings.average in (None, "binary")
+    return of_one and task.kind == "classification" and task.num_labels == 2
+
+
+def _check_positive(settings: PositiveSettings, task: Task) -> None:
+    positive, names = settings.positive_class, task.class_names or ()
+    if positive is None:
+        return
+    if not _of_one_class(settings, task):
+        message = "it is for one class of two, and all classes are averaged here"
+        raise ExperimentError(Problem(message, "positive_class", "Leave it out."))
+    if positive not in names:
+        message = f'there is no class "{positive}"'
+        raise ExperimentError(Problem(message, "positive_class", f"There are: {', '.join(names)}."))
+
+
+def _positive(settings: Any, task: Task) -> int:
+    """The id of the class that is measured where there are two."""
+    named = getattr(settings, "positive_class", None)
+    return 1 if named is None or not task.class_names else task.class_names.index(named)
+
+
+def _which_is_positive(settings: PositiveSettings, task: Task) -> Sequence[str]:
+    if settings.positive_class is not None or not _of_one_class(settings, task):
+        return ()
+    first, second = task.class_names or ()
+    return [f'metrics of one class are of "{second}", the second; positive_class = "{first}" takes the other']
 
 
 def _of_probabilities(name: str, better: Direction, *kinds: str) -> Callable[[Any, Task], Mapping[str, Direction]]:
@@ -118,6 +158,8 @@ def _of_probabilities(name: str, better: Direction, *kinds: str) -> Callable[[An
         if task.kind == "multi_label" and getattr(settings, "multi_class", "ovr") != "ovr":
             hint = "Leave it out: every class is measured by itself."
             raise ExperimentError(Problem('"ovo" is for one class a row', "multi_class", hint))
+        if isinstance(settings, PositiveSettings):
+            _check_positive(settings, task)
         return {name: better}
 
     return yields
@@ -190,7 +232,7 @@ def _scores(*names: str) -> Callable[[Any, Task], Evaluator]:
     def build(settings: Any, task: Task) -> Evaluator:
         from ftrun_plugins.metrics.scores import evaluator
 
-        return evaluator(names, task, getattr(settings, "average", None))
+        return evaluator(names, task, getattr(settings, "average", None), _positive(settings, task))
 
     return build
 
@@ -204,13 +246,15 @@ def _build_glue(settings: Settings, task: Task) -> Evaluator:
 def _build_roc_auc(settings: RocAucSettings, task: Task) -> Evaluator:
     from ftrun_plugins.metrics import probabilities
 
-    return probabilities.evaluator("roc_auc", probabilities.roc_auc(settings.average, settings.multi_class))
+    measure = probabilities.roc_auc(settings.average, settings.multi_class, _positive(settings, task))
+    return probabilities.evaluator("roc_auc", measure)
 
 
 def _build_average_precision(settings: RankedSettings, task: Task) -> Evaluator:
     from ftrun_plugins.metrics import probabilities
 
-    return probabilities.evaluator("average_precision", probabilities.average_precision(settings.average))
+    measure = probabilities.average_precision(settings.average, _positive(settings, task))
+    return probabilities.evaluator("average_precision", measure)
 
 
 def _build_log_loss(settings: Settings, task: Task) -> Evaluator:
@@ -251,6 +295,7 @@ def ftrun_metrics() -> Sequence[Metric]:
                 summary=summary,
                 settings=AveragedSettings,
                 yields=_averaged(name),
+                notices=_which_is_positive,
                 needs=needs_nothing,
                 build=_scores(name),
             )
@@ -273,6 +318,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             settings=RocAucSettings,
             check=_check_roc_auc,
             yields=_of_probabilities("roc_auc", "max", *CLASSES),
+            notices=_which_is_positive,
             needs=needs_nothing,
             build=_build_roc_auc,
         ),
@@ -281,6 +327,7 @@ def ftrun_metrics() -> Sequence[Metric]:
             summary="Area under the precision-recall curve, from probabilities",
             settings=RankedSettings,
             yields=_of_probabilities("average_precision", "max", *CLASSES),
+            notices=_which_is_positive,
             needs=needs_nothing,
             build=_build_average_precision,
         ),
@@ -301,7 +348,7 @@ def ftrun_metrics() -> Sequence[Metric]:
         ),
         Metric(
             name="correlation",
-            summary="Pearson's and Spearman's correlation, for regression",
+            summary="Pearson's and Spearman's correlation, for regression; a constant has none",
             yields=_fixed(["regression"], "pearson", "spearmanr"),
             needs=needs_nothing,
             build=_scores("pearson", "spearmanr"),

@@ -41,8 +41,8 @@ def evaluator(name: str, measure: Measure) -> Evaluator:
     return evaluate
 
 
-def roc_auc(average: str, multi_class: str) -> Measure:
-    """Area under the ROC curve, by `sklearn.metrics.roc_auc_score`: of class 1 where there are two.
+def roc_auc(average: str, multi_class: str, positive: int = 1) -> Measure:
+    """Area under the ROC curve, by `sklearn.metrics.roc_auc_score`: of one class where there are two.
 
     NaN where the labels are all of one class, and with more than two classes where one of them has no row. Where a row
     has any number of classes, NaN where one of them has no row, or has all.
@@ -50,6 +50,7 @@ def roc_auc(average: str, multi_class: str) -> Measure:
     Args:
         average: How the areas of more than two classes are averaged.
         multi_class: Each class against the rest ("ovr"), or against each other ("ovo").
+        positive: The class id of that one class.
     """
 
     def measure(labels: Any, probabilities: Any) -> float:
@@ -61,15 +62,15 @@ def roc_auc(average: str, multi_class: str) -> Measure:
         if len(np.unique(labels)) < (2 if average == "micro" else classes):
             return float("nan")
         if classes == 2:
-            return float(roc_auc_score(labels, probabilities[:, 1]))
+            return float(roc_auc_score(labels == positive, probabilities[:, positive]))
         named = {"labels": np.arange(classes), "average": average, "multi_class": multi_class}
         return float(roc_auc_score(labels, probabilities, **named))
 
     return measure
 
 
-def average_precision(average: str) -> Measure:
-    """Area under the precision-recall curve in steps, by `sklearn.metrics.average_precision_score`: of class 1 where
+def average_precision(average: str, positive: int = 1) -> Measure:
+    """Area under the precision-recall curve in steps, by `sklearn.metrics.average_precision_score`: of one class where
     there are two, else of each class against the rest.
 
     NaN where the labels are all of one class, and in "macro" where one of the classes has no row. Where a row has any
@@ -77,6 +78,7 @@ def average_precision(average: str) -> Measure:
 
     Args:
         average: How the areas of more than two classes are averaged.
+        positive: The class id of that one class.
     """
 
     def measure(labels: Any, probabilities: Any) -> float:
@@ -87,7 +89,7 @@ def average_precision(average: str) -> Measure:
         if len(np.unique(labels)) < (classes if average == "macro" else 2):
             return float("nan")
         if classes == 2:
-            return float(average_precision_score(labels, probabilities[:, 1]))
+            return float(average_precision_score(labels == positive, probabilities[:, positive]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a class without a row, which counts nothing here
             return float(average_precision_score(np.eye(classes)[labels], probabilities, average=average))

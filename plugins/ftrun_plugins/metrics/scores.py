@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,41 +22,40 @@ from sklearn.metrics import (
     recall_score,
 )
 
-Score = Callable[[Any, Any, str], float]
-"""From references, predictions and the average to one number."""
+Score = Callable[[Any, Any, Mapping[str, Any]], float]
+"""From references, predictions and what scikit-learn takes of classes, `average` and `pos_label`, to one number."""
 
 
 def _correlation(function: Any) -> Score:
-    def score(references: Any, predictions: Any, average: str) -> float:
-        # correlation with a constant is not defined; evaluation must not stop a run for it
-        if np.ptp(predictions) == 0 or np.ptp(references) == 0:
-            return 0.0
+    def score(references: Any, predictions: Any, of: Mapping[str, Any]) -> float:
+        if np.ptp(predictions) == 0 or np.ptp(references) == 0:  # a constant correlates with nothing
+            return math.nan
         return float(function(predictions, references).statistic)
 
     return score
 
 
-def _matthews(references: Any, predictions: Any, average: str) -> float:
-    # with one class alone it is 0, of which scikit-learn warns where both have the same one
+def _by_class(function: Any) -> Score:
+    return lambda references, predictions, of: function(references, predictions, zero_division=0, **of)
+
+
+def _matthews(references: Any, predictions: Any, of: Mapping[str, Any]) -> float:
+    # with one class alone it is 0 by convention, of which scikit-learn warns where both have the same one
     if np.ptp(predictions) == 0 or np.ptp(references) == 0:
         return 0.0
     return float(matthews_corrcoef(references, predictions))
 
 
 SCORES: Mapping[str, Score] = {
-    "accuracy": lambda references, predictions, average: accuracy_score(references, predictions),
-    "f1": lambda references, predictions, average: f1_score(references, predictions, average=average, zero_division=0),
-    "precision": lambda references, predictions, average: precision_score(
-        references, predictions, average=average, zero_division=0
-    ),
-    "recall": lambda references, predictions, average: recall_score(
-        references, predictions, average=average, zero_division=0
-    ),
+    "accuracy": lambda references, predictions, of: accuracy_score(references, predictions),
+    "f1": _by_class(f1_score),
+    "precision": _by_class(precision_score),
+    "recall": _by_class(recall_score),
     "matthews_correlation": _matthews,
     "pearson": _correlation(pearsonr),
     "spearmanr": _correlation(spearmanr),
-    "mse": lambda references, predictions, average: mean_squared_error(references, predictions),
-    "mae": lambda references, predictions, average: mean_absolute_error(references, predictions),
+    "mse": lambda references, predictions, of: mean_squared_error(references, predictions),
+    "mae": lambda references, predictions, of: mean_absolute_error(references, predictions),
 }
 
 
@@ -66,11 +66,13 @@ class Scores(evaluate.Metric):  # type: ignore[misc]
         names: Keys of `SCORES`.
         kind: The task's.
         average: For scores counted class by class.
+        positive: The class id that a "binary" average is of.
     """
 
-    def __init__(self, names: Sequence[str], kind: str, average: str) -> None:
+    def __init__(self, names: Sequence[str], kind: str, average: str, positive: int = 1) -> None:
         self.names = names
-        self.average = average
+        self.of = {"average": average, "pos_label": positive}
+        self.kind = kind
         one: Any = datasets.Value("float32" if kind == "regression" else "int64")
         self.feature = datasets.List(one) if kind == "multi_label" else one
         # in memory: else evaluate would leave a lock file behind in HF_HOME
@@ -89,11 +91,16 @@ class Scores(evaluate.Metric):  # type: ignore[misc]
         )
 
     def _compute(self, *, predictions: Any, references: Any) -> dict[str, float]:
-        predictions, references = np.asarray(predictions), np.asarray(references)
-        return {name: float(SCORES[name](references, predictions, self.average)) for name in self.names}
+        exact = np.float64 if self.kind == "regression" else None
+        predictions, references = np.asarray(predictions, exact), np.asarray(references, exact)
+        of = self.of
+        if references.ndim == 2 and references.shape[1] == 1:  # which scikit-learn takes for two classes, yes and no
+            predictions, references = (np.pad(marks, ((0, 0), (0, 1))) for marks in (predictions, references))
+            of = {**of, "labels": [0]}
+        return {name: float(SCORES[name](references, predictions, of)) for name in self.names}
 
 
-def evaluator(names: Sequence[str], task: Task, average: str | None = None) -> Evaluator:
+def evaluator(names: Sequence[str], task: Task, average: str | None = None, positive: int = 1) -> Evaluator:
     """An evaluator of scores by name.
 
     Args:
@@ -101,9 +108,10 @@ def evaluator(names: Sequence[str], task: Task, average: str | None = None) -> E
         task: What is predicted.
         average: For scores counted class by class; "binary" for two classes, one of which a row has, and else "macro"
             by default.
+        positive: The class id that "binary" is of.
     """
     of_two = task.kind != "multi_label" and task.num_labels == 2
-    metric = Scores(names, task.kind, average or ("binary" if of_two else "macro"))
+    metric = Scores(names, task.kind, average or ("binary" if of_two else "macro"), positive)
     return lambda predictions: _computed(metric, predictions, {})
 
 

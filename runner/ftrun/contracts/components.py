@@ -149,12 +149,15 @@ class Metric(Component[S]):
             `ExperimentError` if the metric does not suit the task. `loss` is taken.
         build: Makes the evaluator.
         check: As a data set's.
+        notices: Light: what a person should know of its numbers, in sentences, by settings and task, such as which
+            class they are of. One that several metrics say is told once. Since 1.2.
     """
 
     kind: ClassVar[Kind] = "metric"
     yields: Callable[[S, Task], Mapping[str, Direction]]
     build: Callable[[S, Task], Evaluator]
     check: Callable[[S], Sequence[Problem]] | None = None
+    notices: Callable[[S, Task], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,7 +134,8 @@ class Reporter(Protocol):
 
     def training_started(self, total_steps: int, first_step: int = 1) -> None:
         """Training begins, for so many optimizer steps in all; the next one to be taken is `first_step`, which is 1, or
-        on resume the one after the checkpoint's.
+        on resume the one after the checkpoint's. On resume to be called once all is where the checkpoint has it: what
+        fails before leaves the run as it was.
         """
         ...
 

@@ -26,19 +26,25 @@ HARMLESS = (
     "backend",
     "backend.use",
     "training.device",
+    "training.save_steps",
+    "training.save_total_limit",
     "training.torch_empty_cache_steps",
     *PROCESSES,
 )
-HARMLESS_PREFIXES = ("tracking.", "push.", "training.save_")
+HARMLESS_PREFIXES = ("tracking.", "push.")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 
-The device is compared as what it turned out to be, and what a backend takes where it is the same backend.
+The device is compared as what it turned out to be, what a backend takes where it is the same backend, and how often
+checkpoints are written where that is by the best evaluation.
 """
 BACKEND = "backend.use"
-BEST = ("training.load_best_model_at_end", "training.metric_for_best_model", "training.greater_is_better")
+SAVING = "training.save_strategy"
+KEEPING_BEST = "training.load_best_model_at_end"
+BEST = (KEEPING_BEST, "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
 OBJECTIVE = ("training.class_weights", "training.label_smoothing_factor", "model.max_length", "metrics", "collator")
 OBJECTIVE_PREFIXES = ("metrics.", "collator.", "dataset.", "the code of ")
+ENCODED_BY = ("model.use", "model.checkpoint", "model.revision", "model.tokenizer", "model.pad_token")
 """What an evaluation measures, and on what: with another of these its numbers are not compared with those of before."""
 NOT_EVALUATED_ON = ("dataset.train", "dataset.max_train_samples", "dataset.shuffle_seed", "dataset.test")
 """What says of the data set how it is trained and tested on, alone or before a dot. A split that comes of the rows to
@@ -60,9 +66,10 @@ class Change:
         """Whether the best evaluation of before may not be the best by what is measured now."""
         if any(self.name == key or self.name.startswith(f"{key}.") for key in NOT_EVALUATED_ON):
             return False
-        measures = self.name in OBJECTIVE or self.name.startswith(OBJECTIVE_PREFIXES)
+        measures = self.name in (*OBJECTIVE, *ENCODED_BY) or self.name.startswith(OBJECTIVE_PREFIXES)
         is_evaluated_on = self.name.startswith("the data's split ") and self.name.endswith(" for evaluation")
-        return self.name in BEST or measures or is_evaluated_on
+        was_not_kept = self.name == SAVING and self.now == "best"
+        return self.name in BEST or measures or is_evaluated_on or was_not_kept
 
     @property
     def sentence(self) -> str:
@@ -79,10 +86,11 @@ def changed_settings(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> S
     before = dict(flat({key: value for key, value in recorded.items() if key != "format"}))
     now = dict(flat({key: value for key, value in asked.items() if key != "format"}))
     another_backend = before.get(BACKEND) != now.get(BACKEND)
+    keeps_the_same = SAVING if _keep_the_same(before, now) else None
     matter = [
         key
         for key in sorted(before.keys() | now.keys())
-        if not _is_harmless(key) and not (another_backend and key.startswith("backend."))
+        if not _is_harmless(key) and not (another_backend and key.startswith("backend.")) and key != keeps_the_same
     ]
     return [Change(key, before.get(key), now.get(key)) for key in matter if before.get(key) != now.get(key)]
 
@@ -126,6 +134,12 @@ def changed_model(history: History, now: Mapping[str, str]) -> Sequence[Change]:
         matter[MODEL_DIGEST_TAG] = "the model's weights"
     changed = {tag: name for tag, name in matter.items() if before.get(tag) != now.get(tag)}
     return [Change(name, _short(before.get(tag)), _short(now.get(tag))) for tag, name in changed.items()]
+
+
+def _keep_the_same(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether two experiments agree on the checkpoint of the best evaluation: it is kept by both, or by neither."""
+    keep, keeps_anyway = ([table.get(key) for table in (before, now)] for key in (SAVING, KEEPING_BEST))
+    return "best" not in keep or keeps_anyway == ["true", "true"]
 
 
 def _is_harmless(key: str) -> bool:

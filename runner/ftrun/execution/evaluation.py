@@ -22,7 +22,7 @@ from ftrun.execution.prediction import (
     split_named,
     table_of_split,
 )
-from ftrun.execution.remarks import without_numbers
+from ftrun.execution.remarks import undefined, without_numbers
 from ftrun.execution.row_sources import RowSource
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -32,7 +32,7 @@ from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
 from ftrun.rowfiles import listed, stem_of
 from ftrun.runs.folder import RunFolder
-from ftrun.runs.history import read_history
+from ftrun.runs.history import read_evaluations, read_history
 from ftrun.runs.journal import Journal, read_journal
 from ftrun.runs.records import TagsRecord
 from ftrun.tracking.feeder import deliver_later
@@ -53,6 +53,18 @@ def check_name(name: str) -> None:
         raise ExperimentError(Problem(f"{name!r} is no name for the record", "--name", hint))
 
 
+def refuse_taken(run: RunFolder, name: str) -> None:
+    """Refuse a name for rows by which a run's record has a number already: `eval/f1/accuracy` beside `eval/f1`.
+
+    Raises:
+        ExperimentError: If it has.
+    """
+    keys = {point.key for points in read_evaluations(run).values() for point in points}
+    if f"eval/{name}" in keys:
+        message = f'the record of {run.name} has a metric "{name}" already, and can have no rows of that name'
+        raise ExperimentError(Problem(message, "--name", "Give these rows another name, such as --name reviews."))
+
+
 def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | None = None) -> dict[str, float]:
     """The metrics on rows with labels, which go on the run's record.
 
@@ -70,6 +82,8 @@ def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | N
     called = name or (stem_of(file) if file else source.name)
     if called is not None:
         check_name(called)
+    if called is not None and trained.run is not None:
+        refuse_taken(trained.run, called)
     split = str(source.data) if source.is_split(trained) else None
     read = source.read(trained)
     with predicting(trained, watcher) as predictor:
@@ -140,9 +154,11 @@ def _measured(
         sentence = "the loss is left out: the run has not recorded the weights of its classes, by which it is weighed"
         predictor.watcher.notice(sentence)
         predictions = replace(predictions, loss=None)
-    if silent := without_numbers(table.name, predictions):
-        predictor.watcher.notice(f"{silent}: the metrics have no value")
-    return numbers_of(plan, task, predictions)
+    numbers = numbers_of(plan, task, predictions)
+    silent = without_numbers(table.name, predictions)
+    for sentence in [f"{silent}: the metrics have no value"] if silent else undefined(numbers):
+        predictor.watcher.notice(sentence)
+    return numbers
 
 
 def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, float]:

@@ -29,7 +29,7 @@ from ftrun.execution.decoding import Decoding, RawColumns, Terms
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.watcher import Watcher
-from ftrun.planning.answers import placed_errors
+from ftrun.planning.answers import notices_of, placed_errors
 from ftrun.planning.measures import best_by, build_evaluator, check_evaluated, metric_directions
 from ftrun.planning.plan import Plan, missing_tokenizer
 
@@ -63,6 +63,10 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
         raise ExperimentError(*problems)
     directions = metric_directions(plan.metrics, splits.task)
     best = best_by(plan.training, directions, list(splits.evaluation)) if splits.evaluation else None
+    metrics = enumerate(plan.metrics)
+    told = [notice for index, part in metrics for notice in notices_of(part, f"metrics[{index}]", splits.task)]
+    for notice in dict.fromkeys(told):
+        watcher.notice(notice)
     return splits, best
 
 

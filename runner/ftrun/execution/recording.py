@@ -19,6 +19,7 @@ from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, plugin_code, versions
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import flat
+from ftrun.planning.measures import rows_without_numbers
 from ftrun.planning.plan import Plan
 from ftrun.runs.arrays import write_array
 from ftrun.runs.checkpoints import sync_folder
@@ -157,9 +158,11 @@ def _prediction_table(splits: Splits, split: str, predicted: Predictions) -> dic
     columns = [name for name in ("idx", *task.text_columns) if name in rows.column_names]
     raw = [rows[name][:] for name in columns]
     values = predicted.values.tolist()
+    for place in rows_without_numbers(predicted):  # the largest of no numbers is no class
+        values[place] = None
     if predicted.labels is None:
         columns.append("prediction")
-        judged = [[_named(task, value)] for value in values]
+        judged = [[None if value is None else _named(task, value)] for value in values]
     else:
         columns += ["label", "prediction", "correct"] if task.class_names else ["label", "prediction"]
         judged = [_judged(task, *both) for both in zip(predicted.labels.tolist(), values, strict=True)]
@@ -236,23 +239,27 @@ def _named(task: Task, value: Any) -> Any:
 
 
 def _judged(task: Task, label: Any, value: Any) -> list[Any]:
-    """What a row is, what is said of it, and, where there are classes, whether that is right."""
+    """What a row is, what is said of it, and, where there are classes, whether that is right; None of both where
+    nothing is said.
+    """
     names = task.class_names
     if not names:
         return [label, value]
     if not isinstance(label, list):
-        return [names[label], names[value], label == value]
+        return [names[label], *((None, None) if value is None else (names[value], label == value))]
     if task.kind == "multi_label":
-        there, said = ([name for name, on in zip(names, row, strict=True) if on] for row in (label, value))
+        there, said = (None if row is None else _named(task, row) for row in (label, value))
     else:  # a class for every place that has one
         places = [place for place, class_id in enumerate(label) if class_id != NO_LABEL]
-        there, said = ([names[row[place]] for place in places] for row in (label, value))
-    return [there, said, there == said]
+        there, said = (None if row is None else [names[row[place]] for place in places] for row in (label, value))
+    return [there, said, None if said is None else there == said]
 
 
 def _json_cell(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_json_cell(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json_cell(item) for key, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -18,18 +18,32 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     silent = {split: without_numbers(split, predicted) for split, predicted in fit.predictions.items()}
     sound = {split: predicted for split, predicted in fit.predictions.items() if not silent[split]}
     remarks = [f"{sentence}: its metrics have no value" for sentence in silent.values() if sentence]
-    remarks += _one_class(task, sound)
+    remarks += _one_class(task, sound) or _one_number(task, sound)
+    never_had = _without_value(plan, fit) if fit.completed and plan.training.load_best_model_at_end else None
+    if not any(silent.values()):
+        remarks += undefined(fit.metrics, never_had)
     if fit.stopped_early:
         count = plan.training.early_stopping_patience
         patience = "an evaluation" if count == 1 else f"{count} evaluations"
         remarks.append(f"stopped early after step {fit.steps}: {patience} without a better one")
     if fit.completed and plan.training.load_best_model_at_end:
-        if name := _without_value(plan, fit):
-            never = f"{name} had no value in any evaluation, so that none was the best"
+        if never_had:
+            never = f"{never_had} had no value in any evaluation, so that none was the best"
             remarks.append(f"{never}: the model is that of the last step, {fit.steps}")
         else:
             remarks.append(f"the model is that of step {fit.model_step}, the best evaluation")
     return remarks
+
+
+def undefined(metrics: Mapping[str, float], told: str | None = None) -> list[str]:
+    """A sentence if some numbers have no value, though the model gives numbers for every row.
+
+    Args:
+        metrics: By name.
+        told: The metric that something else is told of.
+    """
+    names = [name for name, value in metrics.items() if math.isnan(value) and not name.endswith(f"/{told}")]
+    return [f"not defined for these labels and predictions, so without a value: {', '.join(names)}"] if names else []
 
 
 def _without_value(plan: Plan, fit: FitResult) -> str | None:
@@ -81,6 +95,18 @@ def _one_class(task: Task, predictions: Mapping[str, Predictions]) -> list[str]:
         + (": its accuracy is that class's share" if split in measured else "")
         for split, classes in said.items()
         if len(classes) == 1
+    ]
+
+
+def _one_number(task: Task, predictions: Mapping[str, Predictions]) -> list[str]:
+    """A sentence for every split of several rows on which a regression says the same number of every row."""
+    if task.kind != "regression":
+        return []
+    said = {split: predicted.values for split, predicted in predictions.items() if len(predicted.logits) > 1}
+    return [
+        f"the model predicts {values[0]:g} for every row of {split}"
+        for split, values in said.items()
+        if values.min() == values.max()
     ]
 
 

@@ -37,6 +37,13 @@ TEST = "dataset.test"
 CHANGED_AT_TAG = "ftrun.changed_at"
 """The step from which the points of a run may be in MLflow twice, the later ones by other settings."""
 OTHER_OPTIMIZER = "the optimizer is another one: what it keeps of each weight, such as moments, begins anew"
+OPTIMIZER = "training.optim"
+ADAMS = {"adamw_torch_fused", "adamw_torch", "adam"}
+"""Optimizers that keep the same of each weight: one goes on with the moments of another."""
+BATCHES = {"training.per_device_train_batch_size", "training.gradient_accumulation_steps"}
+OTHER_STEPS = (
+    "steps are of another size: the {} that are taken count as steps of that size, in epochs and in all that is left"
+)
 ALLOW = "To go on all the same, say --allow-changes; it is recorded."
 
 
@@ -77,8 +84,11 @@ class Resumption:
         going_on = (
             f"going on from {found.folder.name}" if found else "there is no checkpoint: it begins at the beginning"
         )
-        begins_anew = found and any(change.name == "training.optim" for change in self.changes)
-        return [*self.skipped, going_on, *([OTHER_OPTIMIZER] if begins_anew else [])]
+        changes = self.changes if found else []
+        another = any(change.name == OPTIMIZER and not {change.before, change.now} <= ADAMS for change in changes)
+        counts_anew = any(change.name in BATCHES for change in changes)
+        further = [*([OTHER_OPTIMIZER] if another else []), *([OTHER_STEPS.format(self.step)] if counts_anew else [])]
+        return [*self.skipped, going_on, *further]
 
     @property
     def best_counts(self) -> bool:

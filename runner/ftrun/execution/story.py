@@ -7,6 +7,8 @@ import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
@@ -29,6 +31,7 @@ from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import blamed
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
 from ftrun.planning.plan import Plan
 from ftrun.redaction import redacted
@@ -172,10 +175,14 @@ class _Run:
             test = FinalTest(plan, splits, built, cache, watcher)
             rehearse(plan, session, job, splits, watcher)
             test.rehearse(session, job)
-            self._start_recording(tags, splits)
             if self.feeder:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")
-                self._offer_checkpoints(Uploads(self.journal, self.folder, Choice(policy, best), built, splits))
+                self.uploads = Uploads(self.journal, self.folder, Choice(policy, best), built, splits)
+                self.reporter.on_published = self.uploads.offer
+            if beginning.checkpoint_folder is None:
+                self._start_recording(tags, splits)
+            else:  # a checkpoint that does not fit fails before anything says that the run goes on from it
+                self.reporter.on_started = partial(self._go_on, beginning.checkpoint_folder, tags, splits)
             session.seed(plan.seed)
             with backend_named(plan.backend):
                 fitted = session.fit(job, self.reporter)
@@ -196,12 +203,11 @@ class _Run:
         self.journal.metrics(step, {key: value for key, value in tested.metrics.items() if key not in fit.metrics})
         return tested
 
-    def _offer_checkpoints(self, uploads: Uploads) -> None:
-        self.uploads = uploads
-        self.reporter.on_published = uploads.offer
-        step, found = self.beginning.step, self.beginning.checkpoint_folder
-        if found:
-            self.reporter.on_started = lambda total_steps: uploads.go_on(step, found, step == total_steps)
+    def _go_on(self, checkpoint: Path, tags: Mapping[str, str], splits: Splits, total_steps: int) -> None:
+        """Called as the backend says that it is where the checkpoint has it."""
+        self._start_recording(tags, splits)
+        if self.uploads:
+            self.uploads.go_on(self.beginning.step, checkpoint, self.beginning.step == total_steps)
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
@@ -241,14 +247,19 @@ class _Run:
             self.watcher.notice(sentence)
 
     def _record_predictions(self, splits: Splits, fit: FitResult) -> Sequence[str]:
-        """The paths of their tables. What of a task of one's own is in no form for a table costs no training."""
+        """The paths of their tables. What parts of somebody's own give in no form for a table costs no training; of the
+        built-in parts it is a fault of ftrun's, which ends the run with its traceback.
+        """
+        parts = self.plan.parts.values()
         try:
             return record_predictions(self.journal, self.folder, splits, fit.predictions)
         except (RunError, OSError):
             raise
         except Exception as fault:
+            if all(part.offer.distribution == BUILT_IN for part in parts):
+                raise
             log.exception("the predictions cannot be written down")
-            where = f"{blamed(fault, self.plan.parts.values())} (the traceback is in {self.folder.log.name})"
+            where = f"{blamed(fault, parts)} (the traceback is in {self.folder.log.name})"
             self.watcher.notice(redacted(f"the predictions cannot be written down: {said(fault)}{where}"))
             return ()
 

@@ -82,7 +82,7 @@ def _of_classes(folder: RunFolder, split: str, subject: Subject) -> Iterator[tup
         return read_classified(folder, split, subject.classes)
 
     def precision_recall(path: Path) -> None:
-        labels, probabilities = read_ranked(folder, split, found().labels)
+        labels, probabilities = read_ranked(folder, split, found())
         classes.draw_precision_recall(path, split, subject.classes, labels, probabilities)
 
     yield f"{split}/confusion.png", lambda path: classes.draw_confusion(path, split, found())

@@ -41,16 +41,18 @@ def read_table(path: Path) -> Table:
 
 @dataclass(frozen=True)
 class Classified:
-    """A split of which every row was given a class.
+    """The rows of a split that were given a class; those of which the model says no finite numbers are left out.
 
     Attributes:
         names: Of the classes.
+        places: Where each row is in the split.
         labels: Class ids, true; said: predicted.
         probability: Of what was predicted, from 0 to 1; NaN where it is no number.
-        table: What its file has.
+        table: What its file has of these rows.
     """
 
     names: Sequence[str]
+    places: Ints
     labels: Ints
     said: Ints
     probability: Floats
@@ -59,16 +61,19 @@ class Classified:
 
 def read_classified(folder: RunFolder, split: str, names: Sequence[str]) -> Classified:
     """The predicted classes of a split."""
-    table = read_table(folder.predictions(split))
+    whole = read_table(folder.predictions(split))
+    places = [place for place, name in enumerate(whole.column("prediction")) if name is not None]
+    table = Table(whole.columns, [whole.rows[place] for place in places])
     ids = {name: place for place, name in enumerate(names)}
-    labels, said = (np.array([ids[name] for name in table.column(what)]) for what in ("label", "prediction"))
-    return Classified(names, labels, said, _numbers(table, "probability"), table)
+    labels, said = (np.array([ids[name] for name in table.column(what)], int) for what in ("label", "prediction"))
+    return Classified(names, np.array(places, int), labels, said, _numbers(table, "probability"), table)
 
 
 def read_many(folder: RunFolder, split: str, names: Sequence[str]) -> tuple[Ints, Ints]:
     """True and predicted classes of a split whose rows have any number: 0 or 1 by row and class."""
     table = read_table(folder.predictions(split))
-    return _marks(table.column("label"), names), _marks(table.column("prediction"), names)
+    told = [both for both in zip(table.column("label"), table.column("prediction"), strict=True) if both[1] is not None]
+    return _marks([label for label, _ in told], names), _marks([said for _, said in told], names)
 
 
 def _marks(rows: Sequence[Sequence[str]], names: Sequence[str]) -> Ints:
@@ -79,13 +84,13 @@ def _marks(rows: Sequence[Sequence[str]], names: Sequence[str]) -> Ints:
     return marks
 
 
-def read_ranked(folder: RunFolder, split: str, labels: Ints) -> tuple[Ints, Floats]:
+def read_ranked(folder: RunFolder, split: str, found: Classified) -> tuple[Ints, Floats]:
     """Class ids and the probabilities of all classes, of as many rows of a split as are ranked."""
     logits = np.load(folder.logits(split), mmap_mode="r")
     stride = max(1, -(-logits.size // RANKED_NUMBERS))
-    some = np.asarray(logits[::stride], "float64")
+    some = np.asarray(logits[found.places[::stride]], "float64")
     powers = np.exp(some - some.max(axis=1, keepdims=True))
-    return labels[::stride], powers / powers.sum(axis=1, keepdims=True)
+    return found.labels[::stride], powers / powers.sum(axis=1, keepdims=True)
 
 
 def read_numbers(folder: RunFolder, split: str) -> tuple[Floats, Floats]:

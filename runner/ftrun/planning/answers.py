@@ -125,6 +125,22 @@ def yields_of(part: Part, place: str, task: Task) -> Mapping[str, Direction]:
         return yields
 
 
+def notices_of(part: Part, place: str, task: Task) -> Sequence[str]:
+    """What a person should know of a metric's numbers.
+
+    Raises:
+        ExperimentError: If the metric's answer is none.
+    """
+    ask = part.component(Metric).notices
+    if ask is None:
+        return ()
+    with placed_errors(part, place):
+        told = _asked("notices", part.offer, ask, part.settings, task)
+        if isinstance(told, list | tuple) and all(isinstance(sentence, str) for sentence in told):
+            return told
+        raise _no_answer("notices", part.offer, told, "a list of sentences, empty where there is nothing to know")
+
+
 @contextlib.contextmanager
 def placed_errors(part: Part, place: str) -> Iterator[None]:
     """Give the problems that a component raises their places in the file."""

@@ -131,7 +131,7 @@ def _take(glance: Glance, entry: Entry) -> None:
         case RunRecord(params=params, tags=tags):
             glance.backend = tags.get(BACKEND_TAG, params.get("backend.use"))
             best = params.get("training.metric_for_best_model")
-            glance.best_key = f"eval/{best.removeprefix('eval/')}" if best else None
+            glance.best_key = f"eval/{best.removeprefix('eval_').removeprefix('eval/')}" if best else None
         case ResumedRecord(tags=tags) as resumed:
             glance.status, glance.backend = None, tags.get(BACKEND_TAG, glance.backend)
             if resumed.anew:  # what came after that step is of another training

@@ -55,8 +55,8 @@ class Fitting:
         reporter: Whom to tell.
 
     Raises:
-        ExperimentError: If the rows make no batch, `eval_delay` is beyond the end, or the model cannot do what is
-            asked of it.
+        ExperimentError: If the rows make no batch, `eval_delay` or the checkpoint is beyond the end, or the model
+            cannot do what is asked of it.
 
     Attributes:
         loader: The batches to train on; whoever wraps it and does without `steps` puts the wrapped one here.
@@ -98,6 +98,7 @@ class Fitting:
             if job.resume_best:
                 self.selection.read(state)
             self.step = self._saved_at = state.global_step
+            self._check_beyond(job.resume_from.name)
         recompute_activations(job.model, training)
         self._noise = EmbeddingNoise(job.model, training)
         compile_model(job.model, training)
@@ -270,6 +271,16 @@ class Fitting:
         save_model(self.job, folder)
         stopped_early = self.step < self.horizon.total_steps
         return FitResult(self.step, epoch, True, self._metrics, self._predictions, folder, model_step, stopped_early)
+
+    def _check_beyond(self, checkpoint: str) -> None:
+        """Refuse a checkpoint of more steps than are asked for: its model has learnt longer than a record would say."""
+        if self.step <= self.horizon.total_steps:
+            return
+        message = f"{self.step} steps are taken already, by {checkpoint}, and {self.horizon.total_steps} are asked for"
+        if self.job.training.max_steps > 0:
+            raise ExperimentError(Problem(message, "training.max_steps", f"Ask for {self.step} steps or more."))
+        hint = f"Ask for {self.horizon.epoch_after(self.step):g} epochs or more."
+        raise ExperimentError(Problem(message, "training.num_train_epochs", hint))
 
     def _groups(self, loader: DataLoader[Any]) -> Iterator[list[Batch]]:
         if self.is_over:

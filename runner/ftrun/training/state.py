@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -97,18 +98,30 @@ def load_weights(model: TrainableModel, folder: Path) -> None:
     Raises:
         ExperimentError: If they are of a model with other parameters.
     """
-    if isinstance(model, OwnCheckpoints):
-        model.load_checkpoint(folder)
-        return
-    if isinstance(model, PreTrainedModel):
-        stored = type(model).from_pretrained(folder).state_dict()
-    else:
-        stored = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+    try:
+        if isinstance(model, OwnCheckpoints):
+            model.load_checkpoint(folder)
+            return
+        stored = _stored(model, folder)
+    except FileNotFoundError as error:  # the checkpoint itself is whole
+        raise _other_model(folder, f"it has no {Path(error.filename or 'weights').name}") from error
     own = model.state_dict()
     if differing := [name for name in {**own, **stored} if _size(own.get(name)) != _size(stored.get(name))]:
         name = differing[0]
         raise _other_model(folder, f"{name} is {_size(stored.get(name))} there, and {_size(own.get(name))} here")
     model.load_state_dict(stored)
+
+
+def _stored(model: TrainableModel, folder: Path) -> Mapping[str, Any]:
+    if not isinstance(model, PreTrainedModel):
+        weights: Mapping[str, Any] = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+        return weights
+    try:
+        return type(model).from_pretrained(folder).state_dict()
+    except OSError as error:
+        if any(folder.glob("*.safetensors")):
+            raise
+        raise FileNotFoundError(errno.ENOENT, "no weights", "model.safetensors") from error
 
 
 def _size(value: Any) -> str:

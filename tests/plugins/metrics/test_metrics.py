@@ -41,6 +41,14 @@ class TestPrecision(MetricSuite):
     cases = [(LABELS, SAID, {"precision": 1.0})]
 
 
+class TestF1OfAClass(MetricSuite):
+    component = "f1"
+    settings = {"positive_class": "no"}
+    more_settings = [{"positive_class": "yes", "average": "binary"}]
+    bad_settings = [{"positive_class": "maybe"}, {"positive_class": 0}, {"average": "macro"}]
+    cases = [(LABELS, SAID, {"f1": 0.8}), ([0, 0, 1], [0, 1, 1], {"f1": 2 / 3})]
+
+
 class TestRecall(MetricSuite):
     component = "recall"
     cases = [(LABELS, SAID, {"recall": 2 / 3})]
@@ -86,8 +94,8 @@ class TestCalibration(MetricSuite):
 class TestCorrelation(MetricSuite):
     component = "correlation"
     task = NUMBERS
-    cases = [([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], {"pearson": 0.0, "spearmanr": 0.0})]
-    # correlation is undefined on one row and on one value, and 0 then: a constant says nothing
+    without_value = [*UNDEFINED, "constant predictions"]
+    cases = [([1.0, 2.0, 4.0], [1.0, 4.0, 2.0], {"pearson": 1 / 7, "spearmanr": 0.5})]
 
 
 class TestErrors(MetricSuite):

@@ -74,6 +74,55 @@ def test_correlation_is_of_the_ranks_too() -> None:
     assert compute("correlation", NUMBER, [1.0, 2.0, 4.0], [1.0, 2.0, 3.0])["spearmanr"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("constant", [([2.0, 2.0], [1.0, 3.0]), ([1.0, 3.0], [2.0, 2.0]), ([1.0], [1.0])])
+def test_a_constant_correlates_with_nothing(constant: tuple[list[float], list[float]]) -> None:
+    assert all(value != value for value in compute("correlation", NUMBER, *constant).values())
+
+
+def test_errors_are_computed_in_full_where_float32_would_have_no_square() -> None:
+    assert compute("regression-errors", NUMBER, [3e20, 0.0], [0.0, 0.0])["mse"] == pytest.approx(4.5e40)
+
+
+@pytest.mark.parametrize("name", ["f1", "precision", "recall", "roc_auc", "average_precision"])
+def test_of_two_classes_the_second_is_measured_unless_another_is_named(name: str) -> None:
+    said, true, other = [0, 0, 1, 1, 1], [0, 1, 1, 1, 0], [1, 1, 0, 0, 0]
+    found = compute(name, TWO, said, true)
+    assert compute(name, TWO, said, true, positive_class="yes") == found
+    swapped = [1 - label for label in true]
+    assert compute(name, TWO, said, true, positive_class="no") == pytest.approx(compute(name, TWO, other, swapped))
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "words"),
+    [
+        (TWO, {"positive_class": "Yes"}, 'there is no class "Yes"'),
+        (TWO, {"positive_class": "yes", "average": "macro"}, "one class of two, and all classes are averaged"),
+        (THREE, {"positive_class": "a"}, "one class of two, and all classes are averaged"),
+    ],
+)
+def test_a_class_that_cannot_be_the_one_is_refused(task: Task, values: Any, words: str) -> None:
+    component: Any = load_catalogue().find("metric", "f1", "").component
+    with pytest.raises(ExperimentError, match=words):
+        component.yields(component.settings(**values), task)
+
+
+def test_a_run_says_once_which_class_is_measured(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_one = [{"use": "f1"}, {"use": "recall"}, {"use": "precision", "average": "macro"}]
+    ftrun.run(tiny, overrides={"metrics": of_one, "training.max_steps": 1})
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count('metrics of one class are of "equivalent", the second; positive_class = "not_equivalent"') == 1
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_one_class_that_rows_may_have_is_measured_alone(average: str) -> None:
+    """Not averaged with the rows that are not of it, as if these were of another class."""
+    toxic = Task("multi_label", ("text",), "label", ("toxic",))
+    metric: Any = load_catalogue().find("metric", "f1", "").component
+    said = Predictions(np.array([[1], [-1], [-1]], "float32"), np.array([[1], [1], [0]]), 0.5, "multi_label")
+    assert metric.build(metric.settings(average=average), toxic)(said) == {"f1": pytest.approx(2 / 3)}
+    assert metric.build(metric.settings(average="samples"), toxic)(said) == {"f1": pytest.approx(1 / 3)}
+
+
 def test_no_lock_file_is_left_behind() -> None:
     before = set(Path(os.environ["HF_HOME"]).rglob("*"))
     compute("accuracy", TWO, [0], [0])
