@@ -27,6 +27,7 @@ __all__ = [
     "FORMATS",
     "Dialect",
     "RowFile",
+    "Suspect",
     "as_text",
     "decoded",
     "dialect_fault",
@@ -35,6 +36,7 @@ __all__ = [
     "is_packed",
     "is_unicode",
     "listed",
+    "rows_within",
     "shown",
     "spellings",
     "stem_of",
@@ -134,6 +136,20 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
+@dataclass(frozen=True)
+class Suspect:
+    """A row of CSV over several lines, each of which would be a whole row if `"` were a character like any other.
+
+    Attributes:
+        first: Its first line; last: its last one.
+        rows: The cells of each line.
+    """
+
+    first: int
+    last: int
+    rows: Sequence[Sequence[str]]
+
+
 class RowFile:
     """One file to be read.
 
@@ -148,6 +164,8 @@ class RowFile:
         self.place = place
         self.dialect = dialect
         self.format = FORMATS[ending_of(file)]
+        self.suspects: list[Suspect] = []
+        """Rows of CSV that were read and look like several."""
 
     def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
         """What is wrong with the file."""
@@ -219,12 +237,15 @@ class RowFile:
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
         width, line = 0, 1
+        self.suspects = []
         try:
             for row in reader:
                 if row and len(row) != width:
                     if width:
                         raise self._ragged(len(row), width, line)
                     width = len(row)
+                if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
+                    self.suspects.append(Suspect(line, reader.line_num, rows))
                 if row:
                     yield row
                 line = reader.line_num + 1
@@ -304,6 +325,19 @@ class RowFile:
             return value
         hint = 'Each row is an object with its columns by name, such as {"text": "...", "label": "..."}.'
         raise self.wrong(f"has no object in {where}", hint)
+
+
+def rows_within(row: Sequence[str], delimiter: str) -> list[list[str]]:
+    r"""The cells of each line of a row that stands in several lines, where each has as many as the row.
+
+    So it is where a stray `"` opens a cell, and another one, rows later, closes it.
+
+    >>> rows_within(["Great,1\nIt ends", "0"], ","), rows_within(["Two lines\nof one text", "1"], ",")
+    ([['Great', '1'], ['It ends', '0']], [])
+    """
+    lines = delimiter.join(row).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    whole = len(row) > 1 and len(lines) > 1 and all(line.count(delimiter) == len(row) - 1 for line in lines)
+    return [line.split(delimiter) for line in lines] if whole else []
 
 
 def suspected_delimiter(columns: Sequence[str], delimiter: str) -> str | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from datasets import ClassLabel, Dataset
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import HubSettings, LabelledText
+from ftrun_plugins.datasets.classes import as_name
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
-from ftrun_plugins.datasets.holding import holds
+from ftrun_plugins.datasets.holding import holds, rows_over_lines
 from ftrun_plugins.datasets.inference import LABELS, with_columns
 from ftrun_plugins.datasets.labels import labelled
+from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 from ftrun_plugins.datasets.repositories import Opened, open_repository
 from ftrun_plugins.datasets.selection import selected, splits_named
 
@@ -31,6 +33,8 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     asked = _evaluation(settings, opened)
     (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
     columns, told = _columns(settings, train, name)
+    read = {name: train, **evaluation, **test}
+    odd = [one for split, rows in read.items() for one in _quoted(opened, rows, split, columns)]
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
     everything = labelled(train, evaluation, columns, names, test)
     cut = cut_where_none(everything, settings, name, opened.digest, evaluated)
@@ -42,7 +46,7 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
         name=f"{settings.path}/{settings.name}" if settings.name else settings.path,
         source=opened.source,
         digest=opened.digest,
-        notices=[*opened.notices, *told, *notices],
+        notices=[*opened.notices, *told, *odd, *notices],
         train_split=name,
         test=used.test,
         test_at_end=list(test),
@@ -61,6 +65,23 @@ def _evaluation(settings: HubSettings, opened: Opened) -> Sequence[str]:
         hint = 'Leave it out; or take parts: train_split = "train[:90%]", evaluation_splits = ["train[90%:]"].'
         raise ExperimentError(Problem(message, "dataset.validation_size", hint))
     return [CUT_OFF]
+
+
+def _quoted(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -> Sequence[str]:
+    """A sentence about rows of CSV that a stray `"` seems to have made one of."""
+    if opened.form != "csv":
+        return []
+    delimiter = str(opened.options.get("sep") or opened.options.get("delimiter") or ",")
+    suspects = [Suspect(f"row {place + 1:,} of {name}", inside) for place, inside in rows_over_lines(rows, delimiter)]
+    if not suspects:
+        return []
+    known: dict[int, Container[str]] = {}
+    for place, column in enumerate(rows.column_names):
+        if column in columns.all_label_columns:
+            names = getattr(rows.features[column], "names", None) or ()
+            labels = {as_name(value).strip() for value in rows.unique(column) if value is not None}
+            known[place] = Numbers() if columns.kind == "regression" else labels.union(names)
+    return swallowed(suspects, known, 'read the files with [dataset] use = "files" and quoting = false')
 
 
 def _columns(settings: HubSettings, train: Dataset, name: str) -> tuple[LabelledText, Sequence[str]]:

@@ -89,7 +89,8 @@ def labelled(
     _raise(problem for split in splits for problem in (*split.text_problems(), *split.value_problems()))
     _raise(splits[0].doubt() if isinstance(splits[0], ManyLabels) else iter(()))
     rows, class_names, told = _brought_together(splits, settings)
-    notices = [*dropped, *told]
+    blank = [sentence for split in (*splits, *hidden.values()) for sentence in split.blank_texts()]
+    notices = [*dropped, *told, *blank]
     task = Task(settings.kind, tuple(settings.text_columns), settings.label_column, class_names)
     notices += [f'{one.name} has no column "{one.label}"' for one in hidden.values() if not one.has_column]
     named = dict(zip([*evaluation, *known], rows[1:], strict=True))

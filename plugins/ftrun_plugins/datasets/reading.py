@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ftrun import rowfiles
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import as_text, is_unicode
+from ftrun.rowfiles import as_text, is_unicode, shown
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.inference import LABELS, Holds, is_text
+from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,8 @@ class RowFile(rowfiles.RowFile):
         self.texts = known.text_columns or []
         self.label = known.label_column or LABELS[0]
         self.labels = known.label_columns or [self.label]
+        self.notices: list[str] = []
+        """What a person should know of the rows that were read."""
 
     def read(self) -> pa.Table:
         """The text and label columns, and `idx` where there is one; the file `test` may have no label column.
@@ -120,7 +123,22 @@ class RowFile(rowfiles.RowFile):
             while rows := list(islice(cells, BATCH_ROWS)):
                 arrays = [pa.array([row[index] for row in rows], pa.string()) for index in columns.values()]
                 batches.append(pa.record_batch(arrays, schema))
-        return pa.Table.from_batches(batches, schema)
+        table = pa.Table.from_batches(batches, schema)
+        self.notices += self._swallowed(columns, table) if self.suspects else []
+        return table
+
+    def _swallowed(self, columns: Mapping[str, int], table: pa.Table) -> Sequence[str]:
+        """A sentence about rows that a stray `"` seems to have made one of."""
+        numbers = Numbers() if self.settings.kind == "regression" else None
+        known = {
+            columns[label]: numbers or {cell.strip() for cell in table.column(label).unique().to_pylist()}
+            for label in self.labels
+            if label in columns
+        }
+        suspects = [
+            Suspect(f"lines {one.first:,} to {one.last:,} of {shown(self.file)}", one.rows) for one in self.suspects
+        ]
+        return swallowed(suspects, known, self.setting("quoting", "false"))
 
     def _held_cells(self) -> Mapping[str, Holds]:
         with self.cells() as cells:

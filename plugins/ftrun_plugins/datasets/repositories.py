@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from ftrun_plugins.datasets.configurations import Configuration
 
 
+ESCAPED = re.compile(r"\[([*?[])\]")
+"""What `glob.escape` makes of a character."""
+Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
+"""The rows, and which builder has read them, with its arguments."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A data set as `datasets` has it, and what tells it from others.
@@ -27,12 +34,19 @@ class Opened:
         source: A URL, or a path.
         digest: The commit, or a checksum of the files.
         notices: Sentences that a person should read.
+        form: Which builder of `datasets` has read the files, such as "csv"; options: what it was told.
     """
 
     splits: DatasetDict
     source: str
     digest: str
     notices: Sequence[str] = ()
+    form: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def files(self, split: str) -> list[Path]:
+        """The files of a split, in the order of its rows."""
+        return [Path(ESCAPED.sub(r"\1", file)) for file in self.options["data_files"][split]]
 
 
 def open_repository(path: str, name: str | None, revision: str | None) -> Opened:
@@ -57,7 +71,8 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
 
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
-    return Opened(_load(configuration, folder), str(folder), checksum(files))
+    rows, form, options = _load(configuration, folder)
+    return Opened(rows, str(folder), checksum(files), form=form, options=options)
 
 
 def _from_hub(found: hub.Found, name: str | None) -> Opened:
@@ -72,16 +87,16 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
     configuration = choose_configuration(folder, names, name)
     fetch = partial(hub.fetch, found, configuration.paths, folder.name)
     fetch()
-    rows = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
+    rows, form, options = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
     source = f"https://huggingface.co/datasets/{found.repo_id}"
-    return Opened(rows, source, folder.name, hub.cache_notices(found, folder))
+    return Opened(rows, source, folder.name, hub.cache_notices(found, folder), form, options)
 
 
 def _files_in(folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
-def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> DatasetDict:
+def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> Loaded:
     """The rows, from the cache of `datasets` or prepared anew; files that cannot be read are fetched anew, once.
 
     Raises:
@@ -111,7 +126,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
         except Exception as error:
             raise _unreadable(folder, error) from error
     assert isinstance(rows, DatasetDict)
-    return rows
+    return rows, kind, arguments
 
 
 def _unreadable(folder: Path, error: BaseException) -> ExperimentError:
