@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -129,3 +130,8 @@ def test_names_end_in_what_a_file_holds_and_perhaps_in_gz() -> None:
     assert stem_of(Path("a.csv")) == "a" and ending_fault(Path("a.jsonl.GZ")) is None
     for name in ("a.parquet.gz", "a.gz", "a", ".csv", "a.csv.zip"):
         assert "must end in one of" in (ending_fault(Path(name)) or "")
+
+
+def test_a_decimal_of_more_digits_than_a_float_is_text_as_it_is() -> None:
+    cells = [Decimal("12345678901234567890.10"), Decimal("0.10"), Decimal("5.00"), None]
+    assert text_of(pa.chunked_array([pa.array(cells)])).to_pylist() == ["12345678901234567890.10", "0.1", "5.0", None]

@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -52,6 +53,8 @@ ENDINGS = (*FORMATS, *(f"{ending}{PACKED}" for ending, kind in FORMATS.items() i
 LARGEST_UNPACKED = 1 << 28
 MOST_UNPACKED = 100
 """So many bytes, and so many times the file's own, are unpacked; what is more is a trap, and no text."""
+NAMES_OF_ROWS = "If each row begins with its name, as R's write.table has it, write it with row.names = FALSE."
+"""A hint where the first row has one cell more than the header."""
 SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
 GZIP = b"\x1f\x8b"
 MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
@@ -195,6 +198,9 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if any("\0" in name for name in columns):
+            hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps('utf-16-le'))}, perhaps."
+            raise self.wrong("has NUL characters in its header, as UTF-16 has where it is read as something else", hint)
         named = [name for name in columns if name]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise self.wrong(f"has more than one column named {listed(twice)}", "Give each a name of its own.")
@@ -236,25 +242,28 @@ class RowFile:
             csv.field_size_limit(limit)
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
-        width, line = 0, 1
+        width, line, read = 0, 1, 0
         self.suspects = []
         try:
             for row in reader:
                 if row and len(row) != width:
                     if width:
-                        raise self._ragged(len(row), width, line)
+                        raise self._ragged(len(row), width, line, read == 1)
                     width = len(row)
                 if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
                     self.suspects.append(Suspect(line, reader.line_num, rows))
                 if row:
                     yield row
+                    read += 1
                 line = reader.line_num + 1
         except csv.Error as error:
             hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
             raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
 
-    def _ragged(self, cells: int, width: int, line: int) -> ExperimentError:
+    def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
         hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
+        if is_first and cells == width + 1:
+            hint += f" {NAMES_OF_ROWS}"
         found = "one cell" if cells == 1 else f"{cells} cells"
         return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)
 
@@ -423,13 +432,24 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601; NaN is no text."""
+    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601; NaN is no text. A decimal
+    that is more than a float holds stands as it is.
+    """
     import pyarrow as pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column
+    if pa.types.is_decimal(column.type):
+        return pa.chunked_array([[_decimal_as_text(value) for value in column.to_pylist()]], pa.string())
     column = decoded(column)
     if pa.types.is_floating(column.type):
         told = [None if value is None or value != value else as_text(value) for value in column.to_pylist()]
         return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())
+
+
+def _decimal_as_text(value: Decimal | None) -> str | None:
+    if value is None:
+        return None
+    text = as_text(float(value))
+    return text if Decimal(text) == value else format(value, "f")

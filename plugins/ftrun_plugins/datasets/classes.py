@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from ftrun.rowfiles import as_text, spellings
@@ -77,10 +78,10 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
         for group in alike.values()
         if len(group) > 1
     ]
-    numbers: dict[float, list[str]] = {}
+    numbers: dict[Decimal, list[str]] = {}
     for name in names:
-        if (number := in_order(name)[0]) < math.inf:
-            numbers.setdefault(number, []).append(name)
+        if abs(in_order(name)[0]) < math.inf:
+            numbers.setdefault(Decimal(name.strip()), []).append(name)
     notices += [
         f"the classes {', '.join(map(repr, group))} are one number in several ways"
         for group in numbers.values()

@@ -23,7 +23,7 @@ from datasets.packaged_modules import (
 )
 from datasets.utils.metadata import MetadataConfigs
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.rowfiles import listed
+from ftrun.rowfiles import NAMES_OF_ROWS, listed
 from huggingface_hub import DatasetCard, DatasetCardData
 from pandas._libs.parsers import STR_NA_VALUES
 
@@ -223,7 +223,8 @@ def _header(file: str, options: Mapping[str, Any]) -> list[str]:
         raise _unreadable(f"{name} has more than one column named {listed(twice)}")
     if options.get("index_col") is None and not isinstance(first.index, pd.RangeIndex):
         cells = len(first.columns) + first.index.nlevels
-        raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header")
+        hint = NAMES_OF_ROWS if first.index.nlevels == 1 else None
+        raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header", hint)
     return [str(column) for column in first.columns]
 
 
@@ -240,5 +241,5 @@ def _missing_cells(features: Any) -> dict[str, Any]:
     return {"keep_default_na": False, "na_values": missing}
 
 
-def _unreadable(why: str) -> ExperimentError:
-    return ExperimentError(Problem(f"the data set cannot be read: {why}", "dataset.path"))
+def _unreadable(why: str, hint: str | None = None) -> ExperimentError:
+    return ExperimentError(Problem(f"the data set cannot be read: {why}", "dataset.path", hint))

@@ -26,6 +26,8 @@ PAIRS = (
 )
 """Columns that are two texts of one row by their names, in the order in which a model takes them."""
 LABELS = ("label", "labels")
+USUAL = (*LABELS, "class", "target", "category", "sentiment", "y", "score", "rating", "stars")
+"""What columns of labels are often called; none but the first two are taken unasked."""
 IDS = re.compile(r"(?i:(.*[_\W])?(idx?|index|guid|uuid|uid)|unnamed: \d+|__index_level_\d+__)|.*[a-z](ID|Id)")
 
 LABEL_IDS = re.compile(r"(?i:(label|class|target|category)[_\W]?idx?)")
@@ -85,9 +87,16 @@ def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
         left = lists
     if len(left) == 1:
         return left[0]
-    hint = f"Say which: label_column = {_written(left[0] if left else 'label')}. There are: {listed(list(columns))}."
+    hint = f"Say which: label_column = {_written(_likely(left, columns, texts))}. There are: {listed(list(columns))}."
     problem = Problem(f"{name} does not tell which column is the label", "dataset.label_column", hint)
     raise ExperimentError(problem)
+
+
+def _likely(left: Sequence[str], columns: Mapping[str, Holds], texts: Sequence[str]) -> str:
+    """The column that is named in an example: one that is called as labels are, in any case."""
+    others = [one for one in columns if one not in texts and not is_id(one)] or ["label"]
+    usual = {one.strip().casefold(): one for one in reversed(others)}
+    return next((usual[name] for name in USUAL if name in usual), (left or others)[-1])
 
 
 def _fitting(settings: TableText) -> Sequence[Holds]:

@@ -288,11 +288,19 @@ def _of_cells(reader: RowFile) -> RowTable:
         columns = next(cells, None)
         reader.named(columns)
         assert columns
-        if unnamed := [place for place, name in enumerate(columns, 1) if not name][1:]:  # one is called ""
-            raise reader.wrong(f"has no name for column {unnamed[0]}, and for another", "Name it in the header.")
         rows = list(cells)
-    by_column = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
+    names = _distinct_names(columns)
+    by_column = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     return RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
+
+
+def _distinct_names(columns: Sequence[str]) -> Sequence[str]:
+    """Names for columns of which several may have none: then as pandas has them, and one alone is called ""."""
+    if columns.count("") < 2:
+        return columns
+    told = [name or f"Unnamed: {place}" for place, name in enumerate(columns)]
+    taken = set(columns)
+    return [name if columns[place] or name not in taken else f"{name}.1" for place, name in enumerate(told)]
 
 
 def _of_objects(reader: RowFile) -> RowTable:

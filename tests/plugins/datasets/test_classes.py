@@ -33,6 +33,7 @@ def test_classes_that_are_hardly_meant_are_told() -> None:
 
 
 def test_a_number_that_is_written_in_two_ways_is_told() -> None:
+    assert odd_classes([str(2**53), str(2**53 + 1), " inf", "inf "], 100, "label")[1:] == []
     assert odd_classes(["1.1", "1.10", "2"], 100, "label") == [
         "the classes '1.1', '1.10' are one number in several ways"
     ]
