@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Sequence
 
 from datasets import ClassLabel, Dataset
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import suspected_delimiter
 
 from ftrun_plugins.datasets import HubSettings, LabelledText
 from ftrun_plugins.datasets.classes import as_name
+from ftrun_plugins.datasets.configurations import OTHERWISE
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
 from ftrun_plugins.datasets.holding import holds, rows_over_lines
 from ftrun_plugins.datasets.inference import LABELS, with_columns
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 from ftrun_plugins.datasets.repositories import Opened, open_repository
+from ftrun_plugins.datasets.rewritten import as_written
 from ftrun_plugins.datasets.selection import selected, splits_named
 
 
@@ -32,7 +36,10 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     opened = open_repository(settings.path, settings.name, settings.revision)
     asked = _evaluation(settings, opened)
     (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
+    _refuse_one_cell(opened, train, name)
     columns, told = _columns(settings, train, name)
+    opened = as_written(opened, columns)
+    (_, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
     read = {name: train, **evaluation, **test}
     odd = [one for split, rows in read.items() for one in _quoted(opened, rows, split, columns)]
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
@@ -67,12 +74,24 @@ def _evaluation(settings: HubSettings, opened: Opened) -> Sequence[str]:
     return [CUT_OFF]
 
 
+def _delimiter(opened: Opened) -> str:
+    return str(opened.options.get("sep") or opened.options.get("delimiter") or ",")
+
+
+def _refuse_one_cell(opened: Opened, train: Dataset, name: str) -> None:
+    """Refuse CSV whose cells stand apart by something else than the data set says."""
+    if opened.form == "csv" and (mark := suspected_delimiter(train.column_names, _delimiter(opened))):
+        message = f"the header of {name} is one cell, {train.column_names[0]!r}"
+        hint = f"Is {json.dumps(mark)} between its cells? {OTHERWISE}"
+        raise ExperimentError(Problem(message, "dataset.path", hint))
+
+
 def _quoted(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -> Sequence[str]:
     """A sentence about rows of CSV that a stray `"` seems to have made one of."""
     if opened.form != "csv":
         return []
-    delimiter = str(opened.options.get("sep") or opened.options.get("delimiter") or ",")
-    suspects = [Suspect(f"row {place + 1:,} of {name}", inside) for place, inside in rows_over_lines(rows, delimiter)]
+    over_lines = rows_over_lines(rows, _delimiter(opened))
+    suspects = [Suspect(f"row {place + 1:,} of {name}", inside) for place, inside in over_lines]
     if not suspects:
         return []
     known: dict[int, Container[str]] = {}

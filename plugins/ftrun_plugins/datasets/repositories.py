@@ -106,6 +106,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
 
     from ftrun_plugins.datasets.configurations import reader
 
+    kind = ""
     try:
         kind, arguments = reader(configuration, folder)
         builder = load_dataset_builder(kind, **arguments)
@@ -114,7 +115,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
         raise
     except Exception as error:  # each format is read by a library with errors of its own
         if fetch_anew is None:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(folder, error, kind) from error
         fetch_anew()
         return _load(configuration, folder)
     try:
@@ -124,16 +125,19 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
             builder.download_and_prepare(download_mode=DownloadMode.REUSE_CACHE_IF_EXISTS)
             rows = builder.as_dataset()
         except Exception as error:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(folder, error, kind) from error
     assert isinstance(rows, DatasetDict)
     return rows, kind, arguments
 
 
-def _unreadable(folder: Path, error: BaseException) -> ExperimentError:
+def _unreadable(folder: Path, error: BaseException, kind: str) -> ExperimentError:
+    from ftrun_plugins.datasets.configurations import OTHERWISE
+
     while error.__cause__ is not None:
         error = error.__cause__
     said = " ".join(str(error).split()).replace(f"{folder}/", "") or type(error).__name__
-    return ExperimentError(Problem(f"the data set cannot be read: {said}", "dataset.path"))
+    hint = OTHERWISE if kind in ("csv", "json") else None
+    return ExperimentError(Problem(f"the data set cannot be read: {said}", "dataset.path", hint))
 
 
 def checksum(files: Iterable[Path]) -> str:
