@@ -128,6 +128,14 @@ def test_a_moment_that_python_has_not_is_text(workdir: Path, kind: pa.DataType) 
     assert parquet.read_table("out.parquet").column("when").type == kind
 
 
+def test_rows_between_two_stray_quotes_are_told_of(workdir: Path) -> None:
+    table = read("in.csv", 'id,text\n1,"a\n2,b\n3,c"\n4,"two\nlines"\n5,d\n')
+    (told,) = table.notices
+    assert told.startswith('lines 2 to 4 of in.csv: 3 lines between two " are read as one row')
+    assert "--quoting false" in told or "quoting = false" in told
+    assert len(table) == 3 and read("one.csv", 'text\n"two\nlines"\n').notices == []
+
+
 def test_columns_without_a_name_are_kept_however_many(workdir: Path) -> None:
     table = read("in.csv", "text,,,Unnamed: 2\na,1,2,3\nb,4,5,6\n")
     write_rows(table, {}, Path("out.csv"))

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,7 @@ class RowTable:
         arrow: Parquet's table, with its types.
         declared: The names that Parquet gives the ids of a column, as `datasets` writes a ClassLabel or a list of them.
         separator: What stands between the classes in a cell of text; None where lists of them are written as JSON.
+        notices: What a person should know of how they were read.
     """
 
     name: str
@@ -63,6 +64,7 @@ class RowTable:
     arrow: Any = None
     declared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separator: str | None = None
+    notices: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -291,7 +293,19 @@ def _of_cells(reader: RowFile) -> RowTable:
         rows = list(cells)
     names = _distinct_names(columns)
     by_column = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-    return RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
+    table = RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
+    return replace(table, notices=_rows_within(reader))
+
+
+def _rows_within(reader: RowFile) -> list[str]:
+    """A sentence about rows that a stray `"` may have made one of."""
+    if not reader.suspects:
+        return []
+    first, more = reader.suspects[0], len(reader.suspects) - 1
+    lines = f'{len(first.rows):,} lines between two " are read as one row, and each has as many cells as the header'
+    lines += f"; so are {more:,} more" if more else ""
+    how = f'If " is a character like any other there: {reader.setting("quoting", "false")}'
+    return [f"lines {first.first:,} to {first.last:,} of {shown(reader.file)}: {lines}. {how}"]
 
 
 def _distinct_names(columns: Sequence[str]) -> Sequence[str]:
