@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "NAMES_OF_ROWS",
     "Dialect",
     "RowFile",
     "Suspect",
