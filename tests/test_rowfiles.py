@@ -39,6 +39,7 @@ def reader(folder: Path, content: str | bytes, name: str = "rows.csv") -> RowFil
     ("content", "told"),
     [
         ("a,b\n1,2\n3\n", "one cell in line 3, and 2 in its header"),
+        ("made by hand\na,b\n1,2\n", r"2 cells in line 2, and 1 in its header\n.*what stands above it has to go"),
         ('a,b\n1,"2\n', r"not well formed in line 2.*\n.*--quoting false"),
         (b"a,b\n1,\xff\n", r"line 2.*\n.*--encoding .cp1252., perhaps"),
         (b"PK\x03\x04\xff", "looks like a zip archive"),

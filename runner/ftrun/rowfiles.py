@@ -199,6 +199,8 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if columns[0].lower().startswith("sep="):
+            raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
         if any("\0" in name for name in columns):
             hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps('utf-16-le'))}, perhaps."
             raise self.wrong("has NUL characters in its header, as UTF-16 has where it is read as something else", hint)
@@ -263,7 +265,9 @@ class RowFile:
 
     def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
         hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
-        if is_first and cells == width + 1:
+        if width == 1:
+            hint = f"The first line is the header; what stands above it has to go. {hint}"
+        elif is_first and cells == width + 1:
             hint += f" {NAMES_OF_ROWS}"
         found = "one cell" if cells == 1 else f"{cells} cells"
         return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)

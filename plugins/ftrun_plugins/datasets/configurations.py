@@ -182,7 +182,7 @@ def reader(configuration: Configuration, folder: Path) -> tuple[str, dict[str, A
         found = DataFilesDict.from_patterns(paths, base_path=folder.as_posix())
         module, defaults = infer_module_for_data_files(found)
     except (ValueError, FileNotFoundError) as error:
-        raise _unreadable(str(error)) from error
+        raise _unreadable(str(error), OTHERWISE) from error
     assert module
     extensions = _MODULE_TO_EXTENSIONS[module] + _MODULE_TO_METADATA_EXTENSIONS[module]
     wanted = found.filter(extensions=extensions, file_names=_MODULE_TO_METADATA_FILE_NAMES[module])

@@ -11,12 +11,12 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import shown, suspected_delimiter
+from ftrun.rowfiles import ending_of, shown, suspected_delimiter
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.columns import Origin
 from ftrun_plugins.datasets.cutting import cut_where_none
-from ftrun_plugins.datasets.inference import LABELS, with_columns
+from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
 from ftrun_plugins.datasets.joining import joined
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.reading import RowFile
@@ -79,6 +79,8 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
         {"": origins["train"], **origins},
         {split: rows[split] for split in test},
     )
+    if ending_of(train.files[0]) in (".csv", ".tsv"):
+        refuse_no_header(settings, everything.task, train.name, train.place)
     cut = cut_where_none(everything, settings, "train", digest, evaluated)
     used, notices = selected(cut.rows, settings, "train")
     return Splits(

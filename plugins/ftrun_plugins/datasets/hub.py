@@ -15,7 +15,7 @@ from ftrun_plugins.datasets.classes import as_name
 from ftrun_plugins.datasets.configurations import OTHERWISE
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
 from ftrun_plugins.datasets.holding import holds, rows_over_lines
-from ftrun_plugins.datasets.inference import LABELS, with_columns
+from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 from ftrun_plugins.datasets.repositories import Opened, open_repository
@@ -44,6 +44,8 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     odd = [one for split, rows in read.items() for one in _quoted(opened, rows, split, columns)]
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
     everything = labelled(train, evaluation, columns, names, test)
+    if opened.form == "csv":
+        refuse_no_header(settings, everything.task, name, "dataset.path")
     cut = cut_where_none(everything, settings, name, opened.digest, evaluated)
     used, notices = selected(cut.rows, settings, name)
     return Splits(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal
 
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import listed
 
 from ftrun_plugins.datasets import LabelledText, TableText
+from ftrun_plugins.datasets.quoted import Numbers
 
 Holds = Literal["text", "values", "lists", "something else"]
 """Of a column: text that is no number; numbers, truth values or nothing; lists, which are labels where a row may have
@@ -59,6 +61,19 @@ def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -
         told.append(f"the label in {listed([label])}")
     notices = [f"{' and '.join(told)}, as the columns of {name} tell"] if told else []
     return settings.with_columns(list(texts), label), notices
+
+
+def refuse_no_header(settings: TableText, task: Task, name: str, place: str) -> None:
+    """Refuse CSV whose first line is a row, where its label was taken for the name of the column that nobody has named.
+
+    Raises:
+        ExperimentError: If that name is a class, or a number as all labels are.
+    """
+    label = task.label_column
+    known: Container[str] = task.class_names or Numbers()
+    if settings.label_named is None and label in known:
+        message = f'{name} seems to have no header: its first line has "{label}" where the label is'
+        raise ExperimentError(Problem(message, place, "Write a line above it with the names of its columns."))
 
 
 def is_id(name: str) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ESCAPED = re.compile(r"\[([*?[])\]")
 """What `glob.escape` makes of a character."""
+MOST_LEFT_OUT = 3
+"""Files that a sentence names."""
 Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
 """The rows, and which builder has read them, with its arguments."""
 
@@ -46,7 +48,11 @@ class Opened:
 
     def files(self, split: str) -> list[Path]:
         """The files of a split, in the order of its rows."""
-        return [Path(ESCAPED.sub(r"\1", file)) for file in self.options["data_files"][split]]
+        return [Path(_unescaped(file)) for file in self.options["data_files"][split]]
+
+
+def _unescaped(file: str) -> str:
+    return ESCAPED.sub(r"\1", file)
 
 
 def open_repository(path: str, name: str | None, revision: str | None) -> Opened:
@@ -72,7 +78,8 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
     rows, form, options = _load(configuration, folder)
-    return Opened(rows, str(folder), checksum(files), form=form, options=options)
+    told = _left_out(configuration, options)
+    return Opened(rows, str(folder), checksum(files), told, form, options)
 
 
 def _from_hub(found: hub.Found, name: str | None) -> Opened:
@@ -89,7 +96,19 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
     fetch()
     rows, form, options = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
     source = f"https://huggingface.co/datasets/{found.repo_id}"
-    return Opened(rows, source, folder.name, hub.cache_notices(found, folder), form, options)
+    told = [*hub.cache_notices(found, folder), *_left_out(configuration, options)]
+    return Opened(rows, source, folder.name, told, form, options)
+
+
+def _left_out(configuration: Configuration, options: Mapping[str, Any]) -> list[str]:
+    """A sentence about files of a split that are of another form than those that are read."""
+    read = {Path(_unescaped(file)).name for files in options["data_files"].values() for file in files}
+    left = [path for path in configuration.paths if Path(path).name not in read]
+    if not left:
+        return []
+    more = f" and {len(left) - MOST_LEFT_OUT} more" if len(left) > MOST_LEFT_OUT else ""
+    names = f"{', '.join(left[:MOST_LEFT_OUT])}{more}"
+    return [f"left out of the data set, as of another form than {min(read)}: {names}"]
 
 
 def _files_in(folder: Path) -> list[str]:

@@ -47,3 +47,9 @@ def test_words_for_what_is_missing_are_told_and_words_like_any_other_are_not() -
     ]
     assert "'NULL', 'None' are" in words_for_nothing(["a", "NULL", "None"])[0]
     assert words_for_nothing(["none", "na", "nano", "anger"]) == []
+
+
+def test_lists_that_were_written_into_cells_are_told() -> None:
+    assert "look like lists" in odd_classes(["['a', 'b']", "['a']"], 100, "label")[0]
+    assert "the classes 'b'] look like lists" in odd_classes(["'b']", "a"], 100, "label")[0]
+    assert odd_classes(["[POS]", "(a)", "[0.5, 1)", "it's"], 100, "label") == []

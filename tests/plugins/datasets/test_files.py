@@ -220,3 +220,15 @@ def test_blank_texts_are_counted_of_every_split(workdir: Path) -> None:
         '1 of the 2 rows of validation.csv has a blank text in column "text", row 2: it is taken as it is',
         '1 of the 2 rows of test.csv has a blank text in column "text", row 1: it is taken as it is',
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [("good one,1\nbad one,0\nso so,1\n", {}), ("a day,0.5\na night,1.5\nb,2\n", {"kind": "regression"})],
+)
+def test_a_file_without_a_header_is_told_and_no_row_lost(workdir: Path, content: str, settings: dict[str, Any]) -> None:
+    (workdir / "train.csv").write_text(content)
+    with pytest.raises(
+        ExperimentError, match=r"train.csv seems to have no header: its first line has .*\n.*Write a line"
+    ):
+        build_files(FilesSettings(train="train.csv", **settings))
