@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,6 +39,7 @@ def reader(folder: Path, content: str | bytes, name: str = "rows.csv") -> RowFil
     ("content", "told"),
     [
         ("a,b\n1,2\n3\n", "one cell in line 3, and 2 in its header"),
+        ("made by hand\na,b\n1,2\n", r"2 cells in line 2, and 1 in its header\n.*what stands above it has to go"),
         ('a,b\n1,"2\n', r"not well formed in line 2.*\n.*--quoting false"),
         (b"a,b\n1,\xff\n", r"line 2.*\n.*--encoding .cp1252., perhaps"),
         (b"PK\x03\x04\xff", "looks like a zip archive"),
@@ -129,3 +131,8 @@ def test_names_end_in_what_a_file_holds_and_perhaps_in_gz() -> None:
     assert stem_of(Path("a.csv")) == "a" and ending_fault(Path("a.jsonl.GZ")) is None
     for name in ("a.parquet.gz", "a.gz", "a", ".csv", "a.csv.zip"):
         assert "must end in one of" in (ending_fault(Path(name)) or "")
+
+
+def test_a_decimal_of_more_digits_than_a_float_is_text_as_it_is() -> None:
+    cells = [Decimal("12345678901234567890.10"), Decimal("0.10"), Decimal("5.00"), None]
+    assert text_of(pa.chunked_array([pa.array(cells)])).to_pylist() == ["12345678901234567890.10", "0.1", "5.0", None]

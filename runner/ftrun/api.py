@@ -107,6 +107,7 @@ def predict(
     text_columns: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str | None = None,
+    quoting: bool | None = None,
     device: str | None = None,
     runs_folder: str | os.PathLike[str] = RUNS_FOLDER,
     progress: bool = True,
@@ -122,6 +123,7 @@ def predict(
             Rows need no label.
         text_columns: The columns that hold the text, one or two, where they are called otherwise than in the training.
         delimiter: Between the cells of CSV and TSV, encoding: of them; as in the training by default.
+        quoting: Whether `"` encloses cells of these; as in the training by default.
         device: "auto", "cpu", "cuda" or "mps"; the best one there is by default.
         runs_folder: Where runs are looked for; `runs` in the working folder by default.
         progress: Whether to show what goes on.
@@ -138,7 +140,7 @@ def predict(
         catalogue = load_catalogue()
         watcher = _watcher(progress, catalogue)
         trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
-        table, added = predict_rows(trained, RowSource(data, text_columns, delimiter, encoding), watcher)
+        table, added = predict_rows(trained, RowSource(data, text_columns, delimiter, encoding, quoting), watcher)
     told = rows_by_name(added)
     rows = [{**record, **row} for record, row in zip(records_of(table), told, strict=True)]
     return PredictionResult(trained.name, added[PREDICTED], probabilities_of(added), rows)
@@ -152,6 +154,7 @@ def evaluate(
     text_columns: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str | None = None,
+    quoting: bool | None = None,
     device: str | None = None,
     runs_folder: str | os.PathLike[str] = RUNS_FOLDER,
     progress: bool = True,
@@ -169,6 +172,7 @@ def evaluate(
         text_columns: As for `predict`, and so all that follow.
         delimiter: Between the cells of a CSV file.
         encoding: Of a file of text.
+        quoting: Whether `"` encloses its cells.
         device: Where to compute.
         runs_folder: Where runs are looked for.
         progress: Whether to show what goes on.
@@ -184,7 +188,7 @@ def evaluate(
         catalogue = load_catalogue()
         watcher = _watcher(progress, catalogue)
         trained = find_trained(os.fspath(run), catalogue, device, Path(runs_folder), watcher)
-        return measure(trained, RowSource(data, text_columns, delimiter, encoding), watcher, name)
+        return measure(trained, RowSource(data, text_columns, delimiter, encoding, quoting), watcher, name)
 
 
 def _source(experiment: str | os.PathLike[str] | Mapping[str, Any]) -> Path | Mapping[str, Any]:

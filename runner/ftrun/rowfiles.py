@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "NAMES_OF_ROWS",
     "Dialect",
     "RowFile",
+    "Suspect",
     "as_text",
     "decoded",
     "dialect_fault",
@@ -35,6 +38,7 @@ __all__ = [
     "is_packed",
     "is_unicode",
     "listed",
+    "rows_within",
     "shown",
     "spellings",
     "stem_of",
@@ -50,6 +54,8 @@ ENDINGS = (*FORMATS, *(f"{ending}{PACKED}" for ending, kind in FORMATS.items() i
 LARGEST_UNPACKED = 1 << 28
 MOST_UNPACKED = 100
 """So many bytes, and so many times the file's own, are unpacked; what is more is a trap, and no text."""
+NAMES_OF_ROWS = "If each row begins with its name, as R's write.table has it, write it with row.names = FALSE."
+"""A hint where the first row has one cell more than the header."""
 SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
 GZIP = b"\x1f\x8b"
 MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
@@ -134,6 +140,20 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
+@dataclass(frozen=True)
+class Suspect:
+    """A row of CSV over several lines, each of which would be a whole row if `"` were a character like any other.
+
+    Attributes:
+        first: Its first line; last: its last one.
+        rows: The cells of each line.
+    """
+
+    first: int
+    last: int
+    rows: Sequence[Sequence[str]]
+
+
 class RowFile:
     """One file to be read.
 
@@ -148,6 +168,8 @@ class RowFile:
         self.place = place
         self.dialect = dialect
         self.format = FORMATS[ending_of(file)]
+        self.suspects: list[Suspect] = []
+        """Rows of CSV that were read and look like several."""
 
     def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
         """What is wrong with the file."""
@@ -177,6 +199,11 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if columns[0].lower().startswith("sep="):
+            raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
+        if any("\0" in name for name in columns):
+            hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps('utf-16-le'))}, perhaps."
+            raise self.wrong("has NUL characters in its header, as UTF-16 has where it is read as something else", hint)
         named = [name for name in columns if name]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise self.wrong(f"has more than one column named {listed(twice)}", "Give each a name of its own.")
@@ -218,22 +245,30 @@ class RowFile:
             csv.field_size_limit(limit)
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
-        width, line = 0, 1
+        width, line, read = 0, 1, 0
+        self.suspects = []
         try:
             for row in reader:
                 if row and len(row) != width:
                     if width:
-                        raise self._ragged(len(row), width, line)
+                        raise self._ragged(len(row), width, line, read == 1)
                     width = len(row)
+                if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
+                    self.suspects.append(Suspect(line, reader.line_num, rows))
                 if row:
                     yield row
+                    read += 1
                 line = reader.line_num + 1
         except csv.Error as error:
             hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
             raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
 
-    def _ragged(self, cells: int, width: int, line: int) -> ExperimentError:
+    def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
         hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
+        if width == 1:
+            hint = f"The first line is the header; what stands above it has to go. {hint}"
+        elif is_first and cells == width + 1:
+            hint += f" {NAMES_OF_ROWS}"
         found = "one cell" if cells == 1 else f"{cells} cells"
         return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)
 
@@ -304,6 +339,19 @@ class RowFile:
             return value
         hint = 'Each row is an object with its columns by name, such as {"text": "...", "label": "..."}.'
         raise self.wrong(f"has no object in {where}", hint)
+
+
+def rows_within(row: Sequence[str], delimiter: str) -> list[list[str]]:
+    r"""The cells of each line of a row that stands in several lines, where each has as many as the row.
+
+    So it is where a stray `"` opens a cell, and another one, rows later, closes it.
+
+    >>> rows_within(["Great,1\nIt ends", "0"], ","), rows_within(["Two lines\nof one text", "1"], ",")
+    ([['Great', '1'], ['It ends', '0']], [])
+    """
+    lines = delimiter.join(row).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    whole = len(row) > 1 and len(lines) > 1 and all(line.count(delimiter) == len(row) - 1 for line in lines)
+    return [line.split(delimiter) for line in lines] if whole else []
 
 
 def suspected_delimiter(columns: Sequence[str], delimiter: str) -> str | None:
@@ -389,13 +437,24 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601; NaN is no text."""
+    """A text column as text: numbers and truth values as JSON has them, moments as ISO 8601; NaN is no text. A decimal
+    that is more than a float holds stands as it is.
+    """
     import pyarrow as pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column
+    if pa.types.is_decimal(column.type):
+        return pa.chunked_array([[_decimal_as_text(value) for value in column.to_pylist()]], pa.string())
     column = decoded(column)
     if pa.types.is_floating(column.type):
         told = [None if value is None or value != value else as_text(value) for value in column.to_pylist()]
         return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())
+
+
+def _decimal_as_text(value: Decimal | None) -> str | None:
+    if value is None:
+        return None
+    text = as_text(float(value))
+    return text if Decimal(text) == value else format(value, "f")

@@ -44,6 +44,18 @@ def test_a_file_comes_back_with_what_is_predicted(workdir: Path, trained: Path) 
     assert in_pipe.stdout == Path("out.csv").read_text()
 
 
+def test_a_stray_quote_is_told_with_the_option_that_makes_it_a_character(workdir: Path, trained: Path) -> None:
+    Path("in.csv").write_text('sentence1,sentence2\n"one,two\nthree,four\n')
+    refused = predict(trained, "--data", "in.csv")
+    assert refused.return_value == 2 and "not well formed in line 2" in refused.stderr, refused.output
+    assert "--quoting false" in refused.stderr
+    done = predict(trained, "--data", "in.csv", "--quoting", "false", "--out", "out.csv")
+    assert done.return_value == 0 and "2 rows predicted" in done.stderr, done.output
+    Path("in.csv").write_text('sentence1,sentence2\n"one,two\nthree",four\n')
+    told = predict(trained, "--data", "in.csv", "--out", "told.csv")
+    assert "lines 2 to 3 of in.csv: 2 lines between two" in told.stderr and "1 row predicted" in told.stderr
+
+
 def test_texts_of_ones_own_come_back_as_json_in_a_pipe(workdir: Path, trained: Path) -> None:
     done = predict(trained, "--text", "one", "two", "--text", "three", "four")
     assert done.return_value == 0, done.output

@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 import ftrun
 import pytest
 from ftrun.planning.experiment import absolute_store
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
-from ftrun.tracking.stores import client_environment, is_made, open_store
+from ftrun.tracking.stores import artifacts_of, client_environment, is_made, open_store
 from helpers import TRACKED, points_in_mlflow, points_of, slow
 
 pytestmark = pytest.mark.xdist_group("tracking")
@@ -70,9 +71,17 @@ def test_the_user_has_the_last_word_on_retries_and_none_on_telemetry(monkeypatch
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == environment["DO_NOT_TRACK"] == "true"
 
 
-def test_a_folder_with_a_space_and_an_umlaut_holds_its_store_and_nothing_stands_beside_it(workdir: Path) -> None:
-    folder = workdir / "my wörk"
+@pytest.mark.parametrize("name", ["my wörk", slow("a b"), "50%20 #1?"])
+def test_a_folder_by_any_name_holds_its_store_and_artifacts_and_nothing_stands_beside_it(
+    workdir: Path, name: str
+) -> None:
+    folder = workdir / name
     folder.mkdir()
-    client = open_store(absolute_store(f"sqlite:///{folder.name}/mlflow.db"), folder)
+    uri = absolute_store(f"sqlite:///{quote(name)}/mlflow.db")
+    client = open_store(uri, folder)
     assert [found.name for found in client.search_experiments()] == ["Default"]
-    assert (folder / "mlflow.db").stat().st_size and [path.name for path in workdir.iterdir()] == ["my wörk"]
+    run = client.create_run(client.create_experiment("mine", artifacts_of("mine", uri, folder)))
+    client.log_text(run.info.run_id, "all", "some.txt")
+    assert [found.path for found in client.list_artifacts(run.info.run_id)] == ["some.txt"]
+    assert (folder / "mlflow.db").stat().st_size and [path.name for path in workdir.iterdir()] == [name]
+    assert [path.read_text() for path in folder.glob("mlruns/**/some.txt")] == ["all"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from ftrun.rowfiles import as_text, spellings
@@ -15,6 +16,8 @@ MANY_CLASSES = 50
 """So many, and hardly two rows of each, are worth a question."""
 WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 FRACTION_OF_0 = re.compile(rf"({WHOLE.pattern})\.0+")
+PART_OF_LIST = re.compile(r"""^\s*\[\s*(['"].*|\])|['"]\s*\]\s*$""")
+"""How a list begins or ends that Python or JSON has written."""
 NOTHING = frozenset({"nan", "null", "<na>", "n/a", "#n/a"})
 """What programs write for a value that is missing, in any case."""
 NOTHING_AS_WRITTEN = frozenset({"None", "NA", "NaT"})
@@ -77,15 +80,20 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
         for group in alike.values()
         if len(group) > 1
     ]
-    numbers: dict[float, list[str]] = {}
+    numbers: dict[Decimal, list[str]] = {}
     for name in names:
-        if (number := in_order(name)[0]) < math.inf:
-            numbers.setdefault(number, []).append(name)
+        if abs(in_order(name)[0]) < math.inf:
+            numbers.setdefault(Decimal(name.strip()), []).append(name)
     notices += [
         f"the classes {', '.join(map(repr, group))} are one number in several ways"
         for group in numbers.values()
         if len(group) > 1
     ]
+    if lists := [name for name in names if PART_OF_LIST.search(name)]:
+        notices.append(
+            f"the classes {', '.join(lists[:3])} look like lists, as pandas writes them into CSV: of several classes a "
+            "row ftrun reads lists in JSON and Parquet, or cells such as a|b with label_separator"
+        )
     if len(names) > MANY_CLASSES and 2 * len(names) > rows:
         notices.append(f'there are {len(names):,} classes in {rows:,} rows; is "{label}" the label column?')
     return notices

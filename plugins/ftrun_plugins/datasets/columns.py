@@ -166,6 +166,21 @@ class SplitColumns:
                 hint = "Write an empty text there if that is meant, or leave the row out."
                 yield self.first_of(pc.is_null(column), f'has no text in column "{name}"', hint, "dataset.text_columns")
 
+    def blank_texts(self) -> Iterator[str]:
+        """Sentences about rows whose text has nothing in it, or white space alone; files cannot tell that from text
+        that is missing.
+        """
+        for name in self.settings.text_columns:
+            blank = pc.equal(pc.utf8_trim_whitespace(text_of(self.table.column(name))), "")
+            if count := pc.sum(blank).as_py():
+                first = self.row(pc.index(blank, True).as_py())
+                every = f"the {len(self.rows):,} rows of {self.name}"
+                text = f'a blank text in column "{name}"'
+                if count == 1:
+                    yield f"1 of {every} has {text}, {first}: it is taken as it is"
+                else:
+                    yield f"{count:,} of {every} have {text}, the first of them {first}: they are taken as they are"
+
     def first_of(self, where: pa.ChunkedArray, message: str, hint: str, place: str | None = None) -> Problem:
         """A problem with some rows: the first one is named."""
         count = pc.sum(where).as_py()

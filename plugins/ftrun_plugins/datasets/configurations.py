@@ -23,7 +23,7 @@ from datasets.packaged_modules import (
 )
 from datasets.utils.metadata import MetadataConfigs
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.rowfiles import listed
+from ftrun.rowfiles import NAMES_OF_ROWS, listed
 from huggingface_hub import DatasetCard, DatasetCardData
 from pandas._libs.parsers import STR_NA_VALUES
 
@@ -34,6 +34,8 @@ TABLES = ("arrow", "conll", "csv", "hdf5", "json", "lance", "parquet", "text", "
 """Builders of `datasets` that give text in columns; others take pictures, or a Markdown file that lies about."""
 EXTENSIONS = sorted({extension for module in TABLES for extension in _MODULE_TO_EXTENSIONS[module]})
 MOST_SHOWN = 20
+OTHERWISE = 'Its files may be read by themselves: [dataset] use = "files", which has a delimiter, encoding and quoting.'
+"""What to do where `datasets` reads no CSV or JSON of a data set."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,19 @@ def choose_configuration(cards: Path, names: Sequence[str], name: str | None) ->
     declared = dict(configs.get(chosen) or {})
     files = _files(declared, names, chosen if configs else None)
     info = infos.get(chosen) or (next(iter(infos.values())) if len(infos) == 1 and not configs else None)
-    return Configuration(files, declared, declared.pop("features", None) or (info and info.features))
+    features = declared.pop("features", None) or (info and info.features)
+    _check_class_names(features)
+    return Configuration(files, declared, features)
+
+
+def _check_class_names(features: Any) -> None:
+    """A card's names of classes are text, which YAML takes yes, no, null and numbers for only in quotes."""
+    for column, feature in features.items() if isinstance(features, Features) else ():
+        names = getattr(getattr(feature, "feature", feature), "names", None) or ()
+        if odd := [name for name in names if not isinstance(name, str)]:
+            message = f'the data set\'s {CARD} has a class {odd[0]!r} in column "{column}", which is no text'
+            hint = "In YAML yes, no, null and numbers are text only in quotes: '0': 'no'."
+            raise ExperimentError(Problem(message, "dataset.path", hint))
 
 
 def _declared(cards: Path) -> tuple[MetadataConfigs, DatasetInfosDict]:
@@ -168,7 +182,7 @@ def reader(configuration: Configuration, folder: Path) -> tuple[str, dict[str, A
         found = DataFilesDict.from_patterns(paths, base_path=folder.as_posix())
         module, defaults = infer_module_for_data_files(found)
     except (ValueError, FileNotFoundError) as error:
-        raise _unreadable(str(error)) from error
+        raise _unreadable(str(error), OTHERWISE) from error
     assert module
     extensions = _MODULE_TO_EXTENSIONS[module] + _MODULE_TO_METADATA_EXTENSIONS[module]
     wanted = found.filter(extensions=extensions, file_names=_MODULE_TO_METADATA_FILE_NAMES[module])
@@ -218,12 +232,13 @@ def _header(file: str, options: Mapping[str, Any]) -> list[str]:
         else:
             written = []
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise _unreadable(f"{name} has no header: {' '.join(str(error).split())}") from error
+        raise _unreadable(f"{name} has no header: {' '.join(str(error).split())}", OTHERWISE) from error
     if twice := sorted({cell for cell in written if written.count(cell) > 1}):
         raise _unreadable(f"{name} has more than one column named {listed(twice)}")
     if options.get("index_col") is None and not isinstance(first.index, pd.RangeIndex):
         cells = len(first.columns) + first.index.nlevels
-        raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header")
+        hint = NAMES_OF_ROWS if first.index.nlevels == 1 else None
+        raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header", hint)
     return [str(column) for column in first.columns]
 
 
@@ -240,5 +255,5 @@ def _missing_cells(features: Any) -> dict[str, Any]:
     return {"keep_default_na": False, "na_values": missing}
 
 
-def _unreadable(why: str) -> ExperimentError:
-    return ExperimentError(Problem(f"the data set cannot be read: {why}", "dataset.path"))
+def _unreadable(why: str, hint: str | None = None) -> ExperimentError:
+    return ExperimentError(Problem(f"the data set cannot be read: {why}", "dataset.path", hint))

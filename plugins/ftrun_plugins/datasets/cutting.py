@@ -110,6 +110,8 @@ def _shares(counts: list[int], size: float) -> list[int]:
     if most == 0 or (size >= 1 and wanted > most):
         message = f"{wanted:,} of {rows:,} rows cannot be cut off for a validation split: a class keeps one at least"
         hint = "Name a split of its own to evaluate on, or have more rows."
+        if len(counts) > 1:
+            hint = f'Every row is of another class: is that the label? For numbers: kind = "regression". {hint}'
         raise ExperimentError(Problem(message, PLACE, hint if most == 0 else f"{most:,} can."))
     wanted = min(wanted, most)
     eligible = sum(count for count in counts if count > 1)

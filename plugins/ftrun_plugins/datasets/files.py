@@ -11,12 +11,12 @@ from datasets import Dataset
 from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import shown, suspected_delimiter
+from ftrun.rowfiles import ending_of, shown, suspected_delimiter
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.columns import Origin
 from ftrun_plugins.datasets.cutting import cut_where_none
-from ftrun_plugins.datasets.inference import LABELS, with_columns
+from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
 from ftrun_plugins.datasets.joining import joined
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.reading import RowFile
@@ -71,7 +71,7 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
     digest = _digest([train, *evaluation.values()])
     digests = {split: source.digest() for split, source in test.items()}  # training does not depend on them
     columns, told = _columns(settings, train)
-    rows, origins = _read({"train": train, **evaluation, **test}, columns, settings, {"": digest, **digests})
+    rows, origins, odd = _read({"train": train, **evaluation, **test}, columns, settings, {"": digest, **digests})
     everything = labelled(
         rows["train"],
         {split: rows[split] for split in evaluation},
@@ -79,6 +79,8 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
         {"": origins["train"], **origins},
         {split: rows[split] for split in test},
     )
+    if ending_of(train.files[0]) in (".csv", ".tsv"):
+        refuse_no_header(settings, everything.task, train.name, train.place)
     cut = cut_where_none(everything, settings, "train", digest, evaluated)
     used, notices = selected(cut.rows, settings, "train")
     return Splits(
@@ -91,7 +93,7 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
         test=used.test,
         test_at_end=list(used.test),
         digests={**digests, **cut.digests},
-        notices=[*told, *notices],
+        notices=[*told, *odd, *notices],
     )
 
 
@@ -137,14 +139,17 @@ def _columns(settings: FilesSettings, train: Source) -> tuple[LabelledText, Sequ
 
 def _read(
     sources: Mapping[str, Source], columns: LabelledText, settings: FilesSettings, digests: Mapping[str, str]
-) -> tuple[Mapping[str, Dataset], Mapping[str, Origin]]:
+) -> tuple[Mapping[str, Dataset], Mapping[str, Origin], Sequence[str]]:
     problems: list[Problem] = []
+    notices: list[str] = []
     rows, origins = {}, {}
     for split, source in sources.items():
         tables = {}
         for file in source.files:
             try:
-                tables[shown(file)] = RowFile(file, source.key, settings, columns).read()
+                reader = RowFile(file, source.key, settings, columns)
+                tables[shown(file)] = reader.read()
+                notices += reader.notices
             except ExperimentError as error:
                 problems += error.problems
         if len(tables) < len(source.files):
@@ -161,7 +166,7 @@ def _read(
         origins[split] = Origin(source.name, parts)
     if problems:
         raise ExperimentError(*problems)
-    return rows, origins
+    return rows, origins, notices
 
 
 def _shown_source(named: Named, files: Sequence[Path]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ftrun.rowfiles import decoded
+from datasets import Dataset
+from ftrun.rowfiles import decoded, rows_within
 
 from ftrun_plugins.datasets.inference import Holds, is_text
 
@@ -22,3 +24,18 @@ def holds(column: pa.ChunkedArray) -> Holds:
         return "lists"
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return "values" if any(test(kind) for test in tests) else "something else"
+
+
+def rows_over_lines(rows: Dataset, delimiter: str) -> list[tuple[int, list[list[str]]]]:
+    """The places of rows that look like several, as they would stand in CSV, and the cells of each of these."""
+    table: pa.Table = rows.with_format("arrow")[:]
+    several = np.zeros(len(rows), bool)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            several |= pc.fill_null(pc.match_substring(column, "\n"), False).to_numpy()
+    found = []
+    for place in np.flatnonzero(several).tolist():
+        cells = ["" if value.as_py() is None else str(value) for value in (column[place] for column in table.columns)]
+        if inside := rows_within(cells, delimiter):
+            found.append((place, inside))
+    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal
 
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.rowfiles import listed
 
 from ftrun_plugins.datasets import LabelledText, TableText
+from ftrun_plugins.datasets.quoted import Numbers
 
 Holds = Literal["text", "values", "lists", "something else"]
 """Of a column: text that is no number; numbers, truth values or nothing; lists, which are labels where a row may have
@@ -26,6 +28,8 @@ PAIRS = (
 )
 """Columns that are two texts of one row by their names, in the order in which a model takes them."""
 LABELS = ("label", "labels")
+USUAL = (*LABELS, "class", "target", "category", "sentiment", "y", "score", "rating", "stars")
+"""What columns of labels are often called; none but the first two are taken unasked."""
 IDS = re.compile(r"(?i:(.*[_\W])?(idx?|index|guid|uuid|uid)|unnamed: \d+|__index_level_\d+__)|.*[a-z](ID|Id)")
 
 LABEL_IDS = re.compile(r"(?i:(label|class|target|category)[_\W]?idx?)")
@@ -59,6 +63,19 @@ def with_columns(settings: TableText, columns: Mapping[str, Holds], name: str) -
     return settings.with_columns(list(texts), label), notices
 
 
+def refuse_no_header(settings: TableText, task: Task, name: str, place: str) -> None:
+    """Refuse CSV whose first line is a row, where its label was taken for the name of the column that nobody has named.
+
+    Raises:
+        ExperimentError: If that name is a class, or a number as all labels are.
+    """
+    label = task.label_column
+    known: Container[str] = task.class_names or Numbers()
+    if settings.label_named is None and label in known:
+        message = f'{name} seems to have no header: its first line has "{label}" where the label is'
+        raise ExperimentError(Problem(message, place, "Write a line above it with the names of its columns."))
+
+
 def is_id(name: str) -> bool:
     """Whether a column is one of names for rows, by its own name."""
     return not name or (IDS.fullmatch(name) is not None and LABEL_IDS.fullmatch(name) is None)
@@ -85,9 +102,16 @@ def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
         left = lists
     if len(left) == 1:
         return left[0]
-    hint = f"Say which: label_column = {_written(left[0] if left else 'label')}. There are: {listed(list(columns))}."
+    hint = f"Say which: label_column = {_written(_likely(left, columns, texts))}. There are: {listed(list(columns))}."
     problem = Problem(f"{name} does not tell which column is the label", "dataset.label_column", hint)
     raise ExperimentError(problem)
+
+
+def _likely(left: Sequence[str], columns: Mapping[str, Holds], texts: Sequence[str]) -> str:
+    """The column that is named in an example: one that is called as labels are, in any case."""
+    others = [one for one in columns if one not in texts and not is_id(one)] or ["label"]
+    usual = {one.strip().casefold(): one for one in reversed(others)}
+    return next((usual[name] for name in USUAL if name in usual), (left or others)[-1])
 
 
 def _fitting(settings: TableText) -> Sequence[Holds]:

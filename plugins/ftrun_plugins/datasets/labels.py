@@ -89,7 +89,8 @@ def labelled(
     _raise(problem for split in splits for problem in (*split.text_problems(), *split.value_problems()))
     _raise(splits[0].doubt() if isinstance(splits[0], ManyLabels) else iter(()))
     rows, class_names, told = _brought_together(splits, settings)
-    notices = [*dropped, *told]
+    blank = [sentence for split in (*splits, *hidden.values()) for sentence in split.blank_texts()]
+    notices = [*dropped, *told, *blank]
     task = Task(settings.kind, tuple(settings.text_columns), settings.label_column, class_names)
     notices += [f'{one.name} has no column "{one.label}"' for one in hidden.values() if not one.has_column]
     named = dict(zip([*evaluation, *known], rows[1:], strict=True))
@@ -218,6 +219,12 @@ class _OneLabel(SplitColumns):
         if self.settings.kind == "regression":
             yield from self.number_problems()
             return
+        raw = self.table.column(self.label)
+        if pa.types.is_decimal(raw.type) and len(pc.unique(raw)) > len(self.values):
+            hint = "Write them as text, or as whole numbers."
+            yield Problem(
+                f'{self.name} has {raw.type} in column "{self.label}", too long for classes', self.label_place, hint
+            )
         missing = [value for value in self.values if is_missing(value)]
         if self.declared is not None:
             missing += [value for value in self.values if value == -1]  # as `datasets` has rows without a label
@@ -312,6 +319,6 @@ def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     try:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = pc.utf8_trim_whitespace(column)
-        return column.cast(pa.float64())
+        return column.cast(pa.float64(), safe=False)  # of whole numbers above 2^53 the nearest
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ftrun import rowfiles
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import as_text, is_unicode
+from ftrun.rowfiles import as_text, is_unicode, shown
 
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.inference import LABELS, Holds, is_text
+from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,8 @@ class RowFile(rowfiles.RowFile):
         self.texts = known.text_columns or []
         self.label = known.label_column or LABELS[0]
         self.labels = known.label_columns or [self.label]
+        self.notices: list[str] = []
+        """What a person should know of the rows that were read."""
 
     def read(self) -> pa.Table:
         """The text and label columns, and `idx` where there is one; the file `test` may have no label column.
@@ -120,7 +123,22 @@ class RowFile(rowfiles.RowFile):
             while rows := list(islice(cells, BATCH_ROWS)):
                 arrays = [pa.array([row[index] for row in rows], pa.string()) for index in columns.values()]
                 batches.append(pa.record_batch(arrays, schema))
-        return pa.Table.from_batches(batches, schema)
+        table = pa.Table.from_batches(batches, schema)
+        self.notices += self._swallowed(columns, table) if self.suspects else []
+        return table
+
+    def _swallowed(self, columns: Mapping[str, int], table: pa.Table) -> Sequence[str]:
+        """A sentence about rows that a stray `"` seems to have made one of."""
+        numbers = Numbers() if self.settings.kind == "regression" else None
+        known = {
+            columns[label]: numbers or {cell.strip() for cell in table.column(label).unique().to_pylist()}
+            for label in self.labels
+            if label in columns
+        }
+        suspects = [
+            Suspect(f"lines {one.first:,} to {one.last:,} of {shown(self.file)}", one.rows) for one in self.suspects
+        ]
+        return swallowed(suspects, known, self.setting("quoting", "false"))
 
     def _held_cells(self) -> Mapping[str, Holds]:
         with self.cells() as cells:
@@ -128,8 +146,11 @@ class RowFile(rowfiles.RowFile):
             self.named(columns)
             assert columns
             texts: set[int] = set()
+            row = None
             for row in cells:
                 texts |= {at for at, cell in enumerate(row) if at not in texts and is_text(cell)}
+            if row is None:
+                raise self.wrong("has no rows")
         return {name: "text" if at in texts else "values" for at, name in enumerate(columns) if name}
 
     # ------------------------------------------------------------ JSON
@@ -138,10 +159,18 @@ class RowFile(rowfiles.RowFile):
         import pyarrow as pa
 
         rows = list(self.objects())
-        if not rows:
-            raise self.wrong("has no rows")
+        self._refuse_no_rows(rows)
         wanted = self._wanted(list(dict.fromkeys(name for row in rows for name in row)))
         return pa.table({name: self._column(name, [row.get(name) for row in rows]) for name in wanted})
+
+    def _refuse_no_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            raise self.wrong("has no rows")
+        if len(rows) == 1 and rows[0] and all(isinstance(value, (list, dict)) for value in rows[0].values()):
+            hint = "ftrun reads a list of objects, or one object a line"
+            raise self.wrong(
+                "is one object with all rows inside", f'{hint}: with pandas, to_json(orient="records", lines=True).'
+            )
 
     def _column(self, name: str, values: list[Any]) -> pa.Array:
         """JSON's values as an Arrow array; those of text columns as text."""
@@ -156,8 +185,8 @@ class RowFile(rowfiles.RowFile):
                 raise self.wrong(
                     f'has {what} in column "{name}", row {number}', "Text, a number or a truth value fits."
                 )
+        values = [None if value != value else value for value in values]  # NaN is no text and no label
         if name in self.texts:
-            values = [None if value is None or value != value else value for value in values]  # NaN is no text
             values = [value if value is None or isinstance(value, str) else as_text(value) for value in values]
         kinds = {type(value) for value in values} - {type(None)}
         if len(kinds) > 1 and kinds != {int, float}:
@@ -165,20 +194,32 @@ class RowFile(rowfiles.RowFile):
             other = next(n for n, value in enumerate(values, 1) if value is not None and type(value) is not first)
             raise self.wrong(f'mixes kinds of values in column "{name}": row {other} is not of those before it')
         try:
-            return pa.array(
-                [float(value) if value is not None else None for value in values] if float in kinds else values
-            )
+            return pa.array(self._floats(name, values) if float in kinds else values)
         except UnicodeEncodeError:
             row = next(n for n, value in enumerate(values, 1) if not is_unicode(value))
             raise self.wrong(f'has half a character (a lone surrogate) in column "{name}", row {row}') from None
         except (OverflowError, pa.ArrowInvalid):
             raise self.wrong(f'has a number in column "{name}" that is too large') from None
 
+    def _floats(self, name: str, values: list[Any]) -> list[float | None]:
+        """Numbers of which some have a fraction; a whole one that would be another then is none."""
+        floats = [None if value is None else float(value) for value in values]
+        if self.settings.kind == "regression":
+            return floats
+        for number, (value, told) in enumerate(zip(values, floats, strict=True), 1):
+            if isinstance(value, int) and told != value:
+                message = f'has {value} in column "{name}", row {number}, which is too large beside numbers like 1.0'
+                raise self.wrong(message, "Write whole numbers alike in all rows, or as text.")
+        return floats
+
     def _held_values(self) -> Mapping[str, Holds]:
         held: dict[str, Holds | None] = {}
+        first: list[Mapping[str, Any]] = []
         for row in self.objects():
+            first += [row] if len(first) < 2 else []
             for name, value in row.items():
                 held[name] = _with(held.get(name), value)
+        self._refuse_no_rows(first)
         return {name: one or "values" for name, one in held.items()}
 
     def _lists(self, name: str, values: list[Any]) -> pa.Array:
@@ -210,7 +251,7 @@ class RowFile(rowfiles.RowFile):
         try:
             with parquet.ParquetFile(self.file) as file:
                 columns = self._wanted(file.schema_arrow.names)
-                return file.read(list(columns)).select(list(columns))
+                return _plain(file.read(list(columns)).select(list(columns)))
         except (pa.ArrowException, OSError) as error:
             raise self.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
 
@@ -223,9 +264,22 @@ class RowFile(rowfiles.RowFile):
         try:
             with parquet.ParquetFile(self.file) as file:
                 self.named(file.schema_arrow.names)
-                return {name: holds(file.read([name]).column(name)) for name in file.schema_arrow.names}
+                if not file.metadata.num_rows:
+                    raise self.wrong("has no rows")
+                return {name: holds(_plain(file.read([name])).column(name)) for name in file.schema_arrow.names}
         except (pa.ArrowException, OSError) as error:
             raise self.wrong(f"is no Parquet that can be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """With views of text as text, which little else can be done with."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            text = pa.field(field.name, pa.large_string(), metadata=field.metadata)
+            table = table.set_column(place, text, table.column(place).cast(pa.large_string()))
+    return table
 
 
 def _with(before: Holds | None, value: Any) -> Holds | None:

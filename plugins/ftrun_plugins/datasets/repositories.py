@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from ftrun_plugins.datasets.configurations import Configuration
 
 
+ESCAPED = re.compile(r"\[([*?[])\]")
+"""What `glob.escape` makes of a character."""
+MOST_LEFT_OUT = 3
+"""Files that a sentence names."""
+Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
+"""The rows, and which builder has read them, with its arguments."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A data set as `datasets` has it, and what tells it from others.
@@ -27,12 +36,23 @@ class Opened:
         source: A URL, or a path.
         digest: The commit, or a checksum of the files.
         notices: Sentences that a person should read.
+        form: Which builder of `datasets` has read the files, such as "csv"; options: what it was told.
     """
 
     splits: DatasetDict
     source: str
     digest: str
     notices: Sequence[str] = ()
+    form: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def files(self, split: str) -> list[Path]:
+        """The files of a split, in the order of its rows."""
+        return [Path(_unescaped(file)) for file in self.options["data_files"][split]]
+
+
+def _unescaped(file: str) -> str:
+    return ESCAPED.sub(r"\1", file)
 
 
 def open_repository(path: str, name: str | None, revision: str | None) -> Opened:
@@ -57,7 +77,9 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
 
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
-    return Opened(_load(configuration, folder), str(folder), checksum(files))
+    rows, form, options = _load(configuration, folder)
+    told = _left_out(configuration, options)
+    return Opened(rows, str(folder), checksum(files), told, form, options)
 
 
 def _from_hub(found: hub.Found, name: str | None) -> Opened:
@@ -72,16 +94,28 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
     configuration = choose_configuration(folder, names, name)
     fetch = partial(hub.fetch, found, configuration.paths, folder.name)
     fetch()
-    rows = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
+    rows, form, options = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
     source = f"https://huggingface.co/datasets/{found.repo_id}"
-    return Opened(rows, source, folder.name, hub.cache_notices(found, folder))
+    told = [*hub.cache_notices(found, folder), *_left_out(configuration, options)]
+    return Opened(rows, source, folder.name, told, form, options)
+
+
+def _left_out(configuration: Configuration, options: Mapping[str, Any]) -> list[str]:
+    """A sentence about files of a split that are of another form than those that are read."""
+    read = {Path(_unescaped(file)).name for files in options["data_files"].values() for file in files}
+    left = [path for path in configuration.paths if Path(path).name not in read]
+    if not left:
+        return []
+    more = f" and {len(left) - MOST_LEFT_OUT} more" if len(left) > MOST_LEFT_OUT else ""
+    names = f"{', '.join(left[:MOST_LEFT_OUT])}{more}"
+    return [f"left out of the data set, as of another form than {min(read)}: {names}"]
 
 
 def _files_in(folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
-def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> DatasetDict:
+def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> Loaded:
     """The rows, from the cache of `datasets` or prepared anew; files that cannot be read are fetched anew, once.
 
     Raises:
@@ -91,6 +125,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
 
     from ftrun_plugins.datasets.configurations import reader
 
+    kind = ""
     try:
         kind, arguments = reader(configuration, folder)
         builder = load_dataset_builder(kind, **arguments)
@@ -99,7 +134,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
         raise
     except Exception as error:  # each format is read by a library with errors of its own
         if fetch_anew is None:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(folder, error, kind) from error
         fetch_anew()
         return _load(configuration, folder)
     try:
@@ -109,16 +144,19 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
             builder.download_and_prepare(download_mode=DownloadMode.REUSE_CACHE_IF_EXISTS)
             rows = builder.as_dataset()
         except Exception as error:
-            raise _unreadable(folder, error) from error
+            raise _unreadable(folder, error, kind) from error
     assert isinstance(rows, DatasetDict)
-    return rows
+    return rows, kind, arguments
 
 
-def _unreadable(folder: Path, error: BaseException) -> ExperimentError:
+def _unreadable(folder: Path, error: BaseException, kind: str) -> ExperimentError:
+    from ftrun_plugins.datasets.configurations import OTHERWISE
+
     while error.__cause__ is not None:
         error = error.__cause__
     said = " ".join(str(error).split()).replace(f"{folder}/", "") or type(error).__name__
-    return ExperimentError(Problem(f"the data set cannot be read: {said}", "dataset.path"))
+    hint = OTHERWISE if kind in ("csv", "json") else None
+    return ExperimentError(Problem(f"the data set cannot be read: {said}", "dataset.path", hint))
 
 
 def checksum(files: Iterable[Path]) -> str:

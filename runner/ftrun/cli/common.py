@@ -59,7 +59,8 @@ def experiment_options(function: F) -> F:
 
 
 def row_options(function: F) -> F:
-    """Adds how rows are read that a run's model is put to, and where: --text-column, --delimiter, --encoding, --device.
+    """Adds how rows are read that a run's model is put to, and where: --text-column, --delimiter, --encoding,
+    --quoting, --device.
 
     The command is given them together, as `rows`.
     """
@@ -70,16 +71,20 @@ def row_options(function: F) -> F:
         text_columns: tuple[str, ...],
         delimiter: str | None,
         encoding: str | None,
+        quoting: bool | None,
         device: str | None,
         **others: Any,
     ) -> Any:
-        return function(*arguments, rows=RowOptions(text_columns, delimiter, encoding, device), **others)
+        return function(*arguments, rows=RowOptions(text_columns, delimiter, encoding, quoting, device), **others)
 
     as_trained = "as in the training if absent."
     options = [
         click.option("--text-column", "text_columns", metavar="NAME", multiple=True, help="The data's column of text."),
         click.option("--delimiter", metavar="CHARACTER", help=f"Between cells of CSV and TSV; {as_trained}"),
         click.option("--encoding", metavar="NAME", help=f"Of CSV and TSV; {as_trained}"),
+        click.option(
+            "--quoting", type=bool, metavar="BOOLEAN", help=f'Whether " encloses cells of these; {as_trained}'
+        ),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="The best one if absent."),
     ]
     return cast(F, _with_options(gathered, options))
@@ -92,13 +97,14 @@ class RowOptions:
     text_columns: tuple[str, ...]
     delimiter: str | None
     encoding: str | None
+    quoting: bool | None
     device: str | None
 
     def source(self, rows: Any) -> RowSource:
         """The rows of a file or split, or of one's own."""
         from ftrun.execution.row_sources import RowSource
 
-        return RowSource(rows, self.text_columns, self.delimiter, self.encoding)
+        return RowSource(rows, self.text_columns, self.delimiter, self.encoding, self.quoting)
 
 
 def _with_options(function: F, options: Sequence[Callable[[F], F]]) -> F:

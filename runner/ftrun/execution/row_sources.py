@@ -31,12 +31,14 @@ class RowSource:
         data: Which.
         text_columns: The columns that hold the text, where they are called otherwise than in the training.
         delimiter: Between cells of a file, encoding: of it; as in the training where absent.
+        quoting: Whether `"` encloses cells of a file; as in the training where absent.
     """
 
     data: Data
     text_columns: Sequence[str] = ()
     delimiter: str | None = None
     encoding: str | None = None
+    quoting: bool | None = None
 
     @property
     def file(self) -> Path | None:
@@ -121,6 +123,8 @@ class RowSource:
             ExperimentError: If there is no such split, or the texts are not as many as the model takes.
         """
         if read is not None:
+            for sentence in read.notices:
+                predictor.watcher.notice(sentence)
             return read, self.text_columns
         if isinstance(self.data, str | os.PathLike):
             if file := self.file_of(predictor.trained):
@@ -139,7 +143,8 @@ class RowSource:
 
     def _dialect(self, trained: Trained) -> Dialect:
         known = trained.dialect
-        dialect = Dialect(self.delimiter or known.delimiter, self.encoding or known.encoding, known.quoting, "--{} {}")
+        quoting = known.quoting if self.quoting is None else self.quoting
+        dialect = Dialect(self.delimiter or known.delimiter, self.encoding or known.encoding, quoting, "--{} {}")
         if fault := dialect_fault(dialect.delimiter, dialect.encoding):
             raise ExperimentError(Problem(fault, "--delimiter" if fault.startswith("delimiter") else "--encoding"))
         return dialect

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +53,7 @@ class RowTable:
         arrow: Parquet's table, with its types.
         declared: The names that Parquet gives the ids of a column, as `datasets` writes a ClassLabel or a list of them.
         separator: What stands between the classes in a cell of text; None where lists of them are written as JSON.
+        notices: What a person should know of how they were read.
     """
 
     name: str
@@ -63,6 +64,7 @@ class RowTable:
     arrow: Any = None
     declared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     separator: str | None = None
+    notices: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -298,11 +300,31 @@ def _of_cells(reader: RowFile) -> RowTable:
         columns = next(cells, None)
         reader.named(columns)
         assert columns
-        if unnamed := [place for place, name in enumerate(columns, 1) if not name][1:]:  # one is called ""
-            raise reader.wrong(f"has no name for column {unnamed[0]}, and for another", "Name it in the header.")
         rows = list(cells)
-    by_column = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
-    return RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
+    names = _distinct_names(columns)
+    by_column = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    table = RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
+    return replace(table, notices=_rows_within(reader))
+
+
+def _rows_within(reader: RowFile) -> list[str]:
+    """A sentence about rows that a stray `"` may have made one of."""
+    if not reader.suspects:
+        return []
+    first, more = reader.suspects[0], len(reader.suspects) - 1
+    lines = f'{len(first.rows):,} lines between two " are read as one row, and each has as many cells as the header'
+    lines += f"; so are {more:,} more" if more else ""
+    how = f'If " is a character like any other there: {reader.setting("quoting", "false")}'
+    return [f"lines {first.first:,} to {first.last:,} of {shown(reader.file)}: {lines}. {how}"]
+
+
+def _distinct_names(columns: Sequence[str]) -> Sequence[str]:
+    """Names for columns of which several may have none: then as pandas has them, and one alone is called ""."""
+    if columns.count("") < 2:
+        return columns
+    told = [name or f"Unnamed: {place}" for place, name in enumerate(columns)]
+    taken = set(columns)
+    return [name if columns[place] or name not in taken else f"{name}.1" for place, name in enumerate(told)]
 
 
 def _of_objects(reader: RowFile) -> RowTable:

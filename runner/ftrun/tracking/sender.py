@@ -47,7 +47,7 @@ from ftrun.tracking.state import (
     tracking_lock,
     write_state,
 )
-from ftrun.tracking.stores import artifact_patience, client_environment, default_uri, is_made, open_store
+from ftrun.tracking.stores import artifact_patience, artifacts_of, client_environment, default_uri, is_made, open_store
 from ftrun.tracking.target import target_uri, uri_around
 from ftrun.tracking.uploads import upload
 
@@ -237,7 +237,8 @@ class Sender:
             refuse_deleted_experiment(found)
             return str(found.experiment_id)
         try:
-            return self.client.create_experiment(name, tags=EXPERIMENT_TAGS)
+            place = artifacts_of(name, self.target, Path(self._state.working_folder or "."))
+            return self.client.create_experiment(name, place, EXPERIMENT_TAGS)
         except MlflowException:  # made by another run since we looked
             if found := self.client.get_experiment_by_name(name):
                 return str(found.experiment_id)

@@ -150,4 +150,18 @@ def _as_it_is(uri: str) -> str:
     if file is None:
         return uri
     head, (_, mark, query) = uri.partition(":///")[0], uri.partition("?")
-    return f"{head}:///{re.sub('[%?#]', lambda found: quote(found[0], safe=''), str(file))}{mark}{query}"
+    path = re.sub("[%?#]", lambda found: quote(found[0], safe=""), str(file))
+    if head == "sqlite" and path != str(file):
+        head = "sqlite+pysqlite"  # the same, of which MLflow makes no folders: they would be called %25 for %
+    return f"{head}:///{path}{mark}{query}"
+
+
+def artifacts_of(name: str, uri: str, working_folder: Path) -> str | None:
+    """Where the artifacts of a new experiment go; None where MLflow's own choice is right.
+
+    It takes the path of a folder for a URI, and where that has %20 in it, goes to another one.
+    """
+    folder = working_folder.absolute()
+    if _sqlite_file(uri) is None or "%" not in str(folder) or not folder.is_dir():
+        return None
+    return (folder / "mlruns" / hashlib.sha256(name.encode()).hexdigest()[:16]).as_uri()

@@ -33,6 +33,7 @@ def test_classes_that_are_hardly_meant_are_told() -> None:
 
 
 def test_a_number_that_is_written_in_two_ways_is_told() -> None:
+    assert odd_classes([str(2**53), str(2**53 + 1), " inf", "inf "], 100, "label")[1:] == []
     assert odd_classes(["1.1", "1.10", "2"], 100, "label") == [
         "the classes '1.1', '1.10' are one number in several ways"
     ]
@@ -46,3 +47,9 @@ def test_words_for_what_is_missing_are_told_and_words_like_any_other_are_not() -
     ]
     assert "'NULL', 'None' are" in words_for_nothing(["a", "NULL", "None"])[0]
     assert words_for_nothing(["none", "na", "nano", "anger"]) == []
+
+
+def test_lists_that_were_written_into_cells_are_told() -> None:
+    assert "look like lists" in odd_classes(["['a', 'b']", "['a']"], 100, "label")[0]
+    assert "the classes 'b'] look like lists" in odd_classes(["'b']", "a"], 100, "label")[0]
+    assert odd_classes(["[POS]", "(a)", "[0.5, 1)", "it's"], 100, "label") == []

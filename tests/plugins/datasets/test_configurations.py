@@ -148,3 +148,15 @@ def test_a_column_that_only_looks_like_a_second_one_and_rows_that_are_numbered_a
     assert list(arguments["features"])[1:4] == ["text", "label", "label.1"]
     _, arguments = reader(Configuration({"train": ["train.csv"]}, {"index_col": 0}), tmp_path)
     assert list(arguments["features"])[:3] == ["text", "label", "label.1"]
+
+
+@pytest.mark.parametrize("name", ["no", "null", "1"])
+def test_a_class_that_yaml_takes_for_something_else_than_text_is_told(tmp_path: Path, name: str) -> None:
+    names = f"\n        names:\n          '0': {name}\n          '1': good\n"
+    card = f"dataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:{names}"
+    (tmp_path / "README.md").write_text(f"---\n{card}---\n")
+    (tmp_path / "train.csv").write_text("text,label\na,good\n")
+    with pytest.raises(
+        ExperimentError, match=r"README.md has a class .* in column .label., which is no text\n.*quotes"
+    ):
+        choose_configuration(tmp_path, ["README.md", "train.csv"], None)

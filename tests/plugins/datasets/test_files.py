@@ -207,3 +207,28 @@ def test_another_delimiter_is_asked_about_where_the_columns_are_not_named_either
     with pytest.raises(ExperimentError, match=told + r"[\s\S]*\[dataset\] delimiter = ") as refused:
         build_files(FilesSettings(train="train.csv"), evaluated=False)
     assert refused.value.problems[0].place == "dataset.train"
+
+
+def test_blank_texts_are_counted_of_every_split(workdir: Path) -> None:
+    write_csv(workdir / "train.csv", [("", "x"), ("a", "y"), ("b", ""), ("  ", "x")])
+    write_csv(workdir / "validation.csv", [("a b", "x"), ("\u00a0", "y")])
+    (workdir / "test.csv").write_text('text\n""\nc\n')
+    notices = build(workdir, test="test.csv", drop_unlabelled=True).notices
+    assert [notice for notice in notices if "blank" in notice] == [
+        '2 of the 3 rows of train.csv have a blank text in column "text", the first of them row 1: '
+        "they are taken as they are",
+        '1 of the 2 rows of validation.csv has a blank text in column "text", row 2: it is taken as it is',
+        '1 of the 2 rows of test.csv has a blank text in column "text", row 1: it is taken as it is',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [("good one,1\nbad one,0\nso so,1\n", {}), ("a day,0.5\na night,1.5\nb,2\n", {"kind": "regression"})],
+)
+def test_a_file_without_a_header_is_told_and_no_row_lost(workdir: Path, content: str, settings: dict[str, Any]) -> None:
+    (workdir / "train.csv").write_text(content)
+    with pytest.raises(
+        ExperimentError, match=r"train.csv seems to have no header: its first line has .*\n.*Write a line"
+    ):
+        build_files(FilesSettings(train="train.csv", **settings))

@@ -209,3 +209,32 @@ def test_cells_of_csv_are_words_like_any_other_where_a_card_declares_them_to_be(
     assert list(splits.train["text"]) == ["null", "001"] and splits.task.class_names == classes
     assert [classes[label] for label in splits.train["label"]] == ["NA", "EU"]
     assert list(splits.train["score"]) == [None, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            "text;label\na;x\nb;y\n",
+            r'the header of train is one cell, .text;label.\n.*";" between its cells\?.*"files"',
+        ),
+        ('"text","label"\n"1","a","x"\n', r"3 cells in its first row, and 2 in its header\n.*row.names = FALSE"),
+        ('text,label\n"a,x\nb,y\n', r'EOF inside string starting at row 1\n.*"files".*quoting'),
+        ("text,label\nä,x\n".encode("cp1252"), r'has no header: .*\n.*"files".*encoding'),
+        ("good one,1\nbad one,0\nso so,1\n", r'train seems to have no header: its first line has "1"'),
+        ("text,label\na,x\nb,c,y\n", r'Expected 2 fields in line 3, saw 3\n.*"files"'),
+    ],
+)
+def test_csv_that_is_read_otherwise_says_what_to_do(workdir: Path, content: str | bytes, told: str) -> None:
+    Path("train.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ExperimentError, match=told):
+        build_hub(HubSettings(path=str(workdir)))
+
+
+def test_files_of_another_form_are_said_to_be_left_out(workdir: Path) -> None:
+    for name in ("train.csv", "train-more.csv"):
+        Path(name).write_text("text,label\na,x\nb,y\n")
+    Path("train.jsonl").write_text(json.dumps({"text": "c", "label": "y"}) + "\n")
+    splits = build_hub(HubSettings(path=str(workdir)), evaluated=False)
+    assert len(splits.train) == 4
+    assert "left out of the data set, as of another form than train-more.csv: train.jsonl" in splits.notices

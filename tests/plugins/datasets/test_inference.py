@@ -92,3 +92,19 @@ def test_the_id_of_a_class_is_a_label_and_beside_another_number_a_doubt() -> Non
     assert settings.label_column == "label_id"
     with pytest.raises(ExperimentError, match="does not tell which column is the label"):
         with_columns(FilesSettings(train="t.csv"), {"text": "text", "label_id": "values", "score": "values"}, "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("holds", "settings", "likely"),
+    [
+        (columns("Text Label"), {"text_columns": ["text"]}, "Label"),
+        (columns("text target"), {}, "target"),
+        (columns("text genre", "id"), {}, "genre"),
+        (columns("review Rating"), {"text_columns": ["review"], "kind": "multi_label"}, "Rating"),
+    ],
+)
+def test_the_example_in_a_question_is_a_column_that_may_be_the_label(
+    holds: dict[str, Holds], settings: dict[str, Any], likely: str
+) -> None:
+    with pytest.raises(ExperimentError, match=f'label_column = "{likely}"'):
+        found(holds, **settings)

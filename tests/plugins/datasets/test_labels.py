@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,14 @@ def test_a_regression_parses_what_is_a_number() -> None:
 def test_what_is_no_number_is_no_label_of_a_regression(labels: Any, words: str) -> None:
     with pytest.raises(ExperimentError, match=words):
         label(labels, [1.0, 2.0], kind="regression")
+
+
+def test_whole_numbers_above_those_of_a_float_are_the_nearest_for_a_regression_and_classes_of_their_own() -> None:
+    big = [2**53, 2**53 + 1]
+    assert list(label(big, [1], kind="regression").train["label"]) == [2.0**53, 2.0**53]
+    assert label(big, [2**53]).task.class_names == (str(2**53), str(2**53 + 1))
+    with pytest.raises(ExperimentError, match=r"train has decimal128\(16, 0\) in column .label., too long for classes"):
+        label(pa.array([Decimal(one) for one in big]), ["x"])
 
 
 def test_text_that_is_no_utf8_is_damage_and_no_fault_of_ours() -> None:

@@ -193,3 +193,48 @@ def test_settings_that_read_no_file_are_refused() -> None:
     ]:
         with pytest.raises(ValueError, match=words):
             FilesSettings(**{**named, **settings})
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
+        ("text,label\n", "rows.csv", "has no rows"),
+        ("", "rows.jsonl", "has no rows"),
+        ('{"text": ["a", "b"], "label": [0, 1]}', "rows.json", "one object with all rows inside"),
+        ('{"data": [{"text": "a", "label": 0}]}', "rows.json", 'one object with all rows inside\n.*orient="records"'),
+        ("sep=;\ntext;label\na;x\n", "rows.csv", "begins with a line for Excel, sep=, and no header"),
+        ("text,label\na,x\n".encode("utf-16-le"), "rows.csv", 'NUL characters in its header.*\n.*"utf-16-le"'),
+        (
+            '"text","label"\n"1","a","x"\n',
+            "rows.csv",
+            "has 3 cells in line 2, and 2 in its header\n.*row.names = FALSE",
+        ),
+    ],
+)
+def test_a_file_that_holds_no_rows_as_it_stands_says_why(workdir: Path, content: str, name: str, told: str) -> None:
+    path = written(workdir, content, name)
+    for look in (RowFile(path, "train", FilesSettings(train=str(path))).contents, lambda: read(path)):
+        with pytest.raises(ExperimentError, match=told):
+            look()
+
+
+def test_whole_numbers_that_no_float_holds_stay_apart_or_are_refused(workdir: Path) -> None:
+    rows = [{"text": "a", "label": 2**53}, {"text": "b", "label": 2**53 + 1}]
+    more = [{"text": "c", "label": float("nan")}, {"text": "d", "label": 1.0}]
+    path = written(workdir, "\n".join(map(json.dumps, [*rows, more[0]])), "rows.jsonl")
+    assert read(path)["label"] == [2**53, 2**53 + 1, None]
+    path = written(workdir, "\n".join(map(json.dumps, [*rows, *more])), "more.jsonl")
+    with pytest.raises(ExperimentError, match=r'has 9007199254740993 in column "label", row 2, which is too large'):
+        read(path)
+    assert read(path, kind="regression")["label"] == [2.0**53, 2.0**53, None, 1.0]
+
+
+def test_parquet_of_views_is_text(workdir: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    views = pa.array(["a good", "b"]).cast(pa.string_view())
+    parquet.write_table(pa.table({"text": views, "label": views}), workdir / "rows.parquet")
+    path = workdir / "rows.parquet"
+    assert read(path) == {"text": ["a good", "b"], "label": ["a good", "b"]}
+    assert RowFile(path, "train", FilesSettings(train=str(path))).contents()["text"] == "text"
