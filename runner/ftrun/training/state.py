@@ -203,6 +203,16 @@ def load_random_states(folder: Path) -> None:
     restore_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
 
 
+@contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put all generators back where they were, whoever draws from them meanwhile."""
+    states = random_states()
+    try:
+        yield
+    finally:
+        restore_random_states(states)
+
+
 def random_states() -> dict[str, Any]:
     """The states of all generators that training may draw from, as plain values and tensors."""
     version, internal, gauss = random.getstate()
