@@ -248,7 +248,8 @@ class Fitting:
             if self.step:  # what has learnt nothing has no checkpoint, and is no candidate
                 self.selection.judge(self.step, self._metrics)
             self._evaluated_at = self.step
-            self.reporter.evaluated(EvaluationReport(self.step, self.horizon.epoch_after(self.step), self._metrics))
+            epoch = self.horizon.epoch_after(self.step)
+            self.reporter.evaluated(EvaluationReport(self.step, epoch, dict(self._metrics)))
         return self._metrics
 
     def save(self) -> None:
