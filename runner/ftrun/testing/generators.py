@@ -44,7 +44,13 @@ def changed_since(before: Mapping[str, Any]) -> Sequence[str]:
     return [_SPOKEN.get(name, name) for name, state in before.items() if not _same(state, after[name])]
 
 
-_SPOKEN = {"python": "Python's random", "numpy": "NumPy", "cpu": "torch", "cuda": "torch on CUDA"}
+_SPOKEN = {
+    "python": "Python's random",
+    "numpy": "NumPy",
+    "cpu": "torch",
+    "cuda": "torch on CUDA",
+    "mps": "torch on mps",
+}
 
 
 SELDOM = 20_482_731
