@@ -137,10 +137,10 @@ def changed_classes(recorded: Task | None, task: Task) -> Sequence[Change]:
         recorded: The task as the run was begun with it; None where that is on no record.
         task: That of now.
     """
-    before, now = ([*names] if names else None for names in (recorded and recorded.class_names, task.class_names))
-    if recorded is None or before == now:
+    if recorded is None:
         return []
-    return [Change(CLASSES, *(names and ", ".join(names) for names in (before, now)))]
+    before, now = (", ".join(names) if names else None for names in (recorded.class_names, task.class_names))
+    return [] if before == now else [Change(CLASSES, before, now)]
 
 
 def changed_model(history: History, now: Mapping[str, str]) -> Sequence[Change]:
