@@ -6,6 +6,7 @@ import functools
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,8 @@ from plugin_packages import site as site
 from warm import Command, Commands
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECONDS = (
     "a_run_",

@@ -388,14 +388,14 @@ def test_the_metrics_and_predictions_of_a_run_are_those_of_its_model(tiny: Path)
 def test_a_best_model_that_was_damaged_meanwhile_is_not_taken(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ftrun.training.fitting as fitting
 
-    evaluate = fitting.Fitting.evaluate
+    take_best = fitting.Fitting._take_best
 
-    def damaging(one: Any) -> Any:
-        for weights in one.job.run_folder.glob("checkpoints/checkpoint-2/model.safetensors"):
-            weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-        return evaluate(one)
+    def damaging(one: Any) -> int:
+        weights = one.job.run_folder / "checkpoints/checkpoint-2/model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+        return take_best(one)
 
-    monkeypatch.setattr(fitting.Fitting, "evaluate", damaging)
+    monkeypatch.setattr(fitting.Fitting, "_take_best", damaging)
     result = ftrun.run(tiny, overrides=BEST, progress=False)
     assert result.status == "FAILED" and result.error
     assert "checkpoint-2 is needed, and is not whole: model.safetensors was altered" in result.error
