@@ -199,6 +199,8 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if columns[0].startswith('{"'):
+            raise self.wrong("looks like JSON", f"Call it {stem_of(self.file)}.jsonl.")
         if columns[0].lower().startswith("sep="):
             raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
         if any("\0" in name for name in columns):
@@ -245,23 +247,30 @@ class RowFile:
             csv.field_size_limit(limit)
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
-        width, line, read = 0, 1, 0
+        header: list[str] = []
+        line, read = 1, 0
         self.suspects = []
         try:
             for row in reader:
-                if row and len(row) != width:
-                    if width:
-                        raise self._ragged(len(row), width, line, read == 1)
-                    width = len(row)
-                if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
-                    self.suspects.append(Suspect(line, reader.line_num, rows))
                 if row:
+                    if header and len(row) != len(header):
+                        raise self._ragged(len(row), len(header), line, read == 1)
+                    if header and row[-1] == header[-1]:
+                        self._refuse_header(row, header, line)
+                    header = header or row
+                    if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
+                        self.suspects.append(Suspect(line, reader.line_num, rows))
                     yield row
                     read += 1
                 line = reader.line_num + 1
         except csv.Error as error:
             hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
             raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
+
+    def _refuse_header(self, row: Sequence[str], header: Sequence[str], line: int) -> None:
+        if len(row) > 1 and row[1:] == header[1:] and row[0].removeprefix("\ufeff") == header[0]:
+            hint = "Of files that are put together the first alone keeps its header."
+            raise self.wrong(f"has its header again in line {line}", hint)
 
     def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
         hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."

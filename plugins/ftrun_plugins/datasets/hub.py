@@ -14,7 +14,7 @@ from ftrun_plugins.datasets import HubSettings, LabelledText
 from ftrun_plugins.datasets.classes import as_name
 from ftrun_plugins.datasets.configurations import OTHERWISE
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
-from ftrun_plugins.datasets.holding import holds, rows_over_lines
+from ftrun_plugins.datasets.holding import header_again, holds, rows_over_lines
 from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
@@ -41,7 +41,7 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     opened = as_written(opened, columns)
     (_, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
     read = {name: train, **evaluation, **test}
-    odd = [one for split, rows in read.items() for one in _quoted(opened, rows, split, columns)]
+    odd = [one for split, rows in read.items() for one in _odd_rows(opened, rows, split, columns)]
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
     everything = labelled(train, evaluation, columns, names, test)
     if opened.form == "csv":
@@ -88,10 +88,17 @@ def _refuse_one_cell(opened: Opened, train: Dataset, name: str) -> None:
         raise ExperimentError(Problem(message, "dataset.path", hint))
 
 
-def _quoted(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -> Sequence[str]:
-    """A sentence about rows of CSV that a stray `"` seems to have made one of."""
+def _odd_rows(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -> Sequence[str]:
+    """A sentence about rows of CSV that a stray `"` seems to have made one of.
+
+    Raises:
+        ExperimentError: If one is the header.
+    """
     if opened.form != "csv":
         return []
+    if (place := header_again(rows)) is not None:
+        hint = "Of files that are put together the first alone keeps its header."
+        raise ExperimentError(Problem(f"row {place + 1:,} of {name} is the header again", "dataset.path", hint))
     over_lines = rows_over_lines(rows, _delimiter(opened))
     suspects = [Suspect(f"row {place + 1:,} of {name}", inside) for place, inside in over_lines]
     if not suspects:

@@ -202,6 +202,7 @@ def test_settings_that_read_no_file_are_refused() -> None:
         ("", "rows.jsonl", "has no rows"),
         ('{"text": ["a", "b"], "label": [0, 1]}', "rows.json", "one object with all rows inside"),
         ('{"data": [{"text": "a", "label": 0}]}', "rows.json", 'one object with all rows inside\n.*orient="records"'),
+        ('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n', "rows.csv", "looks like JSON\n.*rows.jsonl"),
         ("sep=;\ntext;label\na;x\n", "rows.csv", "begins with a line for Excel, sep=, and no header"),
         ("text,label\na,x\n".encode("utf-16-le"), "rows.csv", 'NUL characters in its header.*\n.*"utf-16-le"'),
         (
