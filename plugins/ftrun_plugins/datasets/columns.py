@@ -142,12 +142,9 @@ class SplitColumns:
         labels = self.settings.all_label_columns
         for column, place in {**places, **dict.fromkeys(labels, self.label_place)}.items():
             if column not in self.rows.column_names:
-                alike = [
-                    name for name in self.rows.column_names if name.strip().casefold() == column.strip().casefold()
-                ]
-                if self.is_test and column in labels and not self.has_column and not alike:
+                if self.is_test and column in labels and not self.has_column:
                     continue
-                close = alike[0] if alike else nearest(column, self.rows.column_names)
+                close = nearest(column, self.rows.column_names)
                 hint = f'Did you mean "{close}"? ' if close else ""
                 hint += f"There are: {', '.join(self.rows.column_names)}."
                 yield Problem(f'{self.name} has no column "{column}"', place, hint)
