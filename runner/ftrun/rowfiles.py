@@ -457,9 +457,19 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([[_decimal_as_text(value) for value in column.to_pylist()]], pa.string())
     column = decoded(column)
     if pa.types.is_floating(column.type):
-        told = [None if value is None or value != value else as_text(value) for value in column.to_pylist()]
+        single = pa.types.is_float32(column.type)
+        told = [None if one is None or one != one else _digits(one, single) for one in column.to_pylist()]
         return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())
+
+
+def _digits(value: float, is_single: bool) -> str:
+    """A number as text, in as few digits as tell it from others of its precision."""
+    if not is_single:
+        return as_text(value)
+    import numpy as np
+
+    return as_text(float(str(np.float32(value))))
 
 
 def _decimal_as_text(value: Decimal | None) -> str | None:
