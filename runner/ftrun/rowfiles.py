@@ -5,6 +5,7 @@ Parquet has columns of its own, which pyarrow reads; what text is made of them i
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import gzip
@@ -57,6 +58,8 @@ MOST_UNPACKED = 100
 NAMES_OF_ROWS = "If each row begins with its name, as R's write.table has it, write it with row.names = FALSE."
 """A hint where the first row has one cell more than the header."""
 SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
+MARK_AS_CP1252 = b"\xef\xbb\xbf".decode("cp1252")
+"""What the mark of UTF-8 is in the encodings of the West."""
 GZIP = b"\x1f\x8b"
 MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
 """How files begin that are often given another name."""
@@ -199,6 +202,9 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if columns[0].startswith(MARK_AS_CP1252):
+            hint = f"Leave the encoding out, or say what it is: {self.setting('encoding', json.dumps('utf-8'))}."
+            raise self.wrong(f"begins with the mark of UTF-8, and is read as {self.dialect.encoding}", hint)
         if columns[0].startswith('{"'):
             raise self.wrong("looks like JSON", f"Call it {stem_of(self.file)}.jsonl.")
         if columns[0].lower().startswith("sep="):
@@ -232,7 +238,7 @@ class RowFile:
     def encoding(self) -> str:
         """By Python's name; that of UTF-8 passes over a mark at the beginning."""
         name = self.dialect.encoding
-        return "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
+        return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
     @contextlib.contextmanager
     def cells(self) -> Iterator[Iterator[list[str]]]:
@@ -257,7 +263,9 @@ class RowFile:
                         raise self._ragged(len(row), len(header), line, read == 1)
                     if header and row[-1] == header[-1]:
                         self._refuse_header(row, header, line)
-                    header = header or row
+                    if not header:
+                        row[0] = row[0].removeprefix("\ufeff")  # which codecs leave that are told of the order of bytes
+                        header = row
                     if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
                         self.suspects.append(Suspect(line, reader.line_num, rows))
                     yield row
