@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from ftrun.execution.changes import Change, changed_data, changed_environment, changed_model, changed_settings
+from ftrun.contracts import Task
+from ftrun.execution.changes import (
+    Change,
+    changed_classes,
+    changed_data,
+    changed_environment,
+    changed_model,
+    changed_settings,
+)
 from ftrun.runs.history import History
 from ftrun.runs.records import DatasetRecord
 from helpers import rows_of, splits_of
@@ -80,6 +88,16 @@ def test_only_a_best_whose_checkpoint_was_kept_counts_after_a_change_of_strategy
 def test_what_makes_other_tokens_of_the_rows_forgets_the_best_and_what_trains_otherwise_does_not() -> None:
     assert Change("model.tokenizer", "mine", "yours").forgets_best and Change("model.use", "a", "b").forgets_best
     assert not Change("model.dropout", "0.1", "0.2").forgets_best
+
+
+def test_classes_by_other_names_or_in_another_order_are_a_change_and_forget_the_best() -> None:
+    def task(*names: str) -> Task:
+        return Task("classification", ("text",), "label", names or None)
+
+    assert changed_classes(task("no", "yes"), task("no", "yes")) == [] == changed_classes(None, task("no", "yes"))
+    (change,) = changed_classes(task("no", "yes"), task("yes", "no"))
+    assert str(change) == "the classes in their order: the run was begun with no, yes, and now it is yes, no"
+    assert change.forgets_best
 
 
 def test_settings_that_matter_are_named_in_order_whichever_side_has_them() -> None:

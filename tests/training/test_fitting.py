@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,6 +162,22 @@ def test_the_cache_of_a_device_is_emptied_every_so_many_steps(tmp_path: Path, mo
     assert emptied == [1, 3]  # before the step is told
     taken(Parts(tmp_path, settings={"max_steps": 2}), told)
     assert len(emptied) == 2
+
+
+def test_what_a_metric_or_an_observer_draws_changes_nothing_of_the_training(tmp_path: Path) -> None:
+    class Drawing(Told):
+        def evaluated(self, report: Any) -> None:
+            torch.rand(1)
+            super().evaluated(report)
+
+    job = Parts(tmp_path, settings={"eval_strategy": "steps", "eval_steps": 1}).job()
+    job = replace(job, evaluators=[lambda predictions: {"chance": float(torch.rand(1))}])
+    fitting = Fitting(job, Drawing(tmp_path))
+    optimizer = build_optimizer(job.model, job.training)
+    fitting.begin(optimizer, build_scheduler(optimizer, job.training, 3), lambda batch: job.model(**batch))
+    before = torch.get_rng_state()
+    assert "eval/chance" in fitting.evaluate()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_best_is_kept_and_taken_and_patience_ends_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ftrun.errors import ExperimentError
 from ftrun.training import build_optimizer, build_scheduler, load_weights, write_checkpoint
-from ftrun.training.state import load_optimizer
+from ftrun.training.state import generators_kept, load_optimizer
 from helpers import BACKENDS, run, weights_of
 from plain import Bag, Parts
 from transformers import TrainerState
@@ -193,6 +193,21 @@ def test_another_optimizer_begins_anew_where_the_schedule_stands(
     assert other[0].param_groups[0]["lr"] == pytest.approx(0.08) and other[1].last_epoch == 2
     assert ("of another optimizer" in caplog.text) != kept
     other[0].step()
+
+
+def test_the_generators_of_devices_that_are_here_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of a machine with two GPUs, on one with one; and a Mac's, whose dropout mps draws."""
+    back: dict[str, Any] = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: ["first", "second"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda states: back.update(cuda=states))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: "mac's")
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: back.update(mps=state))
+    with generators_kept():
+        pass
+    assert back == {"cuda": ["first"], "mps": "mac's"}
 
 
 def test_a_checkpoint_of_a_model_with_other_parameters_is_refused_by_name(tmp_path: Path) -> None:

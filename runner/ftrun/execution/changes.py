@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftrun.contracts import Splits
+from ftrun.contracts import Splits, Task
 from ftrun.execution.recording import CODE_TAG, MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
 from ftrun.planning.experiment import flat
 from ftrun.runs.history import History
@@ -42,7 +42,11 @@ SAVING = "training.save_strategy"
 KEEPING_BEST = "training.load_best_model_at_end"
 BEST = (KEEPING_BEST, "training.metric_for_best_model", "training.greater_is_better")
 """Settings that say which evaluation is the best, and whether its checkpoint is kept."""
-OBJECTIVE = ("training.class_weights", "training.label_smoothing_factor", "model.max_length", "metrics", "collator")
+CLASSES = "the classes in their order"
+OBJECTIVE = (
+    *("training.class_weights", "training.label_smoothing_factor", "model.max_length", "metrics", "collator"),
+    CLASSES,
+)
 OBJECTIVE_PREFIXES = ("metrics.", "collator.", "dataset.", "the code of ")
 ENCODED_BY = ("model.use", "model.checkpoint", "model.revision", "model.tokenizer", "model.pad_token")
 """What an evaluation measures, and on what: with another of these its numbers are not compared with those of before."""
@@ -124,6 +128,19 @@ def changed_data(history: History, splits: Splits) -> Sequence[Change]:
         if before != after:
             changes.append(Change(f"the data's split {split} for {context}", before, after))
     return changes
+
+
+def changed_classes(recorded: Task | None, task: Task) -> Sequence[Change]:
+    """The classes, where their names or their order are others than those that the model has learnt to tell.
+
+    Args:
+        recorded: The task as the run was begun with it; None where that is on no record.
+        task: That of now.
+    """
+    if recorded is None:
+        return []
+    before, now = (", ".join(names) if names else None for names in (recorded.class_names, task.class_names))
+    return [] if before == now else [Change(CLASSES, before, now)]
 
 
 def changed_model(history: History, now: Mapping[str, str]) -> Sequence[Change]:

@@ -10,7 +10,14 @@ from typing import Any
 
 from ftrun.contracts import Backend, Splits
 from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
-from ftrun.execution.changes import Change, changed_data, changed_environment, changed_model, changed_settings
+from ftrun.execution.changes import (
+    Change,
+    changed_classes,
+    changed_data,
+    changed_environment,
+    changed_model,
+    changed_settings,
+)
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
@@ -18,6 +25,7 @@ from ftrun.execution.recording import (
     as_toml,
     record_data,
     record_start,
+    recorded_task,
 )
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.experiment import load_experiment
@@ -154,7 +162,7 @@ class Resumption:
         self._allow(changed_environment(self.history, tags))
 
     def compare_data(self, splits: Splits) -> None:
-        self._allow(changed_data(self.history, splits))
+        self._allow([*changed_data(self.history, splits), *changed_classes(recorded_task(self.folder), splits.task)])
 
     def compare_model(self, tags: Mapping[str, str]) -> None:
         self._allow(changed_model(self.history, tags))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ftrun.testing.sentences import expect
 
@@ -11,13 +12,10 @@ from ftrun.testing.sentences import expect
 @contextlib.contextmanager
 def generators_kept() -> Iterator[None]:
     """Put Python's, NumPy's and torch's global generators back at the end."""
-    from ftrun.training.state import random_states, restore_random_states
+    from ftrun.training import state
 
-    before = random_states()
-    try:
+    with state.generators_kept():
         yield
-    finally:
-        restore_random_states(before)
 
 
 @contextlib.contextmanager
@@ -33,16 +31,26 @@ def nothing_drawn(what: str) -> Iterator[None]:
         _seed_all(SELDOM)  # else whoever seeds always alike would leave them as they were the time before
         before = random_states()
         yield
-        after = random_states()
-    changed = [name for name, state in before.items() if not _same(state, after[name])]
-    expect(
-        not changed,
-        f"{what} changes the global generator of {' and '.join(_SPOKEN.get(name, name) for name in changed)}",
-        "Draw from a generator of its own, seeded by its settings: else it changes the curve of a run.",
-    )
+        changed = changed_since(before)
+    hint = "Draw from a generator of its own, seeded by its settings: else it changes the curve of a run."
+    expect(not changed, f"{what} changes the global generator of {' and '.join(changed)}", hint)
 
 
-_SPOKEN = {"python": "Python's random", "numpy": "NumPy", "cpu": "torch", "cuda": "torch on CUDA"}
+def changed_since(before: Mapping[str, Any]) -> Sequence[str]:
+    """The global generators that are not where `random_states()` had them, in words."""
+    from ftrun.training.state import random_states
+
+    after = random_states()
+    return [_SPOKEN.get(name, name) for name, state in before.items() if not _same(state, after[name])]
+
+
+_SPOKEN = {
+    "python": "Python's random",
+    "numpy": "NumPy",
+    "cpu": "torch",
+    "cuda": "torch on CUDA",
+    "mps": "torch on mps",
+}
 
 
 SELDOM = 20_482_731

@@ -15,6 +15,7 @@ from ftrun.errors import FtrunError
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.conformance import PluginError, refuse_other_contract
 from ftrun.planning.hooks import implementations, new_manager, register
+from ftrun.testing.generators import changed_since
 from ftrun.testing.lightness import heavy_imports
 from ftrun.testing.offers import catalogue_with
 from ftrun.testing.running import TinyRun, attempt, difference, go_on
@@ -33,11 +34,13 @@ class Call:
     Attributes:
         hook: Its name; facts: what it was called with.
         error: What it raised, if it did.
+        drew: The global generators that it changed, in words.
     """
 
     hook: str
     facts: Mapping[str, Any]
     error: BaseException | None = None
+    drew: Sequence[str] = ()
 
 
 @dataclass
@@ -137,9 +140,12 @@ class ObserverSuite(Suite):
         run = self._finished.run
         expect(run.result.status == "FINISHED", f"a run ends {run.result.status} with {self.who}: {run.result.error}",
                "Leave the process alone: no sys.exit(), no signal.")  # fmt: skip
+        for call in self._finished.calls:
+            message = f"{call.hook} of {self.who} changes the global generator of {' and '.join(call.drew)}"
+            expect(not call.drew, message, "Draw from a generator of its own: the run's are for its training.")
         alone = self.once("alone", self._alone)
         told = difference(alone, run, ("by itself", "looked on at"))
-        hint = "Draw from generators of its own, and leave torch's state and the run's files as they are."
+        hint = "Leave torch's state and the run's files as they are."
         expect(told is None, f"{self.who} changes the run: {told}", hint)
 
     @property
@@ -232,11 +238,15 @@ class Calls:
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
         self.made: list[Call] = []
+        self._before: Mapping[str, Any] = {}
 
     def begins(self, hook: str, implementations: Sequence[pluggy.HookImpl], facts: Mapping[str, Any]) -> None:
         """A hook is called."""
+        from ftrun.training.state import random_states
+
         if self._is_its(hook, implementations):
             self.made.append(Call(hook, dict(facts)))
+            self._before = random_states()
 
     def ends(
         self,
@@ -248,6 +258,7 @@ class Calls:
         """It has returned, or raised."""
         if self._is_its(hook, implementations):
             self.made[-1].error = outcome.exception
+            self.made[-1].drew = changed_since(self._before)
 
     def _is_its(self, hook: str, implementations: Sequence[pluggy.HookImpl]) -> bool:
         return hook in OBSERVING and any(found.plugin is self.plugin for found in implementations)

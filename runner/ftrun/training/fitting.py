@@ -26,6 +26,7 @@ from ftrun.training.sampling import order_of
 from ftrun.training.scaling import LossScaler
 from ftrun.training.selection import Selection
 from ftrun.training.state import (
+    generators_kept,
     load_optimizer,
     load_random_states,
     load_scaler,
@@ -239,12 +240,16 @@ class Fitting:
         return self.horizon.saves_by_strategy(self.step) or (keeps_best and is_best)
 
     def evaluate(self) -> dict[str, float]:
-        """Evaluate all splits and report; the numbers by MLflow's key."""
-        self._predict()
-        if self.step:  # what has learnt nothing has no checkpoint, and is no candidate
-            self.selection.judge(self.step, self._metrics)
-        self._evaluated_at = self.step
-        self.reporter.evaluated(EvaluationReport(self.step, self.horizon.epoch_after(self.step), self._metrics))
+        """Evaluate all splits and report; the numbers by MLflow's key. What collator, metrics or observers draw there
+        from global generators changes nothing of the training.
+        """
+        with generators_kept():
+            self._predict()
+            if self.step:  # what has learnt nothing has no checkpoint, and is no candidate
+                self.selection.judge(self.step, self._metrics)
+            self._evaluated_at = self.step
+            epoch = self.horizon.epoch_after(self.step)
+            self.reporter.evaluated(EvaluationReport(self.step, epoch, dict(self._metrics)))
         return self._metrics
 
     def save(self) -> None:

@@ -22,7 +22,7 @@ from ftrun.training.batches import Batch, to_device
 from ftrun.training.compilation import check_compiler, compile_model, fresh_compiler
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
 from ftrun.training.evaluation import predict
-from ftrun.training.state import random_states, restore_random_states
+from ftrun.training.state import generators_kept
 from ftrun.training.step import Forward
 from ftrun.training.workers import child_signal_restored
 
@@ -68,7 +68,7 @@ class TorchSession(ABC):
     def __enter__(self) -> Self:
         determinism = _full_determinism() if self.training.full_determinism else contextlib.nullcontext()
         for restored in (
-            _generators(),
+            generators_kept(),
             kept_from_libraries(),
             _accelerate_state(),
             _quiet_libraries(),
@@ -128,15 +128,6 @@ def _is_there(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_available()
     return device.type != "mps" or torch.backends.mps.is_available()
-
-
-@contextlib.contextmanager
-def _generators() -> Iterator[None]:
-    states = random_states()
-    try:
-        yield
-    finally:
-        restore_random_states(states)
 
 
 @contextlib.contextmanager

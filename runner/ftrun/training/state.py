@@ -203,6 +203,16 @@ def load_random_states(folder: Path) -> None:
     restore_random_states(torch.load(folder / RANDOM, map_location="cpu", weights_only=True))
 
 
+@contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put all generators back where they were, whoever draws from them meanwhile."""
+    states = random_states()
+    try:
+        yield
+    finally:
+        restore_random_states(states)
+
+
 def random_states() -> dict[str, Any]:
     """The states of all generators that training may draw from, as plain values and tensors."""
     version, internal, gauss = random.getstate()
@@ -219,11 +229,13 @@ def random_states() -> dict[str, Any]:
     }
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Put all generators back to `random_states()`."""
+    """Put all generators back to `random_states()`; those of devices that are not here are left out."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     state = states["numpy"]
@@ -232,4 +244,6 @@ def restore_random_states(states: dict[str, Any]) -> None:
     )
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
+        torch.cuda.set_rng_state_all(states["cuda"][: torch.cuda.device_count()])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])

@@ -111,7 +111,7 @@ def seeding() -> None:
 class BrokenChance(ObserverSuite):
     plugin = observer(ftrun_evaluated=seeding)
     fails = "test_the_run_is_none_other_for_it"
-    says = "changes the run: train/"
+    says = "ftrun_evaluated of the plugin Observer changes the global generator of torch"
 
 
 def leaving() -> None:
