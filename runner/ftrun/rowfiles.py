@@ -240,6 +240,27 @@ class RowFile:
         name = self.dialect.encoding
         return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
+    def _seems_utf8(self) -> bool:
+        """Whether a file that is read as something else is UTF-8, which hardly any other text is by chance."""
+        if codecs.lookup(self.encoding).name.startswith("utf"):
+            return False
+        decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
+        try:
+            with self._bytes() as stream:
+                while part := stream.read(1 << 20):
+                    plain = plain and part.isascii()
+                    decoder.decode(part)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return False
+        return not plain
+
+    def encoding_notices(self) -> list[str]:
+        """A sentence where a file seems to be in another encoding than it is read in."""
+        how = self.setting("encoding", json.dumps("utf-8"))
+        said = f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"
+        return [said] if self._seems_utf8() else []
+
     @contextlib.contextmanager
     def cells(self) -> Iterator[Iterator[list[str]]]:
         """The cells of each line that has any, the header's first; every row has as many as the header."""

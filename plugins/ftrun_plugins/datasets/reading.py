@@ -126,6 +126,7 @@ class RowFile(rowfiles.RowFile):
                 arrays = [pa.array([row[index] for row in rows], pa.string()) for index in columns.values()]
                 batches.append(pa.record_batch(arrays, schema))
         table = pa.Table.from_batches(batches, schema)
+        self.notices += self.encoding_notices()
         self.notices += self._swallowed(columns, table) if self.suspects else []
         return table
 

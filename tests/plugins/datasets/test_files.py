@@ -11,6 +11,8 @@ import ftrun
 import pytest
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError
+from ftrun.execution.row_tables import read_rows
+from ftrun.rowfiles import Dialect
 from ftrun_plugins.datasets import (
     FilesSettings,
 )
@@ -261,3 +263,14 @@ def test_a_test_whose_labels_are_only_called_otherwise_has_labels(workdir: Path)
     (workdir / "test.csv").write_text("text,Label\na,x\n")
     with pytest.raises(ExperimentError, match=r'test.csv has no column "label"\n.*Did you mean "Label"'):
         build(workdir, test="test.csv")
+
+
+def test_a_file_that_is_utf8_where_another_is_not_is_told(workdir: Path) -> None:
+    content = "text,label\nschön,x\nb,y\n"
+    (workdir / "train.csv").write_bytes(content.encode("cp1252"))
+    (workdir / "validation.csv").write_bytes(content.encode())
+    (workdir / "test.csv").write_text("text,label\na,x\n")
+    notices = build(workdir, encoding="cp1252", test="test.csv").notices
+    told = "validation.csv seems to be UTF-8, and is read as cp1252"
+    assert [notice for notice in notices if "UTF-8" in notice] == [f'{told}: [dataset] encoding = "utf-8"']
+    assert read_rows(workdir / "validation.csv", Dialect(encoding="cp1252")).notices == [notices[0]]
