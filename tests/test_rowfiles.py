@@ -136,3 +136,8 @@ def test_names_end_in_what_a_file_holds_and_perhaps_in_gz() -> None:
 def test_a_decimal_of_more_digits_than_a_float_is_text_as_it_is() -> None:
     cells = [Decimal("12345678901234567890.10"), Decimal("0.10"), Decimal("5.00"), None]
     assert text_of(pa.chunked_array([pa.array(cells)])).to_pylist() == ["12345678901234567890.10", "0.1", "5.0", None]
+
+
+def test_numbers_of_single_precision_are_text_of_their_own_digits() -> None:
+    cells = pa.array([0.1, 5, 1e-7, 16777216, None, float("nan")], pa.float32())
+    assert text_of(pa.chunked_array([cells])).to_pylist() == ["0.1", "5.0", "1e-07", "16777216.0", None, None]

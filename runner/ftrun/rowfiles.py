@@ -5,6 +5,7 @@ Parquet has columns of its own, which pyarrow reads; what text is made of them i
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import gzip
@@ -57,6 +58,8 @@ MOST_UNPACKED = 100
 NAMES_OF_ROWS = "If each row begins with its name, as R's write.table has it, write it with row.names = FALSE."
 """A hint where the first row has one cell more than the header."""
 SUSPECTED_DELIMITERS = (";", "\t", "|", ",")
+MARK_AS_CP1252 = b"\xef\xbb\xbf".decode("cp1252")
+"""What the mark of UTF-8 is in the encodings of the West."""
 GZIP = b"\x1f\x8b"
 MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
 """How files begin that are often given another name."""
@@ -199,6 +202,11 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
+        if columns[0].startswith(MARK_AS_CP1252):
+            hint = f"Leave the encoding out, or say what it is: {self.setting('encoding', json.dumps('utf-8'))}."
+            raise self.wrong(f"begins with the mark of UTF-8, and is read as {self.dialect.encoding}", hint)
+        if columns[0].startswith('{"'):
+            raise self.wrong("looks like JSON", f"Call it {stem_of(self.file)}.jsonl.")
         if columns[0].lower().startswith("sep="):
             raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
         if any("\0" in name for name in columns):
@@ -230,7 +238,28 @@ class RowFile:
     def encoding(self) -> str:
         """By Python's name; that of UTF-8 passes over a mark at the beginning."""
         name = self.dialect.encoding
-        return "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
+        return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
+
+    def _seems_utf8(self) -> bool:
+        """Whether a file that is read as something else is UTF-8, which hardly any other text is by chance."""
+        if codecs.lookup(self.encoding).name.startswith("utf"):
+            return False
+        decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
+        try:
+            with self._bytes() as stream:
+                while part := stream.read(1 << 20):
+                    plain = plain and part.isascii()
+                    decoder.decode(part)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return False
+        return not plain
+
+    def encoding_notices(self) -> list[str]:
+        """A sentence where a file seems to be in another encoding than it is read in."""
+        how = self.setting("encoding", json.dumps("utf-8"))
+        said = f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"
+        return [said] if self._seems_utf8() else []
 
     @contextlib.contextmanager
     def cells(self) -> Iterator[Iterator[list[str]]]:
@@ -245,23 +274,32 @@ class RowFile:
             csv.field_size_limit(limit)
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
-        width, line, read = 0, 1, 0
+        header: list[str] = []
+        line, read = 1, 0
         self.suspects = []
         try:
             for row in reader:
-                if row and len(row) != width:
-                    if width:
-                        raise self._ragged(len(row), width, line, read == 1)
-                    width = len(row)
-                if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
-                    self.suspects.append(Suspect(line, reader.line_num, rows))
                 if row:
+                    if header and len(row) != len(header):
+                        raise self._ragged(len(row), len(header), line, read == 1)
+                    if header and row[-1] == header[-1]:
+                        self._refuse_header(row, header, line)
+                    if not header:
+                        row[0] = row[0].removeprefix("\ufeff")  # which codecs leave that are told of the order of bytes
+                        header = row
+                    if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
+                        self.suspects.append(Suspect(line, reader.line_num, rows))
                     yield row
                     read += 1
                 line = reader.line_num + 1
         except csv.Error as error:
             hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
             raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
+
+    def _refuse_header(self, row: Sequence[str], header: Sequence[str], line: int) -> None:
+        if len(row) > 1 and row[1:] == header[1:] and row[0].removeprefix("\ufeff") == header[0]:
+            hint = "Of files that are put together the first alone keeps its header."
+            raise self.wrong(f"has its header again in line {line}", hint)
 
     def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
         hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
@@ -448,9 +486,19 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([[_decimal_as_text(value) for value in column.to_pylist()]], pa.string())
     column = decoded(column)
     if pa.types.is_floating(column.type):
-        told = [None if value is None or value != value else as_text(value) for value in column.to_pylist()]
+        single = pa.types.is_float32(column.type)
+        told = [None if one is None or one != one else _digits(one, single) for one in column.to_pylist()]
         return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())
+
+
+def _digits(value: float, is_single: bool) -> str:
+    """A number as text, in as few digits as tell it from others of its precision."""
+    if not is_single:
+        return as_text(value)
+    import numpy as np
+
+    return as_text(float(str(np.float32(value))))
 
 
 def _decimal_as_text(value: Decimal | None) -> str | None:

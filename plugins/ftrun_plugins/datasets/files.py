@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 from datasets import Dataset
 from datasets.table import InMemoryTable
 from ftrun.contracts import Splits
@@ -154,6 +156,7 @@ def _read(
                 problems += error.problems
         if len(tables) < len(source.files):
             continue
+        notices += _copies(tables)
         try:
             numbers = columns.label_column if columns.kind == "regression" else None
             table = InMemoryTable(joined(tables, source.place, numbers))
@@ -167,6 +170,16 @@ def _read(
     if problems:
         raise ExperimentError(*problems)
     return rows, origins, notices
+
+
+def _copies(tables: Mapping[str, pa.Table]) -> list[str]:
+    """Sentences about files of a split that hold the same rows, such as a file and a link to it."""
+    told = []
+    for place, (name, table) in enumerate(tables.items()):
+        earlier = (one for one, other in islice(tables.items(), place) if other.num_rows > 1 and table.equals(other))
+        if first := next(earlier, None):
+            told.append(f"{name} holds the same rows as {first}")
+    return told
 
 
 def _shown_source(named: Named, files: Sequence[Path]) -> str:

@@ -26,6 +26,17 @@ def holds(column: pa.ChunkedArray) -> Holds:
     return "values" if any(test(kind) for test in tests) else "something else"
 
 
+def header_again(rows: Dataset) -> int | None:
+    """The place of the first row in which every cell is its column's name."""
+    table: pa.Table = rows.with_format("arrow")[:]
+    if len(table.columns) < 2 or not all(pa.types.is_string(column.type) for column in table.columns):
+        return None
+    again = np.ones(len(rows), bool)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        again &= pc.fill_null(pc.equal(pc.utf8_ltrim(column, "\ufeff"), name), False).to_numpy()
+    return int(np.argmax(again)) if again.any() else None
+
+
 def rows_over_lines(rows: Dataset, delimiter: str) -> list[tuple[int, list[list[str]]]]:
     """The places of rows that look like several, as they would stand in CSV, and the cells of each of these."""
     table: pa.Table = rows.with_format("arrow")[:]

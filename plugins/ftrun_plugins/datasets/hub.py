@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from datasets import ClassLabel, Dataset
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError, Problem
-from ftrun.rowfiles import suspected_delimiter
 
 from ftrun_plugins.datasets import HubSettings, LabelledText
-from ftrun_plugins.datasets.classes import as_name
-from ftrun_plugins.datasets.configurations import OTHERWISE
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
-from ftrun_plugins.datasets.holding import holds, rows_over_lines
+from ftrun_plugins.datasets.holding import holds
 from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
 from ftrun_plugins.datasets.labels import labelled
-from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
+from ftrun_plugins.datasets.odd_csv import csv_notices, refuse_one_cell
 from ftrun_plugins.datasets.repositories import Opened, open_repository
 from ftrun_plugins.datasets.rewritten import as_written
 from ftrun_plugins.datasets.selection import selected, splits_named
@@ -36,12 +32,12 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     opened = open_repository(settings.path, settings.name, settings.revision)
     asked = _evaluation(settings, opened)
     (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
-    _refuse_one_cell(opened, train, name)
+    if opened.form == "csv":
+        refuse_one_cell(opened, train, name)
     columns, told = _columns(settings, train, name)
     opened = as_written(opened, columns)
-    (_, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
-    read = {name: train, **evaluation, **test}
-    odd = [one for split, rows in read.items() for one in _quoted(opened, rows, split, columns)]
+    (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
+    odd = csv_notices(opened, {name: train, **evaluation, **test}, columns) if opened.form == "csv" else []
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
     everything = labelled(train, evaluation, columns, names, test)
     if opened.form == "csv":
@@ -74,35 +70,6 @@ def _evaluation(settings: HubSettings, opened: Opened) -> Sequence[str]:
         hint = 'Leave it out; or take parts: train_split = "train[:90%]", evaluation_splits = ["train[90%:]"].'
         raise ExperimentError(Problem(message, "dataset.validation_size", hint))
     return [CUT_OFF]
-
-
-def _delimiter(opened: Opened) -> str:
-    return str(opened.options.get("sep") or opened.options.get("delimiter") or ",")
-
-
-def _refuse_one_cell(opened: Opened, train: Dataset, name: str) -> None:
-    """Refuse CSV whose cells stand apart by something else than the data set says."""
-    if opened.form == "csv" and (mark := suspected_delimiter(train.column_names, _delimiter(opened))):
-        message = f"the header of {name} is one cell, {train.column_names[0]!r}"
-        hint = f"Is {json.dumps(mark)} between its cells? {OTHERWISE}"
-        raise ExperimentError(Problem(message, "dataset.path", hint))
-
-
-def _quoted(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -> Sequence[str]:
-    """A sentence about rows of CSV that a stray `"` seems to have made one of."""
-    if opened.form != "csv":
-        return []
-    over_lines = rows_over_lines(rows, _delimiter(opened))
-    suspects = [Suspect(f"row {place + 1:,} of {name}", inside) for place, inside in over_lines]
-    if not suspects:
-        return []
-    known: dict[int, Container[str]] = {}
-    for place, column in enumerate(rows.column_names):
-        if column in columns.all_label_columns:
-            names = getattr(rows.features[column], "names", None) or ()
-            labels = {as_name(value).strip() for value in rows.unique(column) if value is not None}
-            known[place] = Numbers() if columns.kind == "regression" else labels.union(names)
-    return swallowed(suspects, known, 'read the files with [dataset] use = "files" and quoting = false')
 
 
 def _columns(settings: HubSettings, train: Dataset, name: str) -> tuple[LabelledText, Sequence[str]]:

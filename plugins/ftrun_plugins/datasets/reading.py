@@ -40,6 +40,7 @@ class RowFile(rowfiles.RowFile):
         known = columns or settings
         self.settings = settings
         self.may_lack_label = False
+        self.is_label_known = columns is not None or settings.label_named is not None
         self.texts = known.text_columns or []
         self.label = known.label_column or LABELS[0]
         self.labels = known.label_columns or [self.label]
@@ -106,7 +107,8 @@ class RowFile(rowfiles.RowFile):
         wanted = [*self.texts, *self.labels]
         may_lack_labels = self.may_lack_label or self.split.partition(".")[0] == "test"
         if may_lack_labels and set(self.labels).isdisjoint(named):
-            wanted = list(self.texts)
+            alike = {name.strip().casefold() for name in named} & {name.strip().casefold() for name in self.labels}
+            wanted = wanted if alike and self.is_label_known else list(self.texts)
         if missing := [name for name in dict.fromkeys(wanted) if name not in named]:
             raise self.missing(missing, named)
         return {name: columns.index(name) for name in [*wanted, *({"idx"} & set(named))]}
@@ -124,6 +126,7 @@ class RowFile(rowfiles.RowFile):
                 arrays = [pa.array([row[index] for row in rows], pa.string()) for index in columns.values()]
                 batches.append(pa.record_batch(arrays, schema))
         table = pa.Table.from_batches(batches, schema)
+        self.notices += self.encoding_notices()
         self.notices += self._swallowed(columns, table) if self.suspects else []
         return table
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ESCAPED = re.compile(r"\[([*?[])\]")
 """What `glob.escape` makes of a character."""
+OF_DATASETS = ("state.json", "dataset_info.json", "dataset_dict.json")
+"""What `save_to_disk` writes beside the rows."""
 MOST_LEFT_OUT = 3
 """Files that a sentence names."""
 Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
@@ -103,7 +105,7 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
 def _left_out(configuration: Configuration, options: Mapping[str, Any]) -> list[str]:
     """A sentence about files of a split that are of another form than those that are read."""
     read = {Path(_unescaped(file)).name for files in options["data_files"].values() for file in files}
-    left = [path for path in configuration.paths if Path(path).name not in read]
+    left = [path for path in configuration.paths if Path(path).name not in (*read, *OF_DATASETS)]
     if not left:
         return []
     more = f" and {len(left) - MOST_LEFT_OUT} more" if len(left) > MOST_LEFT_OUT else ""

@@ -304,7 +304,7 @@ def _of_cells(reader: RowFile) -> RowTable:
     names = _distinct_names(columns)
     by_column = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     table = RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
-    return replace(table, notices=_rows_within(reader))
+    return replace(table, notices=[*reader.encoding_notices(), *_rows_within(reader)])
 
 
 def _rows_within(reader: RowFile) -> list[str]:

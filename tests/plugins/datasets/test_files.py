@@ -11,6 +11,8 @@ import ftrun
 import pytest
 from ftrun.contracts import Splits
 from ftrun.errors import ExperimentError
+from ftrun.execution.row_tables import read_rows
+from ftrun.rowfiles import Dialect
 from ftrun_plugins.datasets import (
     FilesSettings,
 )
@@ -232,3 +234,43 @@ def test_a_file_without_a_header_is_told_and_no_row_lost(workdir: Path, content:
         ExperimentError, match=r"train.csv seems to have no header: its first line has .*\n.*Write a line"
     ):
         build_files(FilesSettings(train="train.csv", **settings))
+
+
+def test_a_file_that_a_pattern_finds_twice_is_told(workdir: Path) -> None:
+    write_csv(workdir / "train.csv", [("a good", "x"), ("b", "y"), ("c", "x")])
+    (workdir / "train-latest.csv").symlink_to("train.csv")
+    (workdir / "train.csv.gz").write_bytes(gzip.compress((workdir / "train.csv").read_bytes()))
+    notices = build_files(FilesSettings(train="train*"), evaluated=False).notices
+    assert [notice for notice in notices if "same rows" in notice] == [
+        "train.csv holds the same rows as train-latest.csv",
+        "train.csv.gz holds the same rows as train-latest.csv",
+    ]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_in_the_midst_of_a_file_is_no_row(workdir: Path, mark: str) -> None:
+    for split in ("train", "validation"):
+        write_csv(workdir / f"{split}.csv", [("a", "x"), ("label", "text"), ("b", "y")])
+    content = (workdir / "train.csv").read_text()
+    (workdir / "train.csv").write_text(mark + content + mark + content)
+    with pytest.raises(ExperimentError, match=r"train.csv has its header again in line 5\n.*the first alone keeps"):
+        build(workdir)
+
+
+def test_a_test_whose_labels_are_only_called_otherwise_has_labels(workdir: Path) -> None:
+    for split in ("train", "validation"):
+        write_csv(workdir / f"{split}.csv", [("a", "x"), ("b", "y")])
+    (workdir / "test.csv").write_text("text,Label\na,x\n")
+    with pytest.raises(ExperimentError, match=r'test.csv has no column "label"\n.*Did you mean "Label"'):
+        build(workdir, test="test.csv")
+
+
+def test_a_file_that_is_utf8_where_another_is_not_is_told(workdir: Path) -> None:
+    content = "text,label\nschön,x\nb,y\n"
+    (workdir / "train.csv").write_bytes(content.encode("cp1252"))
+    (workdir / "validation.csv").write_bytes(content.encode())
+    (workdir / "test.csv").write_text("text,label\na,x\n")
+    notices = build(workdir, encoding="cp1252", test="test.csv").notices
+    told = "validation.csv seems to be UTF-8, and is read as cp1252"
+    assert [notice for notice in notices if "UTF-8" in notice] == [f'{told}: [dataset] encoding = "utf-8"']
+    assert read_rows(workdir / "validation.csv", Dialect(encoding="cp1252")).notices == [notices[0]]

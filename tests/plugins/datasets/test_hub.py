@@ -221,6 +221,7 @@ def test_cells_of_csv_are_words_like_any_other_where_a_card_declares_them_to_be(
         ('"text","label"\n"1","a","x"\n', r"3 cells in its first row, and 2 in its header\n.*row.names = FALSE"),
         ('text,label\n"a,x\nb,y\n', r'EOF inside string starting at row 1\n.*"files".*quoting'),
         ("text,label\nä,x\n".encode("cp1252"), r'has no header: .*\n.*"files".*encoding'),
+        ("text,label\na,x\ntext,label\nb,y\n", r"row 2 of train is the header again\n.*the first alone keeps"),
         ("good one,1\nbad one,0\nso so,1\n", r'train seems to have no header: its first line has "1"'),
         ("text,label\na,x\nb,c,y\n", r'Expected 2 fields in line 3, saw 3\n.*"files"'),
     ],

@@ -41,6 +41,8 @@ def written(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
         ("text,label\r001,None\r,NA\r 1.0 ,null", "rows.csv", {}),
         ("idle,label,text\nx,None,001\nx,NA,\nx,null, 1.0 \n", "rows.csv", {}),
         ("text,label\n001,None\n,NA\n 1.0 ,null\n".encode("utf-16"), "rows.csv", {"encoding": "utf-16"}),
+        ("\ufefftext,label\n001,None\n,NA\n 1.0 ,null\n".encode("utf-16-le"), "rows.csv", {"encoding": "utf-16-le"}),
+        ("\ufefftext,label\n001,None\n,NA\n 1.0 ,null\n", "rows.csv", {"encoding": "U8"}),
     ],
 )
 def test_cells_are_text_as_written(workdir: Path, content: str | bytes, name: str, settings: dict[str, Any]) -> None:
@@ -202,6 +204,7 @@ def test_settings_that_read_no_file_are_refused() -> None:
         ("", "rows.jsonl", "has no rows"),
         ('{"text": ["a", "b"], "label": [0, 1]}', "rows.json", "one object with all rows inside"),
         ('{"data": [{"text": "a", "label": 0}]}', "rows.json", 'one object with all rows inside\n.*orient="records"'),
+        ('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n', "rows.csv", "looks like JSON\n.*rows.jsonl"),
         ("sep=;\ntext;label\na;x\n", "rows.csv", "begins with a line for Excel, sep=, and no header"),
         ("text,label\na,x\n".encode("utf-16-le"), "rows.csv", 'NUL characters in its header.*\n.*"utf-16-le"'),
         (
@@ -238,3 +241,10 @@ def test_parquet_of_views_is_text(workdir: Path) -> None:
     path = workdir / "rows.parquet"
     assert read(path) == {"text": ["a good", "b"], "label": ["a good", "b"]}
     assert RowFile(path, "train", FilesSettings(train=str(path))).contents()["text"] == "text"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_utf8_that_says_so_is_not_read_as_something_else(workdir: Path, encoding: str) -> None:
+    path = written(workdir, "\ufefftext,label\nä,x\n")
+    with pytest.raises(ExperimentError, match=f"begins with the mark of UTF-8, and is read as {encoding}"):
+        read(path, encoding=encoding)
