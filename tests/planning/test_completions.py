@@ -34,7 +34,7 @@ def names(catalogue: Catalogue, begun: str, tables: dict[str, Any] | None = None
         ("trai", ["training."]),
         ("see", ["seed="]),
         ("metrics.", ["metrics.0.", "metrics.1.", "metrics.2."]),
-        ("metrics.0.", ["metrics.0.use=", "metrics.0.average="]),
+        ("metrics.0.", ["metrics.0.use=", "metrics.0.positive_class=", "metrics.0.average="]),
         ("metrics.1.", ["metrics.1.use="]),
         ("metrics.2.u", ["metrics.2.use="]),
         ("dataset.max_t", ["dataset.max_train_samples="]),
