@@ -53,6 +53,7 @@ COMPONENT_FAULTS = {
     ),
     "metric(settings=Named)": 'the settings of the metric "half" have name, which is the runner\'s key',
     "metric(build=None)": 'build of the metric "half" must be a function of settings and task, not None',
+    "metric(notices=['of yes'])": "notices of the metric \"half\" must be a function of settings and task",
     "metric(yields={'half': 'max'})": (
         "yields of the metric \"half\" must be a function of settings and task, not {'half': 'max'}"
     ),

@@ -207,6 +207,7 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "settings": _not_settings,
     "build": _no_function,
     "yields": _no_function,
+    "notices": _no_function_nor_none,
     "task": _no_function_nor_none,
     "check": _no_function_nor_none,
     "notices": _no_function_nor_none,
