@@ -210,7 +210,6 @@ MUST_BE: Mapping[str, Callable[[Any, Kind, str], str | None]] = {
     "notices": _no_function_nor_none,
     "task": _no_function_nor_none,
     "check": _no_function_nor_none,
-    "notices": _no_function_nor_none,
     "needs": _no_function_nor_none,
     "load": _no_function_nor_none,
     "train_only": _no_function_nor_none,
