@@ -486,19 +486,19 @@ def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([[_decimal_as_text(value) for value in column.to_pylist()]], pa.string())
     column = decoded(column)
     if pa.types.is_floating(column.type):
-        single = pa.types.is_float32(column.type)
-        told = [None if one is None or one != one else _digits(one, single) for one in column.to_pylist()]
+        told = [None if value is None or value != value else as_text(value) for value in _as_doubles(column)]
         return pa.chunked_array([told], pa.string())
     return column.cast(pa.string())
 
 
-def _digits(value: float, is_single: bool) -> str:
-    """A number as text, in as few digits as tell it from others of its precision."""
-    if not is_single:
-        return as_text(value)
-    import numpy as np
+def _as_doubles(column: pa.ChunkedArray) -> list[float | None]:
+    """Numbers, those of single precision by the fewest digits that tell them apart: 0.1, not 0.10000000149011612."""
+    import pyarrow as pa
 
-    return as_text(float(str(np.float32(value))))
+    if not pa.types.is_float32(column.type):
+        told: list[float | None] = column.to_pylist()
+        return told
+    return [None if digits is None else float(digits) for digits in column.cast(pa.string()).to_pylist()]
 
 
 def _decimal_as_text(value: Decimal | None) -> str | None:
