@@ -350,6 +350,7 @@ metrics = [{{ use = "leaky", url = {one} }}]
     return path
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_a_run_folder_in_mlflow_or_on_the_screen(
     leaky: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ from ftrun.errors import ExperimentError
 from ftrun.execution import finding
 from ftrun.execution.finding import find_run, mark_killed_runs, tracked_runs, tracking_of
 from ftrun.runs.folder import RunFolder
-from helpers import Ftrun, begun, died_after, plan_of, rows_of, splits_of
+from helpers import Ftrun, begun, died_after, plan_of, rows_of, slow, splits_of
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -25,7 +25,7 @@ def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
     return result
 
 
-@pytest.mark.parametrize("target", ["name", "folder", "file", "id"])
+@pytest.mark.parametrize("target", ["name", slow("folder"), "file", slow("id")])
 def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 6, "tiny-died")

@@ -22,7 +22,7 @@ from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import Checkpoints, newest_whole
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.journal import Journal
-from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, splits_of
+from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, slow, splits_of
 from plugin_packages import Site, offering
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
@@ -98,8 +98,8 @@ def test_the_numbers_after_a_change_are_those_of_the_settings_that_made_the_mode
     ("tag", "value", "told"),
     [
         ("ftrun.version.torch", "1.0", "torch: the run was begun with 1.0"),
-        ("ftrun.threads", "96", "threads: the run was begun with 96"),
-        ("ftrun.processor", "Abacus", "processor: the run was begun with Abacus"),
+        slow(("ftrun.threads", "96", "threads: the run was begun with 96")),
+        slow(("ftrun.processor", "Abacus", "processor: the run was begun with Abacus")),
     ],
 )
 def test_other_packages_threads_and_processors_are_refused(tiny: Path, tag: str, value: str, told: str) -> None:

@@ -94,7 +94,7 @@ def test_mlflow_ranks_the_checkpoints_of_all_runs_by_a_metric(tiny: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "steps"),
     [
-        ({"tracking.model": False}, {"checkpoint-12"}),
+        slow(({"tracking.model": False}, {"checkpoint-12"})),
         slow(({"tracking.checkpoints": "none"}, {"model"})),
         slow(({"tracking.checkpoints": "last"}, {"model"})),
     ],
