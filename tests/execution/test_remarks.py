@@ -11,7 +11,8 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import FitResult, Predictions, Task
-from ftrun.execution.remarks import remarks_on
+from ftrun.execution.remarks import remarks_at_start, remarks_on, without_effect
+from ftrun.settings import TrainingSettings
 from helpers import plan_of
 
 
@@ -106,3 +107,39 @@ def test_a_metric_that_had_no_value_in_any_evaluation_chose_no_best_model(tiny: 
     assert told == (
         "f1 had no value in any evaluation, so that none was the best: the model is that of the last step, 3"
     )
+
+
+IDLE: list[tuple[dict[str, Any], str]] = [
+    ({"eval_steps": 50}, 'eval_steps has no effect with eval_strategy = "no"'),
+    ({"eval_strategy": "epoch", "eval_steps": 0.1}, 'eval_steps has no effect with eval_strategy = "epoch"'),
+    ({"save_strategy": "epoch", "save_steps": 50}, 'save_steps has no effect with save_strategy = "epoch"'),
+    (
+        {"lr_scheduler_type": "constant", "warmup_steps": 0.1},
+        'warmup_steps has no effect with lr_scheduler_type = "constant"; "constant_with_warmup" has one',
+    ),
+    ({"early_stopping_threshold": 0.01}, "early_stopping_threshold has no effect without early_stopping_patience"),
+]
+
+
+@pytest.mark.parametrize(("settings", "told"), IDLE)
+def test_a_key_that_is_set_and_changes_nothing_is_told(settings: dict[str, Any], told: str) -> None:
+    assert without_effect(TrainingSettings(**settings)) == [told]
+
+
+def test_of_keys_that_count_nothing_is_said() -> None:
+    counting = {"eval_strategy": "steps", "save_strategy": "steps", "save_steps": 50, "warmup_steps": 2}
+    patient = {"early_stopping_patience": 1, "early_stopping_threshold": 0.1}
+    assert without_effect(TrainingSettings(**counting, **patient)) == without_effect(TrainingSettings()) == []
+
+
+@pytest.mark.parametrize(("warmup", "told"), [(0, False), (0.9, False), (9, False), (10, True), (500, True)])
+def test_a_rate_that_is_never_reached_is_told(warmup: float, told: bool) -> None:
+    training = TrainingSettings(warmup_steps=warmup, learning_rate=3e-5)
+    said = "the learning rate never comes to 3e-05: the warm-up is as long as the training, which has 10 steps"
+    assert remarks_at_start(training, 10) == ([said] if told else [])
+
+
+def test_a_run_tells_of_them_as_it_begins(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ftrun.run(tiny, overrides={"training.max_steps": 1, "training.warmup_steps": 9, "training.eval_steps": 3})
+    said = " ".join(capsys.readouterr().out.split())
+    assert "eval_steps has no effect" in said and "as long as the training, which has 1 step" in said

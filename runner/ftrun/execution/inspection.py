@@ -26,6 +26,7 @@ from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
+from ftrun.execution.remarks import without_effect
 from ftrun.execution.sameness import try_collator, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
@@ -49,6 +50,8 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     watcher.working("importing")
     with faults_logged("check", plan.parts.values()), environment_restored(), watcher, open_session(plan) as session:
         splits, _ = open_data(plan, watcher)
+        for sentence in without_effect(plan.training):
+            watcher.notice(sentence)
         session.seed(plan.seed)
         built = build_model(plan, splits, watcher)
         return _look(plan, splits, built, watcher)

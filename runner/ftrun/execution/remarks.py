@@ -11,6 +11,40 @@ from ftrun.planning.measures import rows_without_numbers
 from ftrun.planning.plan import Plan
 from ftrun.runs.journal import read_current
 from ftrun.runs.records import MetricsRecord
+from ftrun.settings import TrainingSettings, steps_of
+
+
+def without_effect(training: TrainingSettings) -> list[str]:
+    """A sentence for every key of `[training]` that is set and changes nothing beside the others."""
+    strategies = {"eval_steps": "eval_strategy", "save_steps": "save_strategy"}
+    told = [
+        f'{key} has no effect with {strategy} = "{getattr(training, strategy)}"'
+        for key, strategy in strategies.items()
+        if _is_set(training, key) and getattr(training, strategy) != "steps"
+    ]
+    if training.warmup_steps and training.lr_scheduler_type == "constant":
+        told.append('warmup_steps has no effect with lr_scheduler_type = "constant"; "constant_with_warmup" has one')
+    if training.early_stopping_threshold and training.early_stopping_patience is None:
+        told.append("early_stopping_threshold has no effect without early_stopping_patience")
+    return told
+
+
+def _is_set(training: TrainingSettings, key: str) -> bool:
+    return bool(getattr(training, key) != TrainingSettings.model_fields[key].default)
+
+
+def remarks_at_start(training: TrainingSettings, total_steps: int) -> list[str]:
+    """A sentence if the learning rate never comes to what the file says.
+
+    Args:
+        training: The settings.
+        total_steps: Optimizer steps in all.
+    """
+    if training.lr_scheduler_type == "constant" or steps_of(training.warmup_steps, total_steps) < total_steps:
+        return []
+    rate = f"{training.learning_rate:g}"
+    steps = "1 step" if total_steps == 1 else f"{total_steps} steps"
+    return [f"the learning rate never comes to {rate}: the warm-up is as long as the training, which has {steps}"]
 
 
 def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:

@@ -25,7 +25,7 @@ from ftrun.execution.process import environment_restored, output_logged, refuse_
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.rehearsal import rehearse
-from ftrun.execution.remarks import remarks_on, remarks_on_skipped
+from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_skipped, without_effect
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
@@ -181,8 +181,7 @@ class _Run:
                 self.reporter.on_published = self.uploads.offer
             if beginning.checkpoint_folder is None:
                 self._start_recording(tags, splits)
-            else:  # a checkpoint that does not fit fails before anything says that the run goes on from it
-                self.reporter.on_started = partial(self._go_on, beginning.checkpoint_folder, tags, splits)
+            self.reporter.on_started = partial(self._started, beginning.checkpoint_folder, tags, splits)
             session.seed(plan.seed)
             with backend_named(plan.backend):
                 fitted = session.fit(job, self.reporter)
@@ -203,11 +202,16 @@ class _Run:
         self.journal.metrics(step, {key: value for key, value in tested.metrics.items() if key not in fit.metrics})
         return tested
 
-    def _go_on(self, checkpoint: Path, tags: Mapping[str, str], splits: Splits, total_steps: int) -> None:
-        """Called as the backend says that it is where the checkpoint has it."""
-        self._start_recording(tags, splits)
-        if self.uploads:
-            self.uploads.go_on(self.beginning.step, checkpoint, self.beginning.step == total_steps)
+    def _started(self, checkpoint: Path | None, tags: Mapping[str, str], splits: Splits, total_steps: int) -> None:
+        """Called as the backend says that training begins, all being where the checkpoint has it, if there is one: one
+        that does not fit has failed before anything says that the run goes on from it.
+        """
+        if checkpoint:
+            self._start_recording(tags, splits)
+            if self.uploads:
+                self.uploads.go_on(self.beginning.step, checkpoint, self.beginning.step == total_steps)
+        for sentence in [*without_effect(self.plan.training), *remarks_at_start(self.plan.training, total_steps)]:
+            self.watcher.notice(sentence)
 
     def _start_recording(self, tags: Mapping[str, str], splits: Splits) -> None:
         self.beginning.record(self.journal, self.plan, tags, splits)
