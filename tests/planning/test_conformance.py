@@ -62,7 +62,7 @@ COMPONENT_FAULTS = {
     ),
     "metric(check=True)": 'check of the metric "half" must be a function of settings, not true',
     "dataset(task=TASK)": 'task of the data set "theirs" must be a function of settings, not Task(',
-    "dataset(read=lambda s: 0)": 'read of the data set "theirs" must be a function of settings and file, and takes (s)',
+    "dataset(read=lambda s: 0)": 'read of the data set "theirs" must be a function of settings and file and task, and takes (s)',
     "dataset(build=lambda: 0)": 'build of the data set "theirs" must be a function of settings, and takes ()',
     "model(build=lambda s: 0)": 'build of the model "theirs" must be a function of settings and splits, and takes (s)',
     "model(kinds='classification')": (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftrun import hookimpl
-from ftrun.contracts import Dataset, Rows, Splits
+from ftrun.contracts import Dataset, Rows, Splits, Task
 from ftrun.errors import Problem
 from ftrun.settings import LocalPath, Settings
 from pydantic import Field
@@ -44,10 +44,10 @@ def _build(settings: SqliteSettings) -> Splits:
     return build(settings)
 
 
-def _read(settings: SqliteSettings, file: Path) -> Rows | None:
+def _read(settings: SqliteSettings, file: Path, task: Task) -> Rows | None:
     from ftrun_sqlite.splits import read
 
-    return read(settings, file)
+    return read(settings, file, task)
 
 
 @hookimpl

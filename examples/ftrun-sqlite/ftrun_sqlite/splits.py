@@ -42,7 +42,7 @@ def build(settings: SqliteSettings) -> Splits:
     )
 
 
-def read(settings: SqliteSettings, file: Path) -> Dataset | None:
+def read(settings: SqliteSettings, file: Path, task: Task) -> Dataset | None:
     """The rows of a further SQLite file, to predict or to evaluate; they may lack labels. None of any other file.
 
     Raises:
@@ -57,10 +57,8 @@ def read(settings: SqliteSettings, file: Path) -> Dataset | None:
             raise ExperimentError(Problem(f'the query gives no column "{missing[0]}" of {file}'))
         wanted = [*settings.text_columns, *([label] if label in there else [])]
         table = _table(further, "validation", wanted, may_be_null=label)
-    if any(value is not None for value in table.get(label, ())):
-        with _queried(f"to tell the classes, by {settings.database}", "The labels' ids are by the rows to train on."):
-            classes = tuple(sorted(set(_table(settings, "train", [label])[label])))
-        table[label] = _ids(table[label], classes, "validation")
+    if label in table:
+        table[label] = _ids(table[label], task.class_names or (), "validation")
     return Dataset.from_dict(table)
 
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun.testing import DatasetSuite
 from ftrun_sqlite import SqliteSettings
@@ -14,6 +15,7 @@ from ftrun_sqlite.reading import problems
 from ftrun_sqlite.splits import build, read
 
 ROWS = [("fine", "good"), ("poor", "bad"), (12, "good"), ("fair", None)]
+TASK = Task("classification", ("text",), "label", ("bad", "good"))
 
 
 def settings(folder: Path, train: str, validation: str = "SELECT * FROM t LIMIT 2") -> SqliteSettings:
@@ -54,15 +56,15 @@ def test_a_further_file_may_have_no_labels_or_a_query_of_its_own(tmp_path: Path)
         connection.execute("CREATE TABLE news (body)")
         connection.execute("INSERT INTO news VALUES ('fine')")
     with pytest.raises(ExperimentError, match=r"SQLite refuses the query of .*: no such table: t"):
-        read(known, further)
-    rows = read(known.model_copy(update={"further": "SELECT body AS text FROM news"}), further)
+        read(known, further, TASK)
+    rows = read(known.model_copy(update={"further": "SELECT body AS text FROM news"}), further, TASK)
     assert rows is not None and rows.to_dict() == {"text": ["fine"]}
     database = settings(tmp_path, "SELECT * FROM t LIMIT 3", "SELECT * FROM t").database
-    rows = read(known.model_copy(update={"further": "SELECT * FROM t"}), Path(database))
+    rows = read(known.model_copy(update={"further": "SELECT * FROM t"}), Path(database), TASK)
     assert rows is not None and rows["label"][:] == [1, 0, 1, None]
     other = tmp_path / "rows.csv"
     other.write_text("text,label\n")
-    assert read(known, other) is None
+    assert read(known, other, TASK) is None
 
 
 class TestSqlite(DatasetSuite):

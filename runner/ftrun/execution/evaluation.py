@@ -122,16 +122,16 @@ def evaluate_own(predictor: Predictor, own: OwnRows, text_columns: Sequence[str]
     """The metrics on the rows of a file that the run's data set has read.
 
     Raises:
-        ExperimentError: If a row has no text, no label, or one that the model does not know.
+        ExperimentError: If a row has no text or no label.
     """
-    column, lacking = own.task.label_column, unlabelled_rows(own.rows, own.task)
+    task = predictor.task
+    column, lacking = task.label_column, unlabelled_rows(own.rows, task)
     if len(lacking) == len(own.rows):
         hint = "Without labels: ftrun predict."
         raise own.table.wrong(f'has no labels in "{column}", so there is nothing to measure', hint)
     if lacking:
         raise own.table.wrong(f'has no label in column "{column}": row {lacking[0] + 1}', "Leave such rows out.")
-    labels = labels_of_split(own.table, own.rows[column][:], own.task, predictor.task)
-    return _measured(predictor, own.table, labels, text_columns)
+    return _measured(predictor, own.table, list(own.rows[column][:]), text_columns)
 
 
 def evaluate_rows(predictor: Predictor, table: RowTable, text_columns: Sequence[str] = ()) -> dict[str, float]:

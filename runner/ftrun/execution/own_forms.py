@@ -11,15 +11,13 @@ from pathlib import Path
 
 from ftrun.contracts import Dataset, Rows, Task
 from ftrun.errors import ExperimentError, Problem, RunError
-from ftrun.execution.checks import check_form, check_read
-from ftrun.execution.hidden_labels import unlabelled_rows
+from ftrun.execution.checks import check_read
 from ftrun.execution.prediction import Predictor, table_of_rows
 from ftrun.execution.process import faults_logged
 from ftrun.execution.row_tables import DATA, RowTable
 from ftrun.execution.trained import Trained
-from ftrun.planning.answers import task_of
 from ftrun.planning.parts import Part
-from ftrun.rowfiles import shown
+from ftrun.rowfiles import FORMATS, ending_of, shown
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,11 @@ class OwnRows:
     """What a data set has read of a file.
 
     Attributes:
-        rows: As the splits are: a label is what `Splits` says.
-        task: What the data set asks for now, by whose classes the labels are.
+        rows: As the splits are: a label is what `Splits` says, by the classes that the model has learnt.
         table: The same for people, labels by name.
     """
 
     rows: Rows
-    task: Task
     table: RowTable
 
 
@@ -56,24 +52,24 @@ def own_rows(predictor: Predictor, file: Path, renamed: bool = False) -> OwnRows
     """
     if not reads_files(predictor.trained):
         return None
-    part, name = predictor.trained.plan.dataset, shown(file)
+    part, task, name = predictor.trained.plan.dataset, predictor.task, shown(file)
     predictor.watcher.working(f"reading {name}")
-    rows = _read(part, file)
+    rows = _read(part, file, task)
     if rows is None:
         return None
-    check_form(part, name, rows)
-    task = _task_now(predictor, rows)
     check_read(part, name, rows, task, () if renamed else task.text_columns)
-    return OwnRows(rows, task, table_of_rows(name, rows, task))
+    if ending_of(file) in FORMATS:
+        predictor.watcher.notice(f"{name} is read by {part.who}, to {len(rows):,} rows")
+    return OwnRows(rows, table_of_rows(name, rows, task))
 
 
-def _read(part: Part, file: Path) -> Rows | None:
+def _read(part: Part, file: Path, task: Task) -> Rows | None:
     if not os.access(file, os.R_OK):
         raise ExperimentError(Problem(f"{shown(file)} cannot be read: Permission denied", DATA))
     read = part.component(Dataset).read
     assert read
     with _told_of(file), faults_logged("read", [part]), contextlib.redirect_stdout(sys.stderr):
-        return read(part.settings, file)
+        return read(part.settings, file, task)
 
 
 @contextlib.contextmanager
@@ -86,14 +82,3 @@ def _told_of(file: Path) -> Iterator[None]:
     except RunError as error:
         told = [replace(one, message=f"{shown(file)} cannot be read: {one.message}") for one in error.problems]
         raise RunError(*told) from error
-
-
-def _task_now(predictor: Predictor, rows: Rows) -> Task:
-    """What the data set asks for now; it is opened only where there are labels whose classes nothing else tells."""
-    told = task_of(predictor.trained.plan.dataset, "dataset")
-    if told and told.class_names:
-        return told
-    known = predictor.task
-    if known.class_names is None or len(unlabelled_rows(rows, known)) == len(rows):
-        return told or known
-    return predictor.splits.task

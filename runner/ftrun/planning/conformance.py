@@ -186,7 +186,7 @@ CALLED_WITH: Mapping[Any, Sequence[str]] = {
     "build": ("settings", "training"),
     ("dataset", "build"): ("settings",),
     "train_only": ("settings",),
-    "read": ("settings", "file"),
+    "read": ("settings", "file", "task"),
     ("model", "build"): ("settings", "splits"),
     "load": ("settings", "folder", "task"),
     ("collator", "build"): ("settings", "tokenizer"),

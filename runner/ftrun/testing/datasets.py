@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ftrun.contracts import Dataset, Kind, Rows, Splits
+from ftrun.contracts import Dataset, Kind, Rows, Splits, Task
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.execution.checks import check_read, check_splits
 from ftrun.planning.answers import task_of
@@ -132,7 +132,7 @@ class DatasetSuite(ComponentSuite):
         hint = f"There are: {', '.join(splits)}."
         expect(name in splits, f"make_further_file names the split {name}, which {self.who} does not have", hint)
         with nothing_drawn(f"read of {self.who}"), answering(f"read of {self.who}"):
-            rows = read(self._settings, file)
+            rows = read(self._settings, file, self._splits.task)
         if rows is None:
             fail(f"read of {self.who} gives None for {file.name}", "That would leave the file to the runner.")
         try:
@@ -155,7 +155,7 @@ class DatasetSuite(ComponentSuite):
                 file.write_bytes(content)
                 hint = "Raise an ExperimentError that names the file and what is wrong, or give None."
                 try:
-                    read(self._settings, file)
+                    read(self._settings, file, self._splits.task)
                 except FtrunError:
                     continue
                 except Exception as fault:
@@ -174,7 +174,7 @@ class DatasetSuite(ComponentSuite):
         """Opens it."""
         self.part.component(Dataset).build(settings)
 
-    def _reading(self) -> Callable[[Any, Path], Rows | None]:
+    def _reading(self) -> Callable[[Any, Path, Task], Rows | None]:
         read = self.part.component(Dataset).read
         if read is None:
             pytest.skip("it has no `read`: the runner alone reads further files")

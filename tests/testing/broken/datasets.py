@@ -164,7 +164,7 @@ class BrokenBuild(Rows):
 def words_of(split: str) -> Any:
     """Rows of the tiny data set, by the numbers in a file."""
 
-    def read(settings: Any, file: Path) -> Any:
+    def read(settings: Any, file: Path, task: Any) -> Any:
         if file.suffix != ".words":
             return None
         try:
@@ -195,7 +195,7 @@ class BrokenWords(Words):
     says = ["gives another first, label, second than its split has", "a class's place in class_names"]
 
 
-def carelessly(settings: Any, file: Path) -> Any:
+def carelessly(settings: Any, file: Path, task: Any) -> Any:
     rows: Any = tiny_splits().evaluation["validation"]
     return rows.select([int(line) for line in file.read_text(encoding="utf-8").splitlines()])
 
