@@ -21,8 +21,9 @@ from plugin_packages import site as site
 from warm import Command, Commands
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: the tests run side by side, and torch's threads wait for each other
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what it runs in the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:  # as a shell, or nohup, has it for what runs in the background
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 SECONDS = (
     "a_run_",
