@@ -6,6 +6,7 @@ Light; `scores.py` and `probabilities.py` do the work.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -201,6 +202,9 @@ def _yields_as_told(settings: EvaluateSettings, task: Task) -> Mapping[str, Dire
 
 
 def _check_evaluate(settings: EvaluateSettings) -> Sequence[Problem]:
+    if wrong := [name for name in settings.yields if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name)]:
+        message = f"a number's name must be at most 100 letters, digits, _, . and -, not {wrong[0]!r}"
+        return [Problem(message, "yields")]
     if settings.trust_remote_code:
         return []
     hint = "Set it to true if you trust it; the metrics that come with ftrun need no such thing."

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import Backend, Dataset, Direction, Metric, Need, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.planning.catalogue import Offer
-from ftrun.planning.conformance import said
-from ftrun.planning.parts import Part
+from ftrun.planning.conformance import line_of, said
+from ftrun.planning.parts import METRIC_NAME, Part
 from ftrun.planning.requirements import what_would_bring
 from ftrun.planning.written import lost
 from ftrun.settings import Settings, TrainingSettings, shown, validate
@@ -117,6 +116,9 @@ def yields_of(part: Part, place: str, task: Task) -> Mapping[str, Direction]:
         for name, direction in yields.items():
             if not isinstance(name, str):
                 raise _no_answer("yields", part.offer, name, "text for the name of a number")
+            if not re.fullmatch(METRIC_NAME, name):
+                expected = "a number's name of at most 100 letters, digits, _, . and -, such as f1_macro"
+                raise _no_answer("yields", part.offer, name, expected)
             if direction not in ("max", "min"):
                 raise _no_answer("yields", part.offer, direction, f'"max" or "min" as the better direction of {name}')
         if "loss" in yields:
@@ -186,10 +188,7 @@ def _asked(what: str, offer: Offer, function: Callable[..., Any], *arguments: An
 def _where(fault: BaseException, offer: Offer) -> str:
     """The line of the plugin's own that a fault came through last, or else the line that raised it."""
     package = getattr(getattr(offer.component, "build", None), "__module__", "").partition(".")[0]
-    lines = list(traceback.walk_tb(fault.__traceback__))
-    own = [line for line in lines if line[0].f_globals.get("__name__", "").partition(".")[0] == package]
-    frame, number = (own or lines)[-1]
-    return f"{Path(frame.f_code.co_filename).name}, line {number}"
+    return line_of(fault, package)
 
 
 def _no_answer(what: str, offer: Offer, given: Any, expected: str) -> ExperimentError:

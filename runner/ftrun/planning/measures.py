@@ -40,8 +40,6 @@ def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Directio
             problems += error.problems
             continue
         names = names_of(part, yields)
-        if refused := [name for name in names.values() if not _suits_mlflow(name)]:
-            problems.append(Problem(f"MLflow takes no metric with the name {refused[0]!r}", place))
         if twice := sorted(set(names.values()) & set(directions)):
             other = re.sub(r"[^A-Za-z0-9_]", "_", part.use.rpartition(":")[2])
             hint = f'Leave one out, or give this one a name of its own: name = "{other}_{index + 1}".'
@@ -154,11 +152,6 @@ def _number(part: Part, name: str, value: Any, place: str) -> float:
         with contextlib.suppress(TypeError, ValueError):  # such as an array of several numbers
             return float(value)
     raise part.fault(f'gave {shown(value)} for "{name}", and must give a number', place=place)
-
-
-def _suits_mlflow(name: str) -> bool:
-    """Whether MLflow takes it for a metric's key: words in its letters, with no way out of a folder among them."""
-    return all(re.fullmatch(r"[\w .:-]+", word) and word.strip(".") for word in name.split("/"))
 
 
 def best_by(training: TrainingSettings, directions: Mapping[str, Direction], splits: Sequence[str]) -> BestBy | None:

@@ -16,7 +16,7 @@ from ftrun.planning.written import table_of
 from ftrun.settings import Settings
 
 METRIC_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
-"""What a metric's table may call it: the name is a part of MLflow's key, and "/" parts such keys."""
+"""What a metric and its table may call a number: the name is a part of MLflow's key, and "/" parts such keys."""
 
 TABLES = frozenset(ExperimentSettings.model_fields) - {"format", "name", "seed"}
 """The tables of a file."""
