@@ -113,7 +113,9 @@ def test_two_of_one_name_are_told_with_the_way_out(tiny: Path) -> None:
     assert "loss is already measured" in refused(tiny, metrics({"use": "f1", "name": "loss"}))["metrics[0]"]
 
 
-@pytest.mark.parametrize("number", ["..", "a/../b", "/a", "a//b", "a/", "one/two three", "a=b", "é", "a\n", "", "a" * 101])
+@pytest.mark.parametrize(
+    "number", ["..", "a/../b", "/a", "a//b", "a/", "one/two three", "a=b", "é", "a\n", "", "a" * 101]
+)
 def test_a_number_has_a_name_as_a_file_could_give_it(number: str) -> None:
     with pytest.raises(ExperimentError, match=r"must give a number's name of at most 100 letters, digits, _, \. and -"):
         metric_directions([part(None, {number: "max"}, {})], TWO)
