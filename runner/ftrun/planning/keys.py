@@ -82,7 +82,7 @@ def keys_of(settings: type[Settings], prefix: str = "") -> Keys:
 
 
 def _tell_empty_defaults(settings: type[Settings], schema: Schema) -> None:
-    """pydantic leaves out what a `default_factory` makes; where that is empty, it is so always."""
+    """Tell what a `default_factory` makes where it is empty, and so is always; pydantic leaves these out."""
     for name, field in settings.model_fields.items():
         known = schema.get("properties", {}).get(field.alias or name, {"default": None})
         if "default" not in known and field.default_factory in _EMPTY:
