@@ -121,7 +121,10 @@ class Share(evaluate.Metric):
 @pytest.mark.slow
 class TestEvaluate(MetricSuite):
     component = "evaluate"
-    bad_settings = [{"trust_remote_code": False}, {"yields": None}, {"yields": {"share": "up"}}]
+    bad_settings = [
+        *({"yields": wrong} for wrong in (None, {"share": "up"}, {"one/two three": "max"})),
+        {"trust_remote_code": False},
+    ]
     cases = [(LABELS, SAID, {"share": 0.8})]
     test_a_task_that_it_does_not_suit_is_told: Any = None  # what it yields, the file says, whatever the task
 
