@@ -12,8 +12,8 @@ their like inside the functions of a component, not at the top.
         return [Metric(name="kappa", summary="Cohen's kappa", yields=kappa_yields, build=build_kappa)]
 
 A hook that offers components is called once in a process, and returns a list. A hook that observes may leave out
-arguments that it has no use for; the run waits for it, and one that raises is logged and harms nothing. It is called in
-the process that trains: of a run that is killed outright it hears no end.
+arguments that it has no use for; the run waits for it, and one that raises is told and logged, and harms nothing. It
+is called in the process that trains: of a run that is killed outright it hears no end.
 
 A run that is resumed begins and ends once more, under the same name and in the same folder.
 """

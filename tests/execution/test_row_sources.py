@@ -86,6 +86,7 @@ def test_what_is_no_text_is_not_predicted_as_what_python_shows_of_it(text: Any, 
         (["a", {"text": "b"}], "row 2 is dict"),
         (["a", None], "row 2 is NoneType 'None'"),
         ([["a", "b"], ["c"]], "there is 1 text for a model of 2"),
+        (["a", ["b", "c", "d"]], "there are 3 texts for a model of"),
         ([[]], "row 1 is list"),
     ],
 )

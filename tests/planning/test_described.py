@@ -6,13 +6,16 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from ftrun import ExperimentError
+from ftrun.cli.describe import command as describe_command
+from ftrun.cli.plugins import command as plugins_command
 from ftrun.contracts import KINDS
 from ftrun.planning.catalogue import Catalogue, load_catalogue
-from ftrun.planning.described import TABLES, describe, kind_meant, listed
+from ftrun.planning.described import TABLES, describe, kind_meant, listed, observers
 from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
-from plugin_packages import Site, offering
+from plugin_packages import HEAD, Site, offering
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +104,19 @@ def test_who_provides_it_is_told_and_two_of_a_name_are_told_apart(site: Site) ->
     assert 'use = "their-package:f1"' in describe(catalogue, "metric", "their_package:f1").toml
     with pytest.raises(ExperimentError, match='"ftrun:f1" or "their-package:f1"'):
         describe(catalogue, "metric", "f1")
+
+
+def test_observers_are_told_of_whom_no_file_has_a_table(site: Site) -> None:
+    looking_on = f"{HEAD}\n@hookimpl\ndef ftrun_evaluated(run): pass"
+    site.write("second", looking_on)
+    site.add(looking_on, points="main = their_package\nother = second")
+    of_package = {"distribution": "their-package", "version": "1.0", "observes": ["ftrun_evaluated"]}
+    assert observers(load_catalogue()) == [{"plugin": name, **of_package} for name in ("main", "other")]
+    told = CliRunner().invoke(describe_command, ["observer"])
+    assert told.exit_code == 0 and "An observer has no settings" in told.output
+    for name in ("main", "other"):
+        line = f"{name} of their-package 1.0 observes: ftrun_evaluated\n"
+        assert line in told.output and line in CliRunner().invoke(plugins_command).output
 
 
 def test_the_list_has_every_component_and_table(catalogue: Catalogue) -> None:

@@ -15,6 +15,13 @@ from ftrun.settings import LocalPath, PositiveInt, Settings, TrainingSettings, v
 from pydantic import ConfigDict, Field, model_validator
 
 
+class Empty(Settings):
+    table: dict[str, float] = Field(default_factory=dict)
+    entries: list[str] = Field(default_factory=list)
+    pair: tuple[str, ...] = Field(default_factory=tuple)
+    drawn: float = Field(default_factory=lambda: 1.0)
+
+
 class Inner(Settings):
     title: str
     pair: tuple[int, str] = (1, "a")
@@ -118,3 +125,8 @@ def test_each_value_that_is_shown_for_a_key_is_one_that_the_key_takes() -> None:
 
 def _kinds() -> list[Any]:
     return sorted({kind for kind, name, *_ in listed(load_catalogue()) if name})
+
+
+def test_what_is_empty_by_default_is_shown_so() -> None:
+    defaults = {name: key.default for name, key in keys(Empty).items()}
+    assert defaults == {"table": "{}", "entries": "[]", "pair": "[]", "drawn": None}

@@ -34,7 +34,8 @@ def fixed(tokenizer: PreTrainedTokenizerBase, length: int) -> Collate:
 def _check_pads(tokenizer: Any) -> None:
     if not callable(getattr(tokenizer, "pad", None)):
         message = f"rows are padded by the tokenizer's `pad`, and the model's {type(tokenizer).__name__} has none"
-        hint = "Who makes the model gives it one (see ftrun.contracts.Tokenizer), or a collator: [collator] use = NAME."
+        needed = "pad(rows, padding, max_length, pad_to_multiple_of, return_tensors), which gives the batch"
+        hint = f"Who makes the model gives it {needed}, or comes with a collator: [collator] use = NAME."
         raise ExperimentError(Problem(message, hint=hint))
 
 

@@ -10,7 +10,8 @@ from ftrun.cli import completing
 from ftrun.cli.common import WRONG, open_catalogue, plugin_option, tell
 from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Catalogue
-from ftrun.planning.described import TABLES, Description, describe, kind_meant, listed
+from ftrun.planning.described import TABLES, Description, describe, kind_meant, listed, observers
+from ftrun.planning.hooks import OBSERVING
 
 
 @click.command("describe")
@@ -27,8 +28,12 @@ def command(kind: str | None, name: str | None, as_json: bool) -> int:
       ftrun describe metric f1              one of them
       ftrun describe training               a table: training, tracking, push, or experiment, the top level
       ftrun describe training max_steps     one key of it
+      ftrun describe observer               who looks on at runs, and by which hooks
     """
     catalogue = open_catalogue()
+    if kind and kind.strip("[]").lower() in ("observer", "observers"):
+        _observers(catalogue, as_json)
+        return 0
     try:
         meant = kind_meant(catalogue, kind) if kind else None
         if meant is None or (name is None and meant not in TABLES):
@@ -51,6 +56,20 @@ def _list(catalogue: Catalogue, kind: str | None, as_json: bool) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         click.echo("  ".join([*cells, row[3]]))
+
+
+def _observers(catalogue: Catalogue, as_json: bool) -> None:
+    found = observers(catalogue)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    click.echo("An observer has no settings, and no file names it: whoever installs its package has it.")
+    click.echo(f"Its hooks: {', '.join(OBSERVING)}.")
+    for one in found:
+        who = f"{one['plugin']} of {one['distribution']} {one['version']}"
+        click.echo(f"{who} observes: {', '.join(one['observes'])}")
+    if not found:
+        click.echo("No plugin here looks on.")
 
 
 def _describe(description: Description, as_json: bool, whole: bool) -> None:

@@ -30,7 +30,11 @@ def command(as_json: bool, traceback: bool) -> int:
         if plugin.left_out:
             click.echo(f"left out by {plugin.left_out}: {plugin.name} of {plugin.distribution} {plugin.version}")
         if plugin.observes:
-            click.echo(f"{plugin.distribution} {plugin.version} observes: {', '.join(plugin.observes)}")
+            twin = sum(
+                other.distribution == plugin.distribution and bool(other.observes) for other in catalogue.plugins
+            )
+            which = f"{plugin.name} of " if twin > 1 else ""
+            click.echo(f"{which}{plugin.distribution} {plugin.version} observes: {', '.join(plugin.observes)}")
         if plugin.failure:
             click.secho(f"failed: {plugin.name} of {plugin.distribution} {plugin.version}: {plugin.failure}", fg="red")
             if traceback and plugin.trace:

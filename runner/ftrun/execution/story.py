@@ -19,6 +19,7 @@ from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.final_test import FinalTest
 from ftrun.execution.monitor import Monitor
+from ftrun.execution.onlookers import Onlookers
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.preparation import build_model, make_job, open_data, open_session, terms_of
 from ftrun.execution.process import environment_restored, output_logged, refuse_several_processes, signals_caught
@@ -90,6 +91,7 @@ class _Run:
         self.beginning = beginning
         self.folder = beginning.folder
         self.journal = Journal(self.folder.journal)
+        self.onlookers = Onlookers(catalogue, self.folder, watcher)
         backend = plan.backend
         self.reporter = RunReporter(
             self.journal,
@@ -220,14 +222,12 @@ class _Run:
         self.recording = True
         if self.monitor:
             self.monitor.start()
-        self.catalogue.observe(
-            "ftrun_run_started", run=self.folder.name, run_folder=self.folder.path, experiment=self.plan.resolved()
-        )
+        self.onlookers.tell("ftrun_run_started", experiment=self.plan.resolved())
 
     def _evaluated(self, report: EvaluationReport) -> None:
         if self.uploads:
             self.uploads.evaluated(report)
-        self.catalogue.observe("ftrun_evaluated", run=self.folder.name, run_folder=self.folder.path, report=report)
+        self.onlookers.tell("ftrun_evaluated", report=report)
 
     def _record_fit(self, splits: Splits, built: BuiltModel, fit: FitResult, tested: Sequence[str]) -> None:
         tables: Sequence[str] = ()
@@ -283,8 +283,7 @@ class _Run:
         with contextlib.suppress(RunError):
             self.journal.close()
         metrics = fit.metrics if fit else {}
-        facts = {"run": self.folder.name, "run_folder": self.folder.path, "status": status, "metrics": metrics}
-        self.catalogue.observe("ftrun_run_finished", **facts)
+        self.onlookers.finished(status=status, metrics=metrics)
         if status == "FINISHED" and self.plan.push.repo:
             self._push()
         delivered = Delivery()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import Backend, Dataset, Direction, Metric, Need, Task
 from ftrun.errors import ExperimentError, FtrunError, Problem, RunError
 from ftrun.planning.catalogue import Offer
-from ftrun.planning.conformance import said
+from ftrun.planning.conformance import line_of, said
 from ftrun.planning.parts import Part
 from ftrun.planning.requirements import what_would_bring
 from ftrun.planning.written import lost
@@ -186,10 +184,7 @@ def _asked(what: str, offer: Offer, function: Callable[..., Any], *arguments: An
 def _where(fault: BaseException, offer: Offer) -> str:
     """The line of the plugin's own that a fault came through last, or else the line that raised it."""
     package = getattr(getattr(offer.component, "build", None), "__module__", "").partition(".")[0]
-    lines = list(traceback.walk_tb(fault.__traceback__))
-    own = [line for line in lines if line[0].f_globals.get("__name__", "").partition(".")[0] == package]
-    frame, number = (own or lines)[-1]
-    return f"{Path(frame.f_code.co_filename).name}, line {number}"
+    return line_of(fault, package)
 
 
 def _no_answer(what: str, offer: Offer, given: Any, expected: str) -> ExperimentError:

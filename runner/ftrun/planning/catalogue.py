@@ -21,6 +21,7 @@ from ftrun.planning.conformance import (
     SPOKEN,
     PluginError,
     components_in,
+    line_of,
     refuse_other_contract,
     refuse_twins,
     said,
@@ -34,7 +35,7 @@ from ftrun.redaction import redacted
 log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.5
-"""What a plugin may take to load before a person is told."""
+"""What a plugin may take of the processor to load before a person is told."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Plugin:
         failure: Why it could not be loaded; trace: the traceback of that.
         left_out: What left it out, `--no-plugin` or `FTRUN_PLUGINS`; it was not loaded then.
         notices: What a person should know of what it did as it was loaded.
-        seconds: What loading it took.
+        seconds: What loading it took of the processor.
     """
 
     name: str
@@ -189,16 +190,29 @@ class Catalogue:
                 return f"It is offered by {plugin.distribution}, which was left out by {plugin.left_out}."
         return None
 
-    def observe(self, hook: str, **facts: Any) -> None:
-        """Call an observing hook of every plugin; one that raises is logged and harms nothing."""
+    def observe(self, hook: str, **facts: Any) -> list[tuple[str, str]]:
+        """Call an observing hook of every plugin; one that raises is logged and harms nothing.
+
+        Returns:
+            What to call each plugin that raised, and what it raised, with file and line.
+        """
+        raised = []
         for name, module in self.manager.list_name_plugin():
             others = [plugin for plugin in self.manager.get_plugins() if plugin is not module]
             try:
                 self.manager.subset_hook_caller(hook, others)(**facts)
             except KeyboardInterrupt:
                 raise
-            except BaseException:  # sys.exit, too, is no observer's to call
+            except BaseException as fault:  # sys.exit, too, is no observer's to call
                 log.exception("plugin %s failed in %s", name, hook)
+                package = getattr(module, "__name__", type(module).__module__).partition(".")[0]
+                raised.append((self._who(name), f"{said(fault)} ({line_of(fault, package)})"))
+        return raised
+
+    def _who(self, name: str) -> str:
+        """What to call a plugin that has registered by a name."""
+        known = {_registered(plugin): plugin.who for plugin in self.plugins}
+        return known.get(name, f"the plugin {name}")
 
 
 def load_catalogue(choice: Choice | None = None, there: Sequence[Installed] | None = None) -> Catalogue:
@@ -259,7 +273,7 @@ def _notices(plugin: Plugin, seen: Watched) -> Iterator[str]:
 
 
 def _load(plugin: Plugin, point: EntryPoint, manager: pluggy.PluginManager, before: Sequence[Plugin]) -> None:
-    name = f"{plugin.distribution}:{plugin.name}"
+    name = _registered(plugin)
     try:
         if not point.pattern.match(point.value):
             raise PluginError(f'its entry point "{point.name} = {point.value}" names no module')
@@ -278,6 +292,11 @@ def _load(plugin: Plugin, point: EntryPoint, manager: pluggy.PluginManager, befo
         plugin.trace = _trace_of(error)
         if manager.has_plugin(name):
             manager.unregister(name=name)
+
+
+def _registered(plugin: Plugin) -> str:
+    """The name by which pluggy has it."""
+    return f"{plugin.distribution}:{plugin.name}"
 
 
 def _told(error: BaseException, distribution: str) -> str:

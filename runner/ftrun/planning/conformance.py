@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from ftrun.contracts import COMPONENTS, CONTRACT_VERSION, KINDS, Component, Kind
@@ -28,6 +30,19 @@ def said(error: BaseException) -> str:
     except Exception:
         words = "it cannot say what"
     return f"{type(error).__name__}: {words}"
+
+
+def line_of(fault: BaseException, package: str) -> str:
+    """The file and line of a package that a fault came through last, or else those that raised it.
+
+    Args:
+        fault: What was raised, and has a traceback.
+        package: The name that the package is imported by.
+    """
+    lines = list(traceback.walk_tb(fault.__traceback__))
+    own = [line for line in lines if line[0].f_globals.get("__name__", "").partition(".")[0] == package]
+    frame, number = (own or lines)[-1]
+    return f"{Path(frame.f_code.co_filename).name}, line {number}"
 
 
 def refuse_other_contract(module: Any) -> None:

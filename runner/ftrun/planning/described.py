@@ -74,6 +74,20 @@ def listed(catalogue: Catalogue, kind: str | None = None) -> list[tuple[str, str
     return rows if kind else [*rows, *((table, "", "", SUMMARIES[table]) for table in TABLES)]
 
 
+def observers(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """The plugins that look on, each with its distribution, version and observing hooks."""
+    return [
+        {
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "observes": plugin.observes,
+        }
+        for plugin in catalogue.plugins
+        if plugin.observes
+    ]
+
+
 def kind_meant(catalogue: Catalogue, told: str) -> str:
     """The kind or table that is meant; in the plural, too, and as a header.
 

@@ -12,6 +12,9 @@ from ftrun import hookspecs
 from ftrun.errors import nearest
 from ftrun.planning.conformance import PluginError
 
+OBSERVING = ("ftrun_run_started", "ftrun_evaluated", "ftrun_run_finished")
+"""The hooks of a plugin that looks on."""
+
 
 def new_manager() -> pluggy.PluginManager:
     """Pluggy's manager of ftrun's hooks, without any plugin."""

@@ -77,7 +77,20 @@ def keys_of(settings: type[Settings], prefix: str = "") -> Keys:
     if "$ref" in whole:  # settings that hold themselves
         whole = whole["$defs"][whole["$ref"].removeprefix(f"#/definitions/{prefix}")]
     schema = _plain(whole)
+    _tell_empty_defaults(settings, schema)
     return Keys(schema.get("properties", {}), tuple(schema.get("required", ())), definitions)
+
+
+def _tell_empty_defaults(settings: type[Settings], schema: Schema) -> None:
+    """Tell what a `default_factory` makes where it is empty, and so is always; pydantic leaves these out."""
+    for name, field in settings.model_fields.items():
+        known = schema.get("properties", {}).get(field.alias or name, {"default": None})
+        if "default" not in known and field.default_factory in _EMPTY:
+            known["default"] = _EMPTY[field.default_factory]()
+
+
+_EMPTY: Mapping[Any, type] = {dict: dict, list: list, tuple: list, set: list, frozenset: list}
+"""What makes a value that is empty, and what that is in a file."""
 
 
 def described(keys: Keys) -> list[Key]:

@@ -86,16 +86,17 @@ def _files(names: Names, kinds: Sequence[PluginKind]) -> Mapping[Path, str]:
 def _filling(names: Names, kinds: Sequence[PluginKind]) -> Mapping[str, Any]:
     offers: dict[str, list[str]] = {kind: [_offered(kind)] for kind in kinds if kind != "observer"}
     if "model" in kinds:  # it has no tokenizer, so it comes with a collator that needs none
-        offers["collator"] = [*offers.get("collator", ()), "batches"]
+        offers.setdefault("collator", ["batches"])
     words = {kind: WORDS.get(kind, kind) for kind in PLUGIN_KINDS}
     offered = [kind for kind in kinds if kind != "observer"]
+    called = {kind: names.of(kind, is_alone=len(offered) == 1) for kind in offered}
     return {
         "distribution": names.distribution,
         "module": names.module,
         "component": names.component,
-        "called": {kind: names.of(kind, is_alone=len(offered) == 1) for kind in offered},
+        "called": called,
         "name": names.words,
-        "batches": f"{names.component}-batches",
+        "batches": called.get("collator", f"{names.component}-batches"),
         "kinds": kinds,
         "offers": offers,
         "imports": _imports(names.module, kinds),
@@ -109,7 +110,7 @@ def _filling(names: Names, kinds: Sequence[PluginKind]) -> Mapping[str, Any]:
 
 def _imports(module: str, kinds: Sequence[PluginKind]) -> Sequence[str]:
     lines = [f"from {module}.{kind} import {kind} as {_offered(kind)}" for kind in kinds if kind != "observer"]
-    if "model" in kinds:
+    if "model" in kinds and "collator" not in kinds:
         lines.append(f"from {module}.model import batches")
     if "observer" in kinds:
         hooks = ("ftrun_evaluated", "ftrun_run_finished")

@@ -35,6 +35,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
     if inspection.max_length is not None:
         by = ", by its max_length" if inspection.is_cut_by_setting else ""
         model += f"; rows are cut after {inspection.max_length:,} tokens by the model{by}"
+    if not any(split.lengths for split in inspection.splits):
+        model += "; the model does not tell how many tokens rows have"
     parts = [_splits(inspection.splits), _labels(inspection.splits), model]
     return Group(*(part for part in parts if part is not None))
 

@@ -14,7 +14,7 @@ import pytest
 from ftrun.errors import FtrunError
 from ftrun.planning.catalogue import Catalogue
 from ftrun.planning.conformance import PluginError, refuse_other_contract
-from ftrun.planning.hooks import implementations, new_manager, register
+from ftrun.planning.hooks import OBSERVING, implementations, new_manager, register
 from ftrun.testing.generators import changed_since
 from ftrun.testing.lightness import heavy_imports
 from ftrun.testing.offers import catalogue_with
@@ -22,7 +22,6 @@ from ftrun.testing.running import TinyRun, attempt, difference, go_on
 from ftrun.testing.sentences import answering, expect, fail
 from ftrun.testing.suite import Suite, Table, why
 
-OBSERVING = ("ftrun_run_started", "ftrun_evaluated", "ftrun_run_finished")
 SAVING = {"training.save_strategy": "epoch"}
 T = TypeVar("T")
 
@@ -54,7 +53,7 @@ class Seen:
 class ObserverSuite(Suite):
     """What a plugin is held to that looks on at runs.
 
-    A run goes on though an observer raises, and says so in its log alone: without a test nobody notices.
+    A run goes on though an observer raises, with a notice and a traceback in its log: a test tells before that.
 
     - Its hooks are ftrun's, and take what they are given.
     - Its module is light: it imports none of torch, transformers, datasets, evaluate, accelerate and mlflow at its top.
