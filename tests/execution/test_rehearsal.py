@@ -59,6 +59,15 @@ def test_a_metric_whose_code_is_at_fault_is_refused(
     assert "on 10 rows of validation before any training" in told and "NaN" in told
 
 
+def test_a_metric_that_writes_into_predictions_is_refused(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        predictions.logits[:] = 0
+        return hits(predictions)
+
+    told = refused(run({"metric": lambda settings, task: evaluate}, workdir, monkeypatch))
+    assert f'metrics[0]: the metric "hits" {THEIR} writes into the predictions' in told and "Copy" in told
+
+
 @pytest.mark.parametrize("error", [ValueError("only one class"), ZeroDivisionError("division by zero")])
 def test_what_may_be_for_the_rows_is_told_and_stops_nothing_yet(
     error: Exception, workdir: Path, monkeypatch: pytest.MonkeyPatch

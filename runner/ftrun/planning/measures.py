@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, SupportsFloat
 
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
@@ -18,10 +19,16 @@ from ftrun.settings import TrainingSettings, shown
 
 NO_VALUE = "Where it has no value it must give NaN, and raise nothing."
 """What to do about a metric that raises."""
+COPY = "Other metrics get them, too. Copy what is to be changed, such as by predictions.logits.copy()."
+"""What to do about one that writes into predictions."""
 
 
 class MetricError(ExperimentError):
     """A metric raised something of predictions: its cause."""
+
+
+class WritingError(ExperimentError):
+    """A metric writes into the predictions that it is given, which others get, too."""
 
 
 def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Direction]:
@@ -106,6 +113,7 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
     Raises:
         ExperimentError: If the metric does not suit the task after all; and from the evaluator, if it gives something
             else than was promised.
+        WritingError: From the evaluator, if it writes into predictions: their arrays are read-only.
         MetricError: From the evaluator, if it raises anything else.
     """
     metric = part.component(Metric)
@@ -117,10 +125,13 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         if rows_without_numbers(predictions):
             return dict.fromkeys(names.values(), math.nan)
         try:
-            numbers = evaluator(predictions)
+            numbers = evaluator(_read_only(predictions))
         except FtrunError:
             raise
         except Exception as fault:
+            if _is_of_writing(fault):
+                told = f"writes into the predictions that it is given: {said(fault)}{line_in(fault, part)}"
+                raise WritingError(*part.fault(told, COPY, place).problems) from fault
             message = f"{part.who} raised {said(fault)}{line_in(fault, part)}"
             raise MetricError(Problem(message, place, NO_VALUE)) from fault
         if not isinstance(numbers, Mapping):
@@ -131,6 +142,24 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         return {names[number]: _number(part, number, value, place) for number, value in numbers.items()}
 
     return evaluate
+
+
+def _read_only(predictions: Predictions) -> Predictions:
+    """The same predictions, whose arrays nobody can write into."""
+    return replace(predictions, logits=_unwritable(predictions.logits), labels=_unwritable(predictions.labels))
+
+
+def _unwritable(array: Any) -> Any:
+    if not hasattr(array, "setflags"):  # of a task of one's own, and no array
+        return array
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _is_of_writing(fault: Exception) -> bool:
+    """Whether it is what NumPy raises where an array that is not to be written is."""
+    return isinstance(fault, ValueError) and "read-only" in str(fault)
 
 
 def rows_without_numbers(predictions: Predictions) -> list[int]:
