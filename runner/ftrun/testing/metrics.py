@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 
 from ftrun.contracts import Direction, Kind, Metric, Predictions, Task
