@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
+from ftrun import contracts
 from ftrun.contracts import COMPONENTS, CONTRACT_VERSION, KINDS, Component, Kind
 from ftrun.errors import nearest
 from ftrun.settings import Settings, TrainingSettings, shown
@@ -28,6 +31,21 @@ def said(error: BaseException) -> str:
     except Exception:
         words = "it cannot say what"
     return f"{type(error).__name__}: {words}"
+
+
+def line_of(fault: BaseException, package: str) -> str:
+    """The file and line of a package's own that a fault came through last, to go on a sentence with; else nothing."""
+    for frame, line in reversed(list(traceback.walk_tb(fault.__traceback__))):
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package:
+            return f" ({Path(frame.f_code.co_filename).name}, line {line})"
+    return ""
+
+
+def field_meant(fault: BaseException) -> str | None:
+    """The field of the contract's that is nearest to one that it does not have, where that is the fault."""
+    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(fault))
+    made = getattr(contracts, found[1], None) if found and isinstance(fault, TypeError) else None
+    return nearest(found[2], [field.name for field in fields(made)]) if found and is_dataclass(made) else None
 
 
 def refuse_other_contract(module: Any) -> None:
