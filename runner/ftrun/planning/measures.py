@@ -72,24 +72,28 @@ def check_measures(metrics: Sequence[Part], task: Task, training: TrainingSettin
     return []
 
 
-def check_evaluated(metrics: Sequence[Part], training: TrainingSettings, is_tested: bool = False) -> Sequence[Problem]:
+def check_evaluated(
+    metrics: Sequence[Part], training: TrainingSettings, is_tested: bool = False, left_out: bool = False
+) -> Sequence[Problem]:
     """A problem for everything that asks for evaluations, where there are no rows to evaluate on.
 
     Args:
         metrics: The metrics of the experiment.
         training: Its training.
         is_tested: Whether there are rows to measure at the end, which metrics are of use for.
+        left_out: Whether the data set was opened for a training without evaluations.
     """
-    without = "the data set has no rows to evaluate on"
+    without = f'eval_strategy = "no" leaves out {_ROWS}' if left_out else f"the data set has no {_ROWS}"
+    way = 'set training.eval_strategy to "epoch" or "steps"' if left_out else "take a data set with a split for that"
     asking = {
-        "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {_SPLIT}.',
-        "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {_SPLIT}.",
-        "metrics": bool(metrics) and not is_tested and f"Leave out [[metrics]], or {_SPLIT}.",
+        "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {way}.',
+        "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {way}.",
+        "metrics": bool(metrics) and not is_tested and f"Leave out [[metrics]], or {way}.",
     }
     return [Problem(without, place, hint) for place, hint in asking.items() if hint]
 
 
-_SPLIT = "take a data set with a split for that"
+_ROWS = "rows to evaluate on"
 
 
 def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
@@ -111,14 +115,17 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         place: Where the metric's table is.
 
     Raises:
-        ExperimentError: If the metric does not suit the task after all; and from the evaluator, if it gives something
-            else than was promised.
+        ExperimentError: If the metric does not suit the task after all, or builds no function; and from the evaluator,
+            if it gives something else than was promised.
         WritingError: From the evaluator, if it writes into predictions: their arrays are read-only.
         MetricError: From the evaluator, if it raises anything else.
     """
     metric = part.component(Metric)
     with placed_errors(part, place):
         evaluator = metric.build(part.settings, task)
+    if not callable(evaluator):
+        given = type(evaluator).__name__
+        raise part.fault(f"built a {given}, and must build a function that makes numbers of predictions", place=place)
     names = names_of(part, yields_of(part, place, task))
 
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
