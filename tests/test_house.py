@@ -17,6 +17,7 @@ FACES = {
     "execution/outcome": "declarations: how a run ended",
     "execution/watcher": "looks away; test_watchers.py has it see a whole run",
     "testing/keys": "declarations: what two runs differ by; test_backends.py tries a broken backend by them",
+    "testing/elsewhere": "what another process encodes; test_models.py has it of a sound model, and of one by hash()",
     "testing/killing": "a run that kills itself; test_backends.py has it kill, and fail to",
     "testing/plain": "values to be compared; test_models.py and test_collators.py compare by them",
     "testing/reporter": "keeps what it is told; tests/training and test_own_backend.py look at that",

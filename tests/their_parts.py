@@ -188,7 +188,14 @@ def planned(
     parts = {**SOUND, **parts}
     offers: dict[str, Any] = {
         "ftrun_datasets": Dataset(name="numbers", summary="Numbers", build=parts["dataset"], task=parts.get("task")),
-        "ftrun_models": Model(name="parity", summary="Knows", build=parts["model"], has_tokenizer=False, kinds=kinds),
+        "ftrun_models": Model(
+            name="parity",
+            summary="Knows",
+            build=parts["model"],
+            has_tokenizer=False,
+            kinds=kinds,
+            load=parts.get("load"),
+        ),
         "ftrun_collators": Collator(name="lists", summary="No tensors", build=parts["collator"]),
         "ftrun_metrics": Metric(
             name="hits", summary="Right rows", yields=lambda s, t: {"hits": "max"}, build=parts["metric"]

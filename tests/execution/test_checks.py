@@ -13,11 +13,11 @@ import numpy
 import pytest
 from ftrun.contracts import Dataset, EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport, Task
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import check_splits
+from ftrun.execution.checks import check_splits, check_task
 from ftrun.planning.catalogue import Offer
 from ftrun.planning.parts import Part
 from ftrun.settings import Settings
-from helpers import journal_of
+from helpers import journal_of, rows_of
 from their_parts import (
     TASK,
     Parity,
@@ -89,6 +89,10 @@ def checkpoints(*contents: str) -> Callable[[Job, Reporter], FitResult]:
     return train
 
 
+def texts(*cells: Any) -> Any:
+    return rows_of(text=list(cells), label=[0] * len(cells))
+
+
 THEIR = "of their-package 3"
 BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "no splits": ({"dataset": lambda s: [1, 2]}, f'the data set "numbers" {THEIR} opened a list'),
@@ -96,6 +100,38 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "classes in a text": ({"dataset": lambda s: splits(task=replace(TASK, class_names="ab"))}, "must have a tuple"),
     "a class twice": ({"dataset": lambda s: splits(task=replace(TASK, class_names=("a", "a")))}, "must be there once"),
     "no classes": ({"dataset": lambda s: splits(task=replace(TASK, class_names=None))}, "names no classes"),
+    "another kind by task": (
+        {"task": lambda s: replace(TASK, kind="regression", class_names=None)},
+        "says by `task` that the kind would be regression, and opens classification",
+    ),
+    "other columns by task": (
+        {"task": lambda s: replace(TASK, text_columns=("words", "more"), class_names=None)},
+        "says by `task` that the text columns would be words, more, and opens text",
+    ),
+    "another label by task": (
+        {"task": lambda s: replace(TASK, label_column="parity")},
+        "says by `task` that the label column would be parity, and opens label",
+    ),
+    "other classes by task": (
+        {"task": lambda s: replace(TASK, class_names=("odd", "even"))},
+        "says by `task` that the classes would be odd, even, and opens even, odd",
+    ),
+    "no text": (
+        {"dataset": lambda s: splits(train=texts("1", None))},
+        f'the data set "numbers" {THEIR} has None in column text in row 2 of train',
+    ),
+    "a number for a text": (
+        {"dataset": lambda s: splits(evaluation={"validation": texts(7, 8)})},
+        "has 7 in column text in row 1 of validation for evaluation, and must have text",
+    ),
+    "no collate function": (
+        {"collator": lambda s, t: None},
+        f'collator: the collator "lists" {THEIR} built a NoneType, and must build a function',
+    ),
+    "no evaluator": (
+        {"metric": lambda s, t: {"hits": 1}},
+        f'metrics[0]: the metric "hits" {THEIR} built a dict, and must build a function',
+    ),
     "rows in a list": ({"dataset": lambda s: splits(train=[{"text": "1"}])}, "gives a list for train"),
     "rows in a dict": ({"dataset": lambda s: splits(train={"text": ["1"]})}, "gives a dict for train"),
     "rows that pass by": ({"dataset": lambda s: splits(train=iter([1]))}, "gives a list_iterator for train"),
@@ -267,3 +303,15 @@ def test_splits_for_a_split_are_refused_by_a_sentence() -> None:
 
     with pytest.raises(ExperimentError, match=r"(?s)gives a DatasetDict for train.*no select"):
         check_splits(PART, splits(train=DatasetDict({"train": rows()})))
+
+
+@pytest.mark.parametrize(
+    "told", [None, replace(TASK, class_names=None), replace(TASK, text_columns=(), label_column="other"), TASK]
+)
+def test_a_task_may_leave_open_what_only_the_data_tells(told: Task | None) -> None:
+    check_task(PART, told, TASK)
+
+
+def test_what_is_no_text_is_fine_for_a_kind_of_ones_own() -> None:
+    own = Task("words", ("text",), "label")
+    check_splits(PART, splits(task=own, train=texts(["a"], None), evaluation={}))

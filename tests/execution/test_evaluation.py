@@ -17,6 +17,7 @@ from ftrun.execution.evaluation import check_name
 from ftrun.runs.folder import RunFolder
 from ftrun.tracking.sender import deliver
 from helpers import TRACKED, Ftrun, journal_of, mlflow_client, points_in_mlflow, points_of, run
+from safetensors.torch import load_file, save_file
 
 AT = {"training.max_steps": 4}
 TASK = Task("classification", ("text",), "label", ("no", "yes", "1"))
@@ -38,6 +39,40 @@ def test_the_runs_own_split_gives_the_runs_own_numbers_and_goes_on_its_record(ti
     before = journal_of(result.run_folder)
     assert evaluate(result.run, "--data", "validation", "--device", "cpu").return_value == 0
     assert journal_of(result.run_folder) == before
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        pytest.param({"backend.use": "trainer", "training.bf16": True}, marks=pytest.mark.slow),
+        pytest.param(
+            {
+                "backend.use": "accelerate",
+                "training.eval_strategy": "steps",
+                "training.eval_steps": 1,
+                "training.save_strategy": "steps",
+                "training.save_steps": 1,
+                "training.load_best_model_at_end": True,
+                "training.class_weights": "balanced",
+                "training.per_device_eval_batch_size": 3,
+            },
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_split_that_is_not_what_the_run_has_measured_is_told(tiny: Path, settings: dict[str, Any]) -> None:
+    result = run(tiny, {**AT, **settings})
+    same = evaluate(result.run, "--data", "validation", "--device", "cpu")
+    assert same.return_value == 0 and "in the run" not in same.stderr, same.output
+    weights = result.run_folder / "model" / "model.safetensors"
+    tensors = load_file(weights)
+    turned = {name: -8 * tensor if "classifier" in name else tensor for name, tensor in tensors.items()}
+    save_file(turned, weights, {"format": "pt"})
+    other = evaluate(result.run, "--data", "validation", "--device", "cpu")
+    (told,) = [line for line in other.stderr.splitlines() if "in the run eval/loss was " in line]
+    assert f"eval/loss was {result.metrics['eval/loss']:.5g}, and it is " in told, other.output
+    assert "model, data or code are not what they were" in other.stderr
 
 
 def test_a_files_rows_are_measured_by_the_names_of_their_classes(tiny: Path) -> None:

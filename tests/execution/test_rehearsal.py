@@ -11,10 +11,11 @@ import ftrun
 import marks
 import numpy
 import pytest
+import torch
 from click.testing import CliRunner
 from ftrun.cli import group
-from ftrun.contracts import Predictions
-from ftrun.errors import ExperimentError
+from ftrun.contracts import BuiltModel, Predictions
+from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.rehearsal import varied
 from ftrun.execution.watcher import Watcher
@@ -57,6 +58,15 @@ def test_a_metric_whose_code_is_at_fault_is_refused(
     told = refused(run({"metric": raising(error)}, workdir, monkeypatch))
     assert f'metrics[0]: the metric "hits" {THEIR} raised {type(error).__name__}: ' in told
     assert "on 10 rows of validation before any training" in told and "NaN" in told
+
+
+def test_a_metric_that_writes_into_predictions_is_refused(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        predictions.logits[:] = 0
+        return hits(predictions)
+
+    told = refused(run({"metric": lambda settings, task: evaluate}, workdir, monkeypatch))
+    assert f'metrics[0]: the metric "hits" {THEIR} writes into the predictions' in told and "Copy" in told
 
 
 @pytest.mark.parametrize("error", [ValueError("only one class"), ZeroDivisionError("division by zero")])
@@ -274,3 +284,63 @@ def test_who_breaks_off_the_first_batch_is_named(name: str, workdir: Path, monke
     with pytest.raises(ExperimentError) as told:
         marks.look(parts, workdir, monkeypatch)
     assert sentence in str(told.value)
+
+
+class Half(marks.Marks):
+    """Writes what it is asked to."""
+
+    kept = ("embedding.weight",)
+
+    def save_pretrained(self, folder: Path) -> None:
+        torch.save({name: self.state_dict()[name] for name in self.kept}, Path(folder, "marks.pt"))
+        Path(folder, "more.txt").write_text("more")
+
+
+def load_marks(settings: Any, folder: Path, task: Any) -> BuiltModel:
+    model = marks.Marks()
+    model.load_state_dict(torch.load(folder / "marks.pt", weights_only=True))
+    return marks.built(model)
+
+
+def load_afresh(settings: Any, folder: Path, task: Any) -> BuiltModel:
+    torch.nn.init.zeros_((fresh := marks.Marks()).embedding.weight)
+    return marks.built(fresh)
+
+
+def load_none(settings: Any, folder: Path, task: Any) -> BuiltModel:
+    raise ExperimentError(Problem(f"{folder.name[:9]} holds no marks"))
+
+
+def loading(load: Any, *kept: str) -> dict[str, Any]:
+    model = type("Some", (Half,), {"kept": kept})
+    return {"model": lambda s, d: marks.built(model()), "load": load}
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (loading(load_marks), "raised RuntimeError: Error(s) in loading state_dict"),
+        (loading(load_none), "rehearsal holds no marks"),
+        (loading(lambda s, f, t: None), "built a NoneType, and must build an ftrun.contracts.BuiltModel"),
+    ],
+)
+def test_a_model_that_is_not_whole_once_it_is_saved_is_refused(
+    parts: dict[str, Any], said: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = refused(marks.run(parts, workdir, monkeypatch))
+    assert f'model: the model "parity" {THEIR} cannot be loaded from what it has saved: ' in told and said in told
+    assert "save_pretrained must write all" in told and not list(workdir.glob("runs/*/rehearsal-*"))
+
+
+def test_one_that_says_something_else_then_is_told_and_a_sound_one_changes_no_curve(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, sound = Heard(), Heard()
+    other = marks.run(loading(load_afresh, "embedding.weight"), workdir, monkeypatch, heard)
+    assert other.result.status == "FINISHED", other.result.error
+    assert [told for told in heard.notices if "once it is saved and loaded" in told], heard.notices
+    same = marks.run(loading(load_marks, "embedding.weight"), workdir, monkeypatch, sound)
+    assert (
+        not [told for told in sound.notices if "their-package" in told] and same.result.metrics == other.result.metrics
+    )
+    assert marks.run({}, workdir, monkeypatch).result.metrics == same.result.metrics

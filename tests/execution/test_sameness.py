@@ -59,6 +59,8 @@ def test_it_is_told_and_stops_nothing(name: str, workdir: Path, monkeypatch: pyt
     assert [told for told in heard.notices if told.startswith(sentence)], heard.notices
     marks.look(parts, workdir, monkeypatch, seen)
     assert [told for told in seen.notices if told.startswith(sentence)], seen.notices
+    about = [told for told in [*heard.notices, *seen.notices] if "their-package" in told]
+    assert {told.partition(" of their")[0] for told in about} == {sentence.partition(" of their")[0]}, about
 
 
 def test_sound_parts_are_told_nothing_of(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -334,7 +334,9 @@ def test_a_model_that_comes_without_its_tokenizer_is_told_once_it_is_built(site:
         build_model(planned(tiny, **use("model")), splits, Watcher())
 
 
-ROWS = "__import__('datasets').Dataset.from_dict({name: [0] for name in (*TASK.text_columns, TASK.label_column)})"
+ROWS = (
+    "__import__('datasets').Dataset.from_dict({**{name: ['a'] for name in TASK.text_columns}, TASK.label_column: [0]})"
+)
 NO_ROWS = f"dataset(build=lambda s: Splits(TASK, {ROWS}, {{}}, 'none', 'here', '1'))"
 
 

@@ -162,3 +162,25 @@ def test_the_command_lists_what_failed_and_why(site: Site, ftrun_command: Ftrun)
     assert 'failed: main of their-package 1.0: settings of the metric "half" must be a class derived' in shown.stdout
     assert "ftrun_metrics raised ZeroDivisionError" in shown.stdout and "return [1 / 0]" in shown.stdout
     assert shown.stdout.count("Traceback") == 1
+
+
+def test_a_module_that_raises_is_told_with_its_line(site: Site) -> None:
+    site.add("import json\n\nraise RuntimeError('oops')\n")
+    assert site.plugin().failure == "RuntimeError: oops (their_package.py, line 3)"
+
+
+@pytest.mark.parametrize(
+    ("made", "meant"),
+    [("Metric(name='half', yeilds=None)", "yields"), ("Task('regression', label_colum='x')", "label_column")],
+)
+def test_a_misspelt_field_is_told_with_the_nearest_and_the_line(site: Site, made: str, meant: str) -> None:
+    site.add(f"{HEAD}\n@hookimpl\ndef ftrun_metrics():\n    return [{made}]\n")
+    failure = site.plugin().failure
+    line = HEAD.count("\n") + 4
+    assert failure and failure.endswith(f" (their_package.py, line {line}): did you mean {meant}?"), failure
+
+
+def test_a_keyword_of_something_else_has_no_nearest(site: Site) -> None:
+    site.add("class Own:\n    def __init__(self, name): ...\n\nOwn(nam=1)\n")
+    failure = site.plugin().failure
+    assert failure and failure.endswith("(their_package.py, line 4)"), failure

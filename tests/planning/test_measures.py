@@ -14,7 +14,7 @@ from ftrun.contracts import Metric, Predictions, Task
 from ftrun.errors import ExperimentError
 from ftrun.planning.catalogue import Offer, load_catalogue
 from ftrun.planning.experiment import load_experiment
-from ftrun.planning.measures import MetricError, build_evaluator, metric_directions, rows_without_numbers
+from ftrun.planning.measures import MetricError, WritingError, build_evaluator, metric_directions, rows_without_numbers
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import make_plan
 from ftrun.settings import Settings
@@ -186,3 +186,34 @@ def test_a_metric_that_raises_is_named_with_what_it_should_have_done() -> None:
     with pytest.raises(MetricError, match='the metric "theirs" of their-package 3 raised ValueError: too few') as told:
         build_evaluator(theirs, TWO)(PREDICTIONS)
     assert "must give NaN" in str(told.value) and isinstance(told.value.__cause__, ValueError)
+
+
+def _written(predictions: Predictions) -> None:
+    predictions.logits[0] = 0
+
+
+def _added(predictions: Predictions) -> None:
+    predictions.labels.__iadd__(1)
+
+
+def _sorted(predictions: Predictions) -> None:
+    predictions.values.sort() if predictions.kind == "regression" else predictions.logits.sort()
+
+
+@pytest.mark.parametrize("write", [_written, _added, _sorted])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_metric_that_writes_into_predictions_is_refused_by_name(write: Any, kind: str) -> None:
+    said = Predictions(np.array([[2.0], [1.0]], "float32"), np.array([1, 0]), 0.5, kind)
+    metric = Metric(name="theirs", summary="", yields=lambda s, t: {"a": "max"}, build=lambda s, t: write)
+    theirs = Part("theirs", Offer(metric, "their-package", "3"), Settings())
+    with pytest.raises(WritingError, match='the metric "theirs" of their-package 3 writes into') as told:
+        build_evaluator(theirs, TWO, "metrics[1]")(said)
+    assert "Copy what is to be changed" in str(told.value) and told.value.problems[0].place == "metrics[1]"
+    assert (said.logits.tolist(), said.labels.tolist()) == ([[2.0], [1.0]], [1, 0])
+    said.logits[0] = 0  # whose they are may still write
+
+
+def test_predictions_of_ones_own_task_need_be_no_arrays() -> None:
+    theirs = part(None, {"a": "max"}, {"a": 1.0})
+    bare = Predictions(PREDICTIONS.logits, [["a"], [], ["b"]], 0.5, "of_words")
+    assert build_evaluator(theirs, TWO)(bare) == {"a": 1.0}

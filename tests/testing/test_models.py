@@ -9,7 +9,7 @@ from broken_components import broken_in, check, heard_of, points_of
 from ftrun.testing import ModelSuite
 from ftrun.testing.suite import ComponentSuite
 
-COSTLY = ("on_every_backend", "died", "it_saved", "a_run_")
+COSTLY = ("another_process", "on_every_backend", "died", "it_saved", "a_run_")
 """What trains is tried of a broken model where it must fail."""
 pytestmark = pytest.mark.slow
 

@@ -20,6 +20,7 @@ from ftrun.planning.blame import blamed, line_in
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
+from ftrun.settings import shown
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ MODEL_LOSS = "model.loss"
 """The place of a problem that a backend has with a model's loss."""
 LABELS_READ = 100_000
 """Labels that are looked at together."""
+TEXTS_READ = 10_000
+"""Rows whose texts are looked at together."""
 
 
 def check_splits(part: Part, splits: Splits) -> None:
@@ -55,6 +58,35 @@ def check_splits(part: Part, splits: Splits) -> None:
     _check_tests(part, splits)
     for (context, split), rows in splits.used.items():
         _check_rows(part, f"{split} for {context}", rows, task, context == "test")
+
+
+def check_task(part: Part, told: Task | None, opened: Task) -> None:
+    """Whether a data set has opened what its settings alone told of its task, by which others were let through.
+
+    Args:
+        part: The data set.
+        told: What `task` has told; columns and classes may be left open.
+        opened: What was opened.
+
+    Raises:
+        ExperimentError: If it has not.
+    """
+    if told is None or part.offer.distribution == BUILT_IN:
+        return
+    pairs: dict[str, tuple[Any, Any]] = {"the kind": (told.kind, opened.kind)}
+    if told.text_columns:
+        pairs["the text columns"] = tuple(told.text_columns), tuple(opened.text_columns)
+        pairs["the label column"] = told.label_column, opened.label_column
+    if told.class_names is not None:
+        pairs["the classes"] = tuple(told.class_names), tuple(opened.class_names or ())
+    for what, (before, now) in pairs.items():
+        if before != now:
+            hint = "Both must say the same; what only the data tells, `task` leaves open: class_names, or None for all."
+            raise part.fault(f"says by `task` that {what} would be {_words(before)}, and opens {_words(now)}", hint)
+
+
+def _words(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(map(str, value)) or "none"
 
 
 def _check_tests(part: Part, splits: Splits) -> None:
@@ -96,8 +128,22 @@ def _check_rows(part: Part, split: str, rows: Rows, task: Task, may_lack_labels:
     if not len(rows):
         raise part.fault(f"has no row in {split}")
     _check_columns(part, split, rows, [*task.text_columns, *([] if may_lack_labels else [task.label_column])])
+    if task.kind in KNOWN and part.offer.distribution != BUILT_IN:
+        _check_texts(part, split, rows, task)
     if not may_lack_labels or _has_labels(part, split, rows, task):
         _check_labels(part, split, rows, task)
+
+
+def _check_texts(part: Part, split: str, rows: Rows, task: Task) -> None:
+    """Whether texts are text, which the model's `encode` would be blamed for."""
+    for column in task.text_columns:
+        cells = rows[column]
+        for start in range(0, len(rows), TEXTS_READ):
+            for row, cell in enumerate(cells[start : start + TEXTS_READ], start):
+                if not isinstance(cell, str):
+                    given = f"has {shown(cell)} in column {column} in row {row + 1} of {split}, and must have text"
+                    hint = 'Leave such rows out, or make text of them: "" where there is none.'
+                    raise part.fault(given, hint)
 
 
 def check_form(part: Part, split: str, rows: Rows) -> None:

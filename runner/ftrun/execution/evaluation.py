@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,6 +41,8 @@ from ftrun.tracking.fetching import is_fetched
 
 MODEL_STEP = "ftrun.model_step"
 """The tag that says which step the model is of."""
+CLOSE, CLOSE_IN_HALF = 1e-3, 5e-3
+"""Share of a number by which it may be another than the run's; in half a precision a row may fall otherwise."""
 
 
 def check_name(name: str) -> None:
@@ -93,6 +96,8 @@ def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | N
             numbers = evaluate_own(predictor, own, source.text_columns)
         else:
             numbers = evaluate_rows(predictor, *source.table(predictor, read))
+        if split is not None and (told := unlike_the_run(predictor, split, numbers)):
+            watcher.notice(told)
     split = split if called == split else None
     for sentence in record_evaluation(trained, called, numbers, split) if called else ():
         watcher.notice(sentence)
@@ -161,6 +166,32 @@ def _measured(
     return numbers
 
 
+def unlike_the_run(predictor: Predictor, split: str, numbers: Mapping[str, float]) -> str | None:
+    """That numbers of a split are not those that the run has recorded of it at its model's step, in a sentence; None
+    where they are, or there are none to compare with: of another device or precision numbers may differ.
+
+    Args:
+        predictor: Of the run's model.
+        split: The split.
+        numbers: By metric.
+    """
+    trained = predictor.trained
+    run = trained.run
+    if run is None or is_fetched(run) or trained.folder != run.model:
+        return None
+    here = predictor.session.environment()
+    if any(predictor.tags.get(f"ftrun.{name}") != here.get(name) for name in ("device", "precision")):
+        return None
+    recorded = _recorded(run, split)
+    share = CLOSE if here["precision"] == "float32" else CLOSE_IN_HALF
+    told = [
+        f"{key} was {before:.5g}, and it is {numbers[name]:.5g} now"
+        for name, (key, before) in recorded.items()
+        if name in numbers and not _is_close(numbers[name], before, share)
+    ]
+    return f"in the run {'; '.join(told)}: model, data or code are not what they were" if told else None
+
+
 def numbers_of(plan: Plan, task: Task, predictions: Predictions) -> dict[str, float]:
     """The loss, where there is one, and the metrics by name."""
     numbers = {} if predictions.loss is None else {"loss": predictions.loss}
@@ -211,6 +242,23 @@ def record_evaluation(
     if not differing:
         return []
     return [f"{listed(differing)} came out otherwise than the same name did before, whose numbers stay on the record"]
+
+
+def _recorded(run: RunFolder, split: str) -> dict[str, tuple[str, float]]:
+    """By metric what a run has recorded of one of its evaluation splits at its model's step, and by which key."""
+    history = read_history(run)
+    evaluated = [dataset.split for dataset in history.datasets if dataset.context == "evaluation"]
+    if split not in evaluated:
+        return {}
+    prefix = "eval/" if len(evaluated) == 1 else f"eval/{split}/"
+    points = read_evaluations(run).get(_model_step(run) or history.last_step, ())
+    return {
+        point.key.removeprefix(prefix): (point.key, point.value) for point in points if point.key.startswith(prefix)
+    }
+
+
+def _is_close(number: float, before: float, share: float) -> bool:
+    return math.isclose(number, before, rel_tol=share, abs_tol=1e-6) or (math.isnan(number) and math.isnan(before))
 
 
 def _model_step(run: RunFolder) -> int | None:

@@ -170,7 +170,8 @@ def _try_alike(
     plan: Plan, rows: Sequence[Mapping[str, Any]], built: BuiltModel, collate: Collate, task: Task, watcher: Watcher
 ) -> None:
     """Whether the same encoded rows come out alike of collator and model."""
-    try_collator(plan.collator, collate, rows, watcher)
+    if not try_collator(plan.collator, collate, rows, watcher):
+        return
     was_training = built.model.training
     built.model.eval()
     try:

@@ -22,7 +22,7 @@ from ftrun.contracts import (
 )
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import check_model, check_splits
+from ftrun.execution.checks import check_model, check_splits, check_task
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.class_weights import class_weights
 from ftrun.execution.decoding import Decoding, RawColumns, Terms
@@ -53,14 +53,17 @@ def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:
         train_only = dataset.train_only if plan.training.eval_strategy == "no" else None
         splits = (train_only or dataset.build)(plan.dataset.settings)
     check_splits(plan.dataset, splits)
+    check_task(plan.dataset, plan.task, splits.task)
     watcher.data_opened(splits)
     for notice in splits.notices:
         watcher.notice(notice)
     if splits.task.kind not in plan.model.component(Model).kinds:
         message = f"{plan.model.who} does not take the data set's kind of task, {splits.task.kind}"
         raise ExperimentError(Problem(message, "model.use"))
-    if not splits.evaluation and (problems := check_evaluated(plan.metrics, plan.training, bool(splits.test_at_end))):
-        raise ExperimentError(*problems)
+    if not splits.evaluation:
+        is_tested, left_out = bool(splits.test_at_end), train_only is not None
+        if problems := check_evaluated(plan.metrics, plan.training, is_tested, left_out):
+            raise ExperimentError(*problems)
     directions = metric_directions(plan.metrics, splits.task)
     best = best_by(plan.training, directions, list(splits.evaluation)) if splits.evaluation else None
     metrics = enumerate(plan.metrics)
@@ -109,9 +112,17 @@ def load_model(plan: Plan, folder: Path, task: Task, watcher: Watcher) -> BuiltM
 
 
 def build_collate(plan: Plan, built: BuiltModel) -> Collate:
-    """What makes batches of encoded rows."""
+    """What makes batches of encoded rows.
+
+    Raises:
+        ExperimentError: If the collator builds something else.
+    """
     with placed_errors(plan.collator, "collator"):
-        return plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer)
+        collate = plan.collator.component(Collator).build(plan.collator.settings, built.tokenizer)
+    if not callable(collate):
+        given = type(collate).__name__
+        raise plan.collator.fault(f"built a {given}, and must build a function that makes batches of rows")
+    return collate
 
 
 def evaluators_of(

@@ -11,9 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import BackendSession, EncodedRows, Evaluator, Job, OwnCheckpoints, Predictions, Splits
+from ftrun.contracts import (
+    BackendSession,
+    EncodedRows,
+    Evaluator,
+    Job,
+    Model,
+    OwnCheckpoints,
+    Predictions,
+    Rows,
+    Splits,
+)
 from ftrun.errors import ExperimentError, FtrunError, RunError
 from ftrun.execution.checks import (
+    check_model,
     check_predictions,
     checked_batch,
     checked_collate,
@@ -22,7 +33,7 @@ from ftrun.execution.checks import (
 )
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_labels import check_classes
-from ftrun.execution.sameness import try_collator, try_model
+from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
@@ -64,16 +75,21 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     with forward_blamed(plan, job.model, batch), told_of_padding(plan, job.model, shown, batch):
         predictions = predicted(some)
     check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
-    few = [rows[row] for row in varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)]
-    try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
+    places = varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)
+    few = [rows[row] for row in places]
     size = job.training.per_device_eval_batch_size
-    try_model(plan.model, partial(session.predict, job), few, size, watcher)
+    is_pure = try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
+    if is_pure:
+        try_model(plan.model, partial(session.predict, job), few, size, watcher)
 
     def more() -> Predictions:
         return predicted(_varied_places(rows, job.task.num_labels))
 
     rehearse_metrics(job.evaluators, split, predictions, more, watcher)
     rehearse_saving(plan, job.model, job.tokenizer, job.run_folder)
+    few_raw = raw.select(places[:FEW_ROWS])
+    if (loaded := rehearse_loading(plan, session, job, few_raw)) is not None and is_pure:
+        try_loaded(plan.model, session.predict(job, few[:FEW_ROWS]).logits, loaded, watcher)
 
 
 def rehearse_metrics(
@@ -164,6 +180,56 @@ def rehearse_saving(plan: Plan, model: Any, tokenizer: Any, where: Path | None =
     for name, save in ways.items():
         if not _is_of_a_library(save):
             _rehearse_save(plan, name, save, where)
+
+
+def rehearse_loading(plan: Plan, session: BackendSession, job: Job, raw: Rows) -> Any:
+    """What a plugin's model says of rows once it is saved as at the end of a run, and loaded again.
+
+    A model that a library saves is left out, which may be large; so is what a plugin's own backend does.
+
+    Args:
+        plan: The plan that it is the model of.
+        session: The backend's.
+        job: With the model.
+        raw: Few rows, as the data set has them.
+
+    Returns:
+        Its numbers; None where nobody loads it.
+
+    Raises:
+        ExperimentError: If it cannot be loaded, or does not take the rows then.
+    """
+    part, load = plan.model, plan.model.component(Model).load
+    is_ours = part.offer.distribution == BUILT_IN
+    if (
+        load is None
+        or is_ours
+        or plan.backend.offer.distribution != BUILT_IN
+        or _is_of_a_library(job.model.save_pretrained)
+    ):
+        return None
+    training = job.training.model_copy(update={"torch_compile": False})
+    with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=job.run_folder) as name:
+        folder = Path(name)
+        job.model.save_pretrained(folder)
+        if job.tokenizer is not None:
+            job.tokenizer.save_pretrained(folder)
+        try:
+            built = load(part.settings, folder, job.task)
+            check_model(part, built)
+            columns = built.encode(raw[:])
+            rows = [{name: cells[row] for name, cells in columns.items()} for row in range(len(raw))]
+            loaded = replace(job, model=built.model, tokenizer=built.tokenizer, training=training)
+            return session.predict(loaded, rows).logits
+        except FtrunError as fault:
+            told = "; ".join(problem.message for problem in fault.problems)
+            raise part.fault(f"cannot be loaded from what it has saved: {told}", NOT_WHOLE) from fault
+        except Exception as fault:
+            told = f"cannot be loaded from what it has saved: raised {said(fault)}{line_in(fault, part)}"
+            raise part.fault(told, NOT_WHOLE) from fault
+
+
+NOT_WHOLE = "save_pretrained must write all that `load` needs, else nobody predicts with the model of a run."
 
 
 def _is_of_a_library(method: Any) -> bool:

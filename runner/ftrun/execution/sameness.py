@@ -23,7 +23,7 @@ LEAST = 1e-3
 Rows = Sequence[Mapping[str, Any]]
 
 
-def try_collator(part: Part, collate: Collate, rows: Rows, watcher: Watcher) -> None:
+def try_collator(part: Part, collate: Collate, rows: Rows, watcher: Watcher) -> bool:
     """Make batches of a few rows twice, and of each alone.
 
     Args:
@@ -32,20 +32,25 @@ def try_collator(part: Part, collate: Collate, rows: Rows, watcher: Watcher) -> 
         rows: Encoded, with labels.
         watcher: Is told where it is not pure.
 
+    Returns:
+        Whether it is pure, so that its batches tell something of a model.
+
     Raises:
         ExperimentError: If it gives the labels in another order than the rows'.
     """
     if part.offer.distribution == BUILT_IN:
-        return
+        return True
     some = rows[:FEW_ROWS]
     before = _generators()
     first, second = collate(some), collate(some)
     if _plain(first) != _plain(second):
         watcher.notice(f"{part.who} makes another batch of the same rows each time: {IMPURE}")
-    elif before != _generators():
+        return False
+    if before != _generators():
         watcher.notice(f"{part.who} draws from a global generator, which others draw from: {IMPURE}")
-    else:
-        _check_order(part, [_contents(row) for row in first["labels"]], [_alone(collate, row) for row in some])
+        return False
+    _check_order(part, [_contents(row) for row in first["labels"]], [_alone(collate, row) for row in some])
+    return True
 
 
 IMPURE = "it must be pure, or curves differ from backend to backend"
@@ -86,6 +91,22 @@ def try_model(part: Part, say: Callable[[Rows], Predictions], rows: Rows, size: 
         watcher.notice(
             f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {twice:.4g} where each is twice: "
             "it must be the mean over the labels, or it depends on how batches are cut"
+        )
+
+
+def try_loaded(part: Part, said: Any, loaded: Any, watcher: Watcher) -> None:
+    """Whether a model says the same once it is saved and loaded; if not, that is told.
+
+    Args:
+        part: The model.
+        said: Its numbers for a few rows.
+        loaded: Those of the one that was loaded, for the same rows.
+        watcher: Is told.
+    """
+    if _differ_in_numbers(said, loaded):
+        watcher.notice(
+            f"{part.who} says something else of the same rows once it is saved and loaded: does save_pretrained write "
+            "all of it, and `load` read it? Predictions with the model of this run will be other ones"
         )
 
 

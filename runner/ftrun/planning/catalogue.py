@@ -21,7 +21,9 @@ from ftrun.planning.conformance import (
     SPOKEN,
     PluginError,
     components_in,
+    field_meant,
     line_of,
+    own_line,
     refuse_other_contract,
     refuse_twins,
     said,
@@ -288,7 +290,7 @@ def _load(plugin: Plugin, point: EntryPoint, manager: pluggy.PluginManager, befo
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever somebody else's package does is that plugin's failure alone
-        plugin.failure = redacted(_told(error, plugin.distribution))
+        plugin.failure = redacted(_told(error, point, plugin.distribution))
         plugin.trace = _trace_of(error)
         if manager.has_plugin(name):
             manager.unregister(name=name)
@@ -299,10 +301,14 @@ def _registered(plugin: Plugin) -> str:
     return f"{plugin.distribution}:{plugin.name}"
 
 
-def _told(error: BaseException, distribution: str) -> str:
-    """What an error says, in a line, with what to install where something is not installed."""
+def _told(error: BaseException, point: EntryPoint, distribution: str) -> str:
+    """What an error says, in a line, with where in the plugin, and what to do where that is known."""
+    raised = _raised(error)
     told = str(error) if isinstance(error, PluginError) else said(error)
-    bring = what_would_bring(_raised(error), distribution)
+    told += own_line(raised, point.value.partition(":")[0].partition(".")[0])
+    if meant := field_meant(raised):
+        told += f": did you mean {meant}?"
+    bring = what_would_bring(raised, distribution)
     return f"{told}; to have it: {bring}" if bring else told
 
 

@@ -7,10 +7,11 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from ftrun import contracts
 from ftrun.contracts import COMPONENTS, CONTRACT_VERSION, KINDS, Component, Kind
 from ftrun.errors import nearest
 from ftrun.settings import Settings, TrainingSettings, shown
@@ -43,6 +44,20 @@ def line_of(fault: BaseException, package: str) -> str:
     own = [line for line in lines if line[0].f_globals.get("__name__", "").partition(".")[0] == package]
     frame, number = (own or lines)[-1]
     return f"{Path(frame.f_code.co_filename).name}, line {number}"
+
+
+def own_line(fault: BaseException, package: str) -> str:
+    """The same in brackets, to go on a sentence with; nothing where the fault came through no line of the package's."""
+    names = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(fault.__traceback__))
+    is_own = any(name.partition(".")[0] == package for name in names)
+    return f" ({line_of(fault, package)})" if is_own else ""
+
+
+def field_meant(fault: BaseException) -> str | None:
+    """The field of the contract's that is nearest to one that it does not have, where that is the fault."""
+    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(fault))
+    made = getattr(contracts, found[1], None) if found and isinstance(fault, TypeError) else None
+    return nearest(found[2], [field.name for field in fields(made)]) if found and is_dataclass(made) else None
 
 
 def refuse_other_contract(module: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, SupportsFloat
 
 from ftrun.contracts import BestBy, Direction, Evaluator, Metric, Predictions, Task
@@ -18,10 +19,16 @@ from ftrun.settings import TrainingSettings, shown
 
 NO_VALUE = "Where it has no value it must give NaN, and raise nothing."
 """What to do about a metric that raises."""
+COPY = "Other metrics get them, too. Copy what is to be changed, such as by predictions.logits.copy()."
+"""What to do about one that writes into predictions."""
 
 
 class MetricError(ExperimentError):
     """A metric raised something of predictions: its cause."""
+
+
+class WritingError(ExperimentError):
+    """A metric writes into the predictions that it is given, which others get, too."""
 
 
 def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Direction]:
@@ -65,24 +72,28 @@ def check_measures(metrics: Sequence[Part], task: Task, training: TrainingSettin
     return []
 
 
-def check_evaluated(metrics: Sequence[Part], training: TrainingSettings, is_tested: bool = False) -> Sequence[Problem]:
+def check_evaluated(
+    metrics: Sequence[Part], training: TrainingSettings, is_tested: bool = False, left_out: bool = False
+) -> Sequence[Problem]:
     """A problem for everything that asks for evaluations, where there are no rows to evaluate on.
 
     Args:
         metrics: The metrics of the experiment.
         training: Its training.
         is_tested: Whether there are rows to measure at the end, which metrics are of use for.
+        left_out: Whether the data set was opened for a training without evaluations.
     """
-    without = "the data set has no rows to evaluate on"
+    without = f'eval_strategy = "no" leaves out {_ROWS}' if left_out else f"the data set has no {_ROWS}"
+    way = 'set training.eval_strategy to "epoch" or "steps"' if left_out else "take a data set with a split for that"
     asking = {
-        "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {_SPLIT}.',
-        "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {_SPLIT}.",
-        "metrics": bool(metrics) and not is_tested and f"Leave out [[metrics]], or {_SPLIT}.",
+        "training.eval_strategy": training.eval_strategy != "no" and f'Set it to "no", or {way}.',
+        "training.metric_for_best_model": training.metric_for_best_model is not None and f"Leave it out, or {way}.",
+        "metrics": bool(metrics) and not is_tested and f"Leave out [[metrics]], or {way}.",
     }
     return [Problem(without, place, hint) for place, hint in asking.items() if hint]
 
 
-_SPLIT = "take a data set with a split for that"
+_ROWS = "rows to evaluate on"
 
 
 def names_of(part: Part, numbers: Collection[str]) -> dict[str, str]:
@@ -104,23 +115,30 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         place: Where the metric's table is.
 
     Raises:
-        ExperimentError: If the metric does not suit the task after all; and from the evaluator, if it gives something
-            else than was promised.
+        ExperimentError: If the metric does not suit the task after all, or builds no function; and from the evaluator,
+            if it gives something else than was promised.
+        WritingError: From the evaluator, if it writes into predictions: their arrays are read-only.
         MetricError: From the evaluator, if it raises anything else.
     """
     metric = part.component(Metric)
     with placed_errors(part, place):
         evaluator = metric.build(part.settings, task)
+    if not callable(evaluator):
+        given = type(evaluator).__name__
+        raise part.fault(f"built a {given}, and must build a function that makes numbers of predictions", place=place)
     names = names_of(part, yields_of(part, place, task))
 
     def evaluate(predictions: Predictions) -> Mapping[str, float]:
         if rows_without_numbers(predictions):
             return dict.fromkeys(names.values(), math.nan)
         try:
-            numbers = evaluator(predictions)
+            numbers = evaluator(_read_only(predictions))
         except FtrunError:
             raise
         except Exception as fault:
+            if _is_of_writing(fault):
+                told = f"writes into the predictions that it is given: {said(fault)}{line_in(fault, part)}"
+                raise WritingError(*part.fault(told, COPY, place).problems) from fault
             message = f"{part.who} raised {said(fault)}{line_in(fault, part)}"
             raise MetricError(Problem(message, place, NO_VALUE)) from fault
         if not isinstance(numbers, Mapping):
@@ -131,6 +149,24 @@ def build_evaluator(part: Part, task: Task, place: str = "metrics") -> Evaluator
         return {names[number]: _number(part, number, value, place) for number, value in numbers.items()}
 
     return evaluate
+
+
+def _read_only(predictions: Predictions) -> Predictions:
+    """The same predictions, whose arrays nobody can write into."""
+    return replace(predictions, logits=_unwritable(predictions.logits), labels=_unwritable(predictions.labels))
+
+
+def _unwritable(array: Any) -> Any:
+    if not hasattr(array, "setflags"):  # of a task of one's own, and no array
+        return array
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _is_of_writing(fault: Exception) -> bool:
+    """Whether it is what NumPy raises where an array that is not to be written is."""
+    return isinstance(fault, ValueError) and "read-only" in str(fault)
 
 
 def rows_without_numbers(predictions: Predictions) -> list[int]:

@@ -94,11 +94,16 @@ def offered_by(module: str, file: str, name: str) -> Sequence[Component]:
         module, file: Of the tests.
         name: The class's, with those that it is in.
     """
+    offered: Sequence[Component] = suite_of(module, file, name)().offered
+    return offered
+
+
+def suite_of(module: str, file: str, name: str) -> Any:
+    """The class of a suite, by where it is; arguments as above."""
     suite: Any = _module(module, file)
     for part in name.split("."):
         suite = getattr(suite, part)
-    offered: Sequence[Component] = suite().offered
-    return offered
+    return suite
 
 
 def _module(name: str, file: str) -> Any:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 
 from ftrun.contracts import Direction, Kind, Metric, Predictions, Task
 from ftrun.errors import ExperimentError, FtrunError
 from ftrun.planning.answers import yields_of
-from ftrun.planning.measures import MetricError, build_evaluator
+from ftrun.planning.measures import MetricError, WritingError, build_evaluator
 from ftrun.settings import Settings
 from ftrun.testing import said
 from ftrun.testing.generators import nothing_drawn
@@ -83,6 +82,8 @@ class MetricSuite(ComponentSuite):
         with answering(f"the evaluator of {self.who}, given ordinary predictions,"):
             try:
                 numbers = evaluator(self.make_predictions())
+            except WritingError:
+                pytest.skip("it writes into predictions, which another test is about")
             except ExperimentError as error:
                 fail(str(error), "yields and what the evaluator gives must name the same numbers.")
         for name, number in numbers.items():
@@ -146,21 +147,17 @@ class MetricSuite(ComponentSuite):
             expect(turned[name] == pytest.approx(number, rel=1e-6, abs=1e-9, nan_ok=True), message, hint)
 
     def test_asked_again_it_gives_the_same(self) -> None:
-        """It keeps nothing, alters nothing and draws nothing."""
-        predictions = self.make_predictions()
+        """It keeps nothing, alters nothing (arrays are read-only) and draws nothing."""
+        predictions, evaluator = self.make_predictions(), self._evaluator()
+        try:
+            evaluator(self.make_predictions())
+        except WritingError as error:
+            fail(str(error))
+        except ExperimentError:
+            pass  # what follows tells of it
         self._measure(self.make_predictions(), "ordinary predictions")
-        before = predictions.logits.copy(), predictions.labels.copy()
-        evaluator = self._evaluator()
         with nothing_drawn(f"an evaluation by {self.who}"), answering(f"the evaluator of {self.who}"):
             first, second = dict(evaluator(predictions)), dict(evaluator(predictions))
-        same = all(
-            np.array_equal(was, now) for was, now in zip(before, (predictions.logits, predictions.labels), strict=True)
-        )
-        expect(
-            same,
-            f"{self.who} alters the predictions that it is given",
-            "Copy what is to be changed: others get it, too.",
-        )
         hint = "Keep nothing from one evaluation to the next."
         expect(_same(first, second), f"{self.who} gives {first} and, asked again, {second}", hint)
 

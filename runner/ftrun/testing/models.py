@@ -21,6 +21,7 @@ from ftrun.execution.preparation import build_collate, load_model
 from ftrun.execution.watcher import Watcher
 from ftrun.pickling import check_picklable
 from ftrun.settings import Settings
+from ftrun.testing.elsewhere import encoded_elsewhere, written
 from ftrun.testing.generators import generators_kept, nothing_drawn
 from ftrun.testing.plain import columns_of, plain, rows_encoded, rows_of, same
 from ftrun.testing.running import TinyRun, Workshop, difference, go_on
@@ -43,6 +44,7 @@ class ModelSuite(ComponentSuite):
     - Its `encode` is pure: the same rows are encoded alike, each by itself, and left as they are; no random number is
       drawn.
     - `encode` can be sent to other processes, as `preprocessing_num_workers` asks where they are spawned.
+    - Built in another process, where Python's `hash()` and the order of a set are others, it encodes the same.
     - A batch with labels gives a loss that gradients go back from, and numbers of the shape (rows, `num_labels`).
     - Rows without labels are predicted, and as they are with them.
     - Predicting is no matter of chance: asked again, it gives the same, so `eval()` is obeyed.
@@ -140,6 +142,20 @@ class ModelSuite(ComponentSuite):
         with answering(f"encode of {self.who}, sent to another process,"):
             alike = same(encode(copy.deepcopy(columns)), sent(copy.deepcopy(columns)))
             expect(alike, f"encode of {self.who} is another once it is sent", hint)
+
+    def test_another_process_encodes_the_same(self) -> None:
+        """Where `PYTHONHASHSEED` is another, as in the process that resumes a run or predicts with its model."""
+        if "<locals>" in type(self).__qualname__:
+            pytest.skip("the suite is made in a function, where another process does not find it")
+        encode, columns = self._build().encode, columns_of(self._splits.train)
+        with answering(f"encode of {self.who}"):
+            here = written(dict(encode(columns)))
+        try:
+            there = encoded_elsewhere(type(self))
+        except RuntimeError as error:
+            fail(f"{self.who} cannot be built in another process:\n{error}")
+        hint = "Use no hash() and no order of a set: a checksum, such as zlib.crc32(text.encode()), and sorted(...)."
+        expect(same(here, there), f"encode of {self.who} gives something else in another process", hint)
 
     def test_a_batch_gives_a_loss_and_numbers(self) -> None:
         """A finite mean loss that gradients go back from, and a number a class for each row."""

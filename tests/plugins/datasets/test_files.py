@@ -199,7 +199,9 @@ def test_a_run_with_rows_cut_off_is_evaluated_on_them_and_one_without_evaluation
     result = ftrun.run(tiny, overrides=whole, progress=False)
     assert result.status == "FINISHED" and not result.metrics, result.error
     refused = ftrun.run(tiny, overrides={**whole, "metrics": [{"use": "accuracy"}]}, progress=False)
-    assert refused.status == "FAILED" and "no rows to evaluate on" in (refused.error or "")
+    assert refused.status == "FAILED"
+    assert 'eval_strategy = "no" leaves out rows to evaluate on' in (refused.error or "")
+    assert 'set training.eval_strategy to "epoch"' in (refused.error or "")
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])

@@ -314,8 +314,8 @@ def altering(predictions: Predictions) -> float:
 
 class BrokenPurity(Share):
     component = measuring(altering)
-    fails = "test_asked_again_it_gives_the_same"
-    says = "alters the predictions that it is given"
+    fails = ["test_asked_again_it_gives_the_same", "test_a_run_measures_it"]
+    says = "writes into the predictions that it is given"
 
 
 def drawing(predictions: Predictions) -> float:

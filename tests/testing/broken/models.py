@@ -86,6 +86,11 @@ class Encode:
             columns["input_ids"] = [[*row[:-1], 3 + self.calls % 4] for row in columns["input_ids"]]
         if self.broken == "neighbours":
             columns["input_ids"] = [[*row[:-1], 3 + len(columns["labels"]) % 2] for row in columns["input_ids"]]
+        if self.broken == "hash":
+            texts = [" ".join(texts) for texts in zip(*(batch[name] for name in ("first", "second")), strict=True)]
+            columns["input_ids"] = [
+                [3 + hash(text) % 16, *row[1:]] for text, row in zip(texts, columns["input_ids"], strict=True)
+            ]
         if self.broken == "rows":
             batch["first"][0] = "green"
         if self.broken == "chance":
@@ -209,6 +214,12 @@ class BrokenEncodeChance(Suite):
     component = encoding("chance")
     fails = "test_encode_is_pure"
     says = "changes the global generator of torch"
+
+
+class BrokenHash(Suite):
+    component = encoding("hash")
+    fails = "test_another_process_encodes_the_same"
+    says = "gives something else in another process"
 
 
 class BrokenPickling(Suite):
