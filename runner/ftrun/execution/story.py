@@ -13,7 +13,7 @@ from pathlib import Path
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import backend_named, checked_environment, checked_fit
+from ftrun.execution.checks import checked_environment, checked_fit, training_named
 from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
@@ -183,7 +183,7 @@ class _Run:
                 self._start_recording(tags, splits)
             self.reporter.on_started = partial(self._started, beginning.checkpoint_folder, tags, splits)
             session.seed(plan.seed)
-            with backend_named(plan.backend):
+            with training_named(plan):
                 fitted = session.fit(job, self.reporter)
             fit = checked_fit(plan, job, self.reporter, fitted)
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))

@@ -35,10 +35,8 @@ from ftrun.training.state import (
     save_model,
     write_checkpoint,
 )
-from ftrun.training.step import Forward, Step
+from ftrun.training.step import SEE, Forward, Step
 from ftrun.training.workers import end_workers
-
-SEE = "See ftrun.training for the order of calls."
 
 
 class Fitting:
@@ -88,6 +86,7 @@ class Fitting:
             raise ExperimentError(Problem(told, "training.eval_delay"))
         self.selection = Selection(job.best_by, training)
         self.step = 0
+        self._begun = 0
         self._objective = Objective(job)
         self._evaluated_at: int | None = None
         self._saved_at: int | None = None
@@ -173,14 +172,16 @@ class Fitting:
         """The step after those that are taken, of these batches."""
         if self._scaler:
             self._scaler.used_scale = None
+        if batches:
+            self._begun = self.step + 1
         return Step(self.step + 1, batches, learning_rate_of(self._scheduler), self._objective, self._forward)
 
     def end_step(self, step: Step) -> None:
         """Report a step that was taken.
 
         Raises:
-            ExperimentError: If the backend asked for no loss, or left out the norm of its gradients, or in float16 the
-                scaler's step.
+            ExperimentError: If the backend left out the loss of a batch, or the norm of its gradients, or in float16
+                the scaler's step; or a norm is no number.
         """
         if step.grad_norm is None:
             raise ExperimentError(
@@ -202,7 +203,7 @@ class Fitting:
                 self.horizon.epoch_after(step.number),
                 step.total_loss,
                 step.learning_rate,
-                step.grad_norm.detach(),
+                norm.detach() if isinstance(norm := step.grad_norm, torch.Tensor) else float(norm),
                 step.rows,
                 step.tokens,
                 step.tokens_with_padding,
@@ -259,7 +260,12 @@ class Fitting:
         self._saved_at = self.step
 
     def finish(self) -> FitResult:
-        """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model."""
+        """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model.
+
+        Raises:
+            ExperimentError: If the loop was left in a step, or before the last one and nobody asked to stop.
+        """
+        self._check_left()
         epoch = self.horizon.epoch_after(self.step)
         self._noise.remove()
         end_workers(self.loader)
@@ -286,6 +292,15 @@ class Fitting:
             raise ExperimentError(Problem(message, "training.max_steps", f"Ask for {self.step} steps or more."))
         hint = f"Ask for {self.horizon.epoch_after(self.step):g} epochs or more."
         raise ExperimentError(Problem(message, "training.num_train_epochs", hint))
+
+    def _check_left(self) -> None:
+        """Refuse to end in a step that was not ended, or where steps are left: the loop was left by itself."""
+        amid = self._begun > self.step
+        if self.stops and not amid:
+            return
+        left = f"{'in' if amid else 'after'} step {max(self._begun, self.step)} of {self.horizon.total_steps}"
+        hint = "Take every step that fitting.steps gives, without break: the loop ends by itself when it has to."
+        raise ExperimentError(Problem(f"the backend left the loop over its steps {left}", "backend", hint))
 
     def _groups(self, loader: DataLoader[Any]) -> Iterator[list[Batch]]:
         if self.is_over:
