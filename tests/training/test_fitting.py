@@ -99,7 +99,9 @@ def test_a_loop_that_is_left_in_a_step_is_told(tmp_path: Path, leaves_in: int, s
     if stop_after and leaves_in > stop_after:
         assert not taken(Parts(tmp_path), told, leaves_in).completed  # it had ended by itself
         return
-    with pytest.raises(ExperimentError, match=f"backend: the backend left the loop over its steps in step {leaves_in} of 5"):
+    with pytest.raises(
+        ExperimentError, match=f"backend: the backend left the loop over its steps in step {leaves_in} of 5"
+    ):
         taken(Parts(tmp_path), told, leaves_in)
     assert checkpoints(tmp_path) == []
 

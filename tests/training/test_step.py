@@ -76,7 +76,9 @@ def test_a_batch_whose_loss_was_never_asked_for_is_told(model: Bag) -> None:
     step = step_of(model, 4, 4)
     for _ in range(2):
         step.loss(step.batches[0])
-    with pytest.raises(ExperimentError, match=r"step 7 without the whole of its loss: it did not ask step\.loss of 1 of"):
+    with pytest.raises(
+        ExperimentError, match=r"step 7 without the whole of its loss: it did not ask step\.loss of 1 of"
+    ):
         _ = step.total_loss
 
 

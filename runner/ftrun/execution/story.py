@@ -25,7 +25,7 @@ from ftrun.execution.process import environment_restored, output_logged, refuse_
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.rehearsal import rehearse
-from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_skipped, without_effect
+from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_losses, remarks_on_skipped, without_effect
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
@@ -247,7 +247,8 @@ class _Run:
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         skipped = remarks_on_skipped(self.folder.journal) if self.plan.training.fp16 else []
-        for sentence in [*remarks_on(self.plan, splits.task, fit), *skipped]:
+        unchanged = remarks_on_losses(self.folder.journal)
+        for sentence in [*remarks_on(self.plan, splits.task, fit), *unchanged, *skipped]:
             self.watcher.notice(sentence)
 
     def _record_predictions(self, splits: Splits, fit: FitResult) -> Sequence[str]:

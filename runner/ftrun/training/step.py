@@ -21,8 +21,8 @@ SEE = "See ftrun.training for the order of calls."
 class Step:
     """The batches whose gradients make one optimizer step; iterating goes through them, as often as one likes.
 
-    A step of several passes, such as that of SAM, asks for the loss of a batch several times: the first time counts, and
-    is what is recorded.
+    A step of several passes, such as that of SAM, asks for the loss of a batch several times: the first time counts,
+    and is what is recorded.
 
     Args:
         number: Counts from 1.
@@ -35,8 +35,8 @@ class Step:
         rows: Rows of all batches.
         tokens: Their tokens without padding, on the batches' device; None where a batch does not tell them.
         tokens_with_padding: As they go through the model.
-        grad_norm: The norm of all gradients that the optimizer steps with, before clipping: a number or a scalar tensor,
-            which whoever drives the loop sets before the step ends.
+        grad_norm: The norm of all gradients that the optimizer steps with, before clipping, as a number or a scalar
+            tensor; whoever drives the loop sets it before the step ends.
         is_last_batch: Whether the batch that the iteration is at is the step's last.
     """
 
@@ -57,8 +57,9 @@ class Step:
         self._place: int | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        for self._place, batch in enumerate(self.batches):
-            self.is_last_batch = self._place == len(self.batches) - 1
+        for place, batch in enumerate(self.batches):
+            self._place = place
+            self.is_last_batch = place == len(self.batches) - 1
             yield batch
         self._place = None
 
