@@ -23,6 +23,12 @@ def test_a_model_that_says_one_class_is_told_of(tiny: Path, capsys: pytest.Captu
     assert "for every row of validation" in capsys.readouterr().out
 
 
+def test_a_training_that_changes_nothing_is_told_of(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {"training.max_steps": 2, "training.eval_strategy": "steps", "training.eval_steps": 1}
+    ftrun.run(tiny, overrides={**steps, "training.learning_rate": 1e-30})
+    assert "in every evaluation: training has not changed the model" in " ".join(capsys.readouterr().out.split())
+
+
 def remarks(tiny: Path, fit: FitResult, kind: str = "classification", **training: Any) -> list[str]:
     names = None if kind == "regression" else ("no", "yes")
     plan = plan_of(tiny, {f"training.{key}": value for key, value in training.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,6 +98,14 @@ def test_a_step_without_the_norm_of_its_gradients_is_told(workdir: Path) -> None
     fitting = Fitting(Parts(workdir).job(), None)  # type: ignore[arg-type]
     with pytest.raises(ExperimentError, match=r"the backend ended step 3 without step\.grad_norm"):
         fitting.end_step(Step(3, [], 0.5, Objective(Parts(workdir).job()), lambda batch: None))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("norm", ["big", torch.ones(2), [1.0]])
+def test_a_norm_that_is_no_number_is_told(workdir: Path, norm: Any) -> None:
+    step = Step(3, [], 0.5, Objective(Parts(workdir).job()), lambda batch: None)  # type: ignore[arg-type, return-value]
+    step.grad_norm = norm
+    with pytest.raises(ExperimentError, match=r"the backend ended step 3 with a .* that is no single number"):
+        Fitting(Parts(workdir).job(), None).end_step(step)  # type: ignore[arg-type]
 
 
 def tokens_of(*batches: dict[str, torch.Tensor]) -> tuple[int | None, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
@@ -191,6 +191,7 @@ class Fitting:
                     "Before the optimizer steps: step.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, largest).",
                 )
             )
+        norm = _one_number(step.grad_norm, step.number)
         self._noise.check()
         scaler = self._scaler if self.job.training.fp16 else None
         if scaler and scaler.used_scale is None:
@@ -203,7 +204,7 @@ class Fitting:
                 self.horizon.epoch_after(step.number),
                 step.total_loss,
                 step.learning_rate,
-                norm.detach() if isinstance(norm := step.grad_norm, torch.Tensor) else float(norm),
+                norm,
                 step.rows,
                 step.tokens,
                 step.tokens_with_padding,
@@ -344,6 +345,18 @@ class Fitting:
             return None
         folder = self.reporter.checkpoint_folder(best)
         return str(folder) if best == self.step or folder.is_dir() else None
+
+
+def _one_number(norm: Any, step: int) -> SupportsFloat:
+    """A norm as it is reported: a number, or a tensor that nobody waits for."""
+    if isinstance(norm, torch.Tensor) and norm.numel() == 1:
+        return norm.detach()
+    try:
+        return float(norm)
+    except (TypeError, ValueError, RuntimeError) as fault:
+        given = f"a {type(norm).__name__} that is no single number"
+        message = f"the backend ended step {step} with {given} for step.grad_norm"
+        raise ExperimentError(Problem(message, "backend", "A number, or a tensor of one, is recorded.")) from fault
 
 
 def _empty_cache(step: Step, every: int | None) -> None:
