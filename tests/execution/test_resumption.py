@@ -200,6 +200,20 @@ def test_a_backend_of_somebody_elses_is_not_changed_for_another_without_a_word(
     assert taken(died)[1].changes == []
 
 
+def test_keys_on_record_that_another_backend_does_not_use_are_one_problem_with_a_way_on(
+    site: Site, died: RunFolder
+) -> None:
+    site.add(offering("backend", "backend(name='few', honours=frozenset({'max_steps', 'device'}))"))
+    with pytest.raises(ExperimentError, match="does not use what the run was begun with: ") as caught:
+        taken(died, backend__use="few")
+    (problem,) = caught.value.problems
+    unset = re.findall(r"--unset (\S+)", problem.hint or "")
+    assert "training.learning_rate" in unset and "training.max_steps" not in unset
+    chosen = {"backend.use": "few"}
+    plan, resumption = plan_resumption(died.name, load_catalogue(), chosen, allow_changes=True, unset=unset)
+    assert plan.backend.use == "few" and {"backend.use", *unset} >= {change.name for change in resumption.changes}
+
+
 def test_a_finished_run_is_not_gone_on_with(died: RunFolder) -> None:
     with died.journal.open("a") as journal:
         journal.write('{"type": "end", "time": 1, "status": "FINISHED"}\n')
