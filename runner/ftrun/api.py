@@ -78,7 +78,8 @@ def resume(
 
     Args:
         run: Its name, its folder, MLflow's name or id of it, or an experiment file for its latest unfinished run.
-        backend: The backend to go on with; the run's own by default. Overrides may not choose another one.
+        backend: The backend to go on with; the run's own by default. Overrides may not choose another one. To or from
+            one that is not ftrun's own is a change.
         overrides: Values by dotted key, to change what the run was begun with.
         allow_changes: Whether to go on though settings, packages, data or machine have changed.
         runs_folder: Where runs are looked for.

@@ -4,16 +4,29 @@ be known then, and no run of it is FINISHED.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
-from ftrun.contracts import Dataset, EvaluationReport, FitResult, Job, Predictions, Reporter, StepReport, Task
+from ftrun.contracts import (
+    Backend,
+    Dataset,
+    EvaluationReport,
+    FitResult,
+    Job,
+    Model,
+    Predictions,
+    Reporter,
+    StepReport,
+    Task,
+)
 from ftrun.errors import ExperimentError, Problem
-from ftrun.execution.checks import check_splits, check_task
+from ftrun.execution.checks import check_splits, check_task, training_named
 from ftrun.planning.catalogue import Offer
 from ftrun.planning.parts import Part
 from ftrun.settings import Settings
@@ -315,3 +328,22 @@ def test_a_task_may_leave_open_what_only_the_data_tells(told: Task | None) -> No
 def test_what_is_no_text_is_fine_for_a_kind_of_ones_own() -> None:
     own = Task("words", ("text",), "label")
     check_splits(PART, splits(task=own, train=texts(["a"], None), evaluation={}))
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("model.loss", 'model: the model "numbers" of ftrun 1.0 gives a loss without a gradient'),
+        ("backend", 'backend: the backend "steps" of ftrun 1.0 gives a loss without a gradient'),
+        ("training", "training: the backend gives a loss without a gradient"),
+    ],
+)
+def test_what_training_tells_of_a_loss_or_the_backend_has_the_name_of_whose_it_is(place: str, told: str) -> None:
+    model, backend = (
+        replace(PART, offer=Offer(kind(name=name, summary="", build=lambda *_: None), "ftrun", "1.0"))
+        for kind, name in ((Model, "numbers"), (Backend, "steps"))
+    )
+    message = f"{'' if place == 'model.loss' else 'the backend '}gives a loss without a gradient"
+    plan: Any = SimpleNamespace(model=model, backend=backend)
+    with pytest.raises(ExperimentError, match=re.escape(told)), training_named(plan):
+        raise ExperimentError(Problem(message, place))

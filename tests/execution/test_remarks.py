@@ -11,7 +11,9 @@ import ftrun
 import numpy as np
 import pytest
 from ftrun.contracts import FitResult, Predictions, Task
-from ftrun.execution.remarks import remarks_at_start, remarks_on, without_effect
+from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_losses, without_effect
+from ftrun.runs.journal import Journal
+from ftrun.runs.records import MetricsRecord
 from ftrun.settings import TrainingSettings
 from helpers import plan_of
 
@@ -19,6 +21,12 @@ from helpers import plan_of
 def test_a_model_that_says_one_class_is_told_of(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ftrun.run(tiny, overrides={"training.learning_rate": 0.0, "training.max_steps": 1})
     assert "for every row of validation" in capsys.readouterr().out
+
+
+def test_a_training_that_changes_nothing_is_told_of(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {"training.max_steps": 2, "training.eval_strategy": "steps", "training.eval_steps": 1}
+    ftrun.run(tiny, overrides={**steps, "training.learning_rate": 1e-30})
+    assert "in every evaluation: training has not changed the model" in " ".join(capsys.readouterr().out.split())
 
 
 def remarks(tiny: Path, fit: FitResult, kind: str = "classification", **training: Any) -> list[str]:
@@ -143,3 +151,29 @@ def test_a_run_tells_of_them_as_it_begins(tiny: Path, capsys: pytest.CaptureFixt
     ftrun.run(tiny, overrides={"training.max_steps": 1, "training.warmup_steps": 9, "training.eval_steps": 3})
     said = " ".join(capsys.readouterr().out.split())
     assert "eval_steps has no effect" in said and "as long as the training, which has 1 step" in said
+
+
+@pytest.mark.parametrize(
+    ("numbers", "tells"),
+    [
+        ({1: {"eval/loss": 0.5}, 2: {"eval/loss": 0.5}}, True),
+        ({0: {"eval/loss": 0.5}, 2: {"eval/loss": 0.5}}, True),
+        ({1: {"eval/loss": 0.5}, 2: {"eval/loss": 0.5000001}}, False),
+        ({1: {"eval/loss": 0.0}, 2: {"eval/loss": 0.0}}, False),
+        ({2: {"eval/loss": 0.5}}, False),
+        ({}, False),
+        ({1: {"eval/a/loss": 0.5, "eval/b/loss": 1.0}, 2: {"eval/a/loss": 0.5, "eval/b/loss": 2.0}}, False),
+        ({1: {"eval/loss": 0.5}, 2: {"eval/loss": 0.5, "train/learning_rate": 0.0}}, False),
+    ],
+)
+def test_a_loss_that_never_changes_is_told_where_steps_were_taken(
+    tmp_path: Path, numbers: dict[int, dict[str, float]], tells: bool
+) -> None:
+    """The second step is at a rate of 0.1, where it has no other."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    for step in range(3):
+        taken = {"train/learning_rate": 0.1, "train/grad_norm": 1.0} if step else {}
+        journal.append(MetricsRecord(step, {**taken, **numbers.get(step, {})}))
+    journal.close()
+    told = ["the loss is 0.5 in every evaluation: training has not changed the model"]
+    assert remarks_on_losses(tmp_path / "journal.jsonl") == (told if tells else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,6 +180,38 @@ def test_a_checkpoint_of_another_kind_is_refused_with_who_reads_it(died: RunFold
     publish(died, 1, format="abacus-1")
     with pytest.raises(ExperimentError, match=r'checkpoint-1 holds "abacus-1", and the backend "loop" goes on from'):
         taken(died)
+
+
+@pytest.mark.parametrize(("began", "goes_on"), [("loop", "sam"), ("sam", "loop")])
+def test_a_backend_of_somebody_elses_is_not_changed_for_another_without_a_word(
+    site: Site, tiny: Path, began: str, goes_on: str
+) -> None:
+    site.add(offering("backend", "backend(name='sam')"))
+    died = begun(plan_of(tiny, {"backend.use": began}), DATA, {**TAGS, **MODEL})
+    names = {
+        "loop": f'the backend "loop" of ftrun {ftrun.__version__}',
+        "sam": 'the backend "sam" of their-package 1.0',
+    }
+    told = f"backend.use: the run was begun with {names[began]}, and now it is {names[goes_on]}"
+    with pytest.raises(ExperimentError, match=re.escape(told)):
+        taken(died, backend__use=goes_on)
+    (change,) = taken(died, allow_changes=True, backend__use=goes_on)[1].changes
+    assert change.name == "backend.use" and not change.forgets_best
+    assert taken(died)[1].changes == []
+
+
+def test_keys_on_record_that_another_backend_does_not_use_are_one_problem_with_a_way_on(
+    site: Site, died: RunFolder
+) -> None:
+    site.add(offering("backend", "backend(name='few', honours=frozenset({'max_steps', 'device'}))"))
+    with pytest.raises(ExperimentError, match="does not use what the run was begun with: ") as caught:
+        taken(died, backend__use="few")
+    (problem,) = caught.value.problems
+    unset = re.findall(r"--unset (\S+)", problem.hint or "")
+    assert "training.learning_rate" in unset and "training.max_steps" not in unset
+    chosen = {"backend.use": "few"}
+    plan, resumption = plan_resumption(died.name, load_catalogue(), chosen, allow_changes=True, unset=unset)
+    assert plan.backend.use == "few" and {"backend.use", *unset} >= {change.name for change in resumption.changes}
 
 
 def test_a_finished_run_is_not_gone_on_with(died: RunFolder) -> None:

@@ -212,6 +212,17 @@ def test_a_key_that_the_backend_does_not_honour_is_refused_by_name(site: Site, t
     assert told["training.save_strategy"].origin == str(tiny)
 
 
+def test_keys_of_a_record_that_the_backend_does_not_honour_are_one_problem(site: Site, tiny: Path) -> None:
+    site.add(offering("backend", SGD))
+    overrides = {"backend": {"use": "sgd"}, "training.optim": "adamw_torch_fused"}
+    with pytest.raises(ExperimentError) as caught:
+        make_plan(load_experiment(tiny, None, overrides), load_catalogue(), is_record=True)
+    set_now, recorded = sorted(caught.value.problems, key=lambda problem: problem.place != "training.optim")
+    assert set_now.place == "training.optim" and recorded.place == "training"
+    assert recorded.message.endswith("of their-package 1.0 does not use what the run was begun with: save_strategy")
+    assert recorded.hint == "Take them out: --unset training.save_strategy --allow-changes"
+
+
 def test_the_record_holds_what_is_honoured_and_runs_as_it_stands(site: Site, tiny: Path, ftrun_command: Ftrun) -> None:
     site.add(offering("backend", SGD))
     experiment = load_experiment(tiny, overrides={"backend.use": "sgd"}, unset=["training.save_strategy"])

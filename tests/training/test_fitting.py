@@ -23,8 +23,8 @@ def test_too_few_rows_for_a_batch_are_told(tiny: Path) -> None:
     assert "training.dataloader_drop_last: the 5 rows to train on make no whole batch" in result.error
 
 
-def taken(parts: Parts, told: Told) -> FitResult:
-    """A fit by the plainest of loops."""
+def taken(parts: Parts, told: Told, leaves_in: int | None = None) -> FitResult:
+    """A fit by the plainest of loops, which is left in a step."""
     job = parts.job()
     torch.manual_seed(1)
     fitting = Fitting(job, told)
@@ -33,10 +33,12 @@ def taken(parts: Parts, told: Told) -> FitResult:
     for step in fitting.steps(optimizer, scheduler, lambda batch: job.model(**batch)):
         for batch in step:
             step.loss(batch).backward()
-        step.grad_norm = torch.ones(()) * step.number
+        step.grad_norm = torch.ones(()) * step.number if step.number % 2 else float(step.number)
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
+        if step.number == leaves_in:
+            break
     return fitting.finish()
 
 
@@ -86,6 +88,28 @@ def test_every_step_is_reported_with_what_it_used(tmp_path: Path) -> None:
     assert [float(report.grad_norm) for report in told.steps] == [1, 2, 3, 4]
     assert (fit.steps, fit.epoch, fit.completed, fit.model_step) == (4, 2.0, True, 4)
     assert fit.model_folder == tmp_path / "model" and (tmp_path / "model" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("stop_after", [None, 1])
+@pytest.mark.parametrize("leaves_in", [1, 5])
+def test_a_loop_that_is_left_in_a_step_is_told(tmp_path: Path, leaves_in: int, stop_after: int | None) -> None:
+    """Also where somebody asked to stop: the weights are those of a step that is not on record."""
+    told = Told(tmp_path)
+    told.stop_after = stop_after
+    if stop_after and leaves_in > stop_after:
+        assert not taken(Parts(tmp_path), told, leaves_in).completed  # it had ended by itself
+        return
+    with pytest.raises(
+        ExperimentError, match=f"backend: the backend left the loop over its steps in step {leaves_in} of 5"
+    ):
+        taken(Parts(tmp_path), told, leaves_in)
+    assert checkpoints(tmp_path) == []
+
+
+def test_a_loop_of_its_own_that_ends_too_early_is_told(tmp_path: Path) -> None:
+    fitting = Fitting(Parts(tmp_path).job(), Told(tmp_path))
+    with pytest.raises(ExperimentError, match="left the loop over its steps after step 0 of 5"):
+        fitting.finish()
 
 
 def test_evaluations_and_checkpoints_come_when_they_are_due(tmp_path: Path) -> None:

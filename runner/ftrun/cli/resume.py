@@ -17,7 +17,7 @@ from ftrun.planning.layers import parse_override
 @click.option(
     "--backend",
     metavar="NAME",
-    help="Go on with another backend: the curve is the same.",
+    help="Go on with another backend: with ftrun's own ones the curve is the same; else with --allow-changes.",
     shell_complete=completing.backends,
 )
 @click.option(

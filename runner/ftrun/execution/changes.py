@@ -8,7 +8,9 @@ from typing import Any
 
 from ftrun.contracts import Splits, Task
 from ftrun.execution.recording import CODE_TAG, MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import flat
+from ftrun.planning.parts import Part
 from ftrun.runs.history import History
 
 PROCESSES = (
@@ -34,8 +36,8 @@ HARMLESS = (
 HARMLESS_PREFIXES = ("tracking.", "push.")
 """Settings that may change without a word: the curve, the metrics and the weights are the same with them or without.
 
-The device is compared as what it turned out to be, what a backend takes where it is the same backend, and how often
-checkpoints are written where that is by the best evaluation.
+The device is compared as what it turned out to be, the backend by whose it is (see `changed_backend`), what it takes
+where it is the same one, and how often checkpoints are written where that is by the best evaluation.
 """
 BACKEND = "backend.use"
 SAVING = "training.save_strategy"
@@ -97,6 +99,19 @@ def changed_settings(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> S
         if not _is_harmless(key) and not (another_backend and key.startswith("backend.")) and key != keeps_the_same
     ]
     return [Change(key, before.get(key), now.get(key)) for key in matter if before.get(key) != now.get(key)]
+
+
+def changed_backend(before: Part, now: Part) -> Sequence[Change]:
+    """The backend, where it is another one and the two are not both of ftrun itself: only those promise one curve.
+
+    Args:
+        before: That of the run as it was begun; now: That which is asked for.
+    """
+    parts = (before, now)
+    names = {(part.offer.distribution, part.offer.component.name) for part in parts}
+    if len(names) == 1 or all(part.offer.distribution == BUILT_IN for part in parts):
+        return []
+    return [Change(BACKEND, before.offer.who, now.offer.who)]
 
 
 def changed_environment(history: History, now: Mapping[str, str]) -> Sequence[Change]:

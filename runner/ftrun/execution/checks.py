@@ -277,23 +277,30 @@ def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator
         hint = "It must give an object with loss and logits (ftrun.contracts.ModelOutput)."
         raise plan.model.fault(f"gives a {given} without {fault.name} for a batch", hint) from fault
     except ExperimentError as fault:
-        told = [problem for problem in fault.problems if problem.place == MODEL_LOSS]
-        if not told:
+        if not (told := _of_its_loss(plan.model, fault)):
             raise
-        raise plan.model.fault(told[0].message) from fault
+        raise told from fault
+
+
+def _of_its_loss(model: Part, fault: ExperimentError) -> ExperimentError | None:
+    """What a backend tells of the loss of a model, with the model's name."""
+    told = [problem for problem in fault.problems if problem.place == MODEL_LOSS]
+    return model.fault(told[0].message) if told else None
 
 
 @contextlib.contextmanager
-def backend_named(part: Part) -> Iterator[None]:
-    """Name the component where `ftrun.training`, which does not know it, tells of "the backend".
+def training_named(plan: Plan) -> Iterator[None]:
+    """Name the component where `ftrun.training`, which does not know it, tells of "the backend" or of a model's loss.
 
     Args:
-        part: The backend that trains.
+        plan: For the names of backend and model.
     """
     try:
         yield
     except ExperimentError as fault:
-        told = [_named(problem, part.who) for problem in fault.problems]
+        if of_loss := _of_its_loss(plan.model, fault):
+            raise of_loss from fault
+        told = [_named(problem, plan.backend.who) for problem in fault.problems]
         if told == list(fault.problems):
             raise
         raise ExperimentError(*told) from fault

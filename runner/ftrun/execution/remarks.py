@@ -100,6 +100,34 @@ def remarks_on_skipped(journal: Path) -> list[str]:
     return [f"{skipped} of {len(steps)} {were} gradients overflowed float16, and the scale of the loss was halved"]
 
 
+def remarks_on_losses(journal: Path) -> list[str]:
+    """A sentence if the losses of all of a run's evaluations are the same, though steps were taken between them at a
+    rate above 0. A loss of 0 may stay so.
+    """
+    numbers: dict[int, dict[str, float]] = {}
+    for entry, _ in read_current(journal):
+        if isinstance(entry.record, MetricsRecord):
+            numbers.setdefault(entry.record.step, {}).update(entry.record.values)
+    losses = {step: found for step, values in numbers.items() if (found := _losses_in(values))}
+    first, *others = losses.values() or [{}]
+    moved = [step for step, values in numbers.items() if values.get("train/learning_rate") and _is_taken(values)]
+    if not others or any(found != first for found in others) or not all(map(math.isfinite, first.values())):
+        return []
+    if not any(first.values()) or not any(min(losses) < step <= max(losses) for step in moved):
+        return []
+    told = " and ".join(f"{loss:.6g}" for loss in first.values())
+    return [f"the loss is {told} in every evaluation: training has not changed the model"]
+
+
+def _losses_in(values: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in values.items() if key.startswith("eval/") and key.endswith("/loss")}
+
+
+def _is_taken(values: Mapping[str, float]) -> bool:
+    """Whether a step was taken: one whose gradients overflow has no norm."""
+    return "train/grad_norm" in values
+
+
 def without_numbers(name: str, predictions: Predictions) -> str | None:
     """A sentence if a model says no finite numbers of some rows; None where it says them of all.
 

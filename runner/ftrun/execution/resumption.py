@@ -12,6 +12,7 @@ from ftrun.contracts import Backend, Splits
 from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
 from ftrun.execution.changes import (
     Change,
+    changed_backend,
     changed_classes,
     changed_data,
     changed_environment,
@@ -145,7 +146,7 @@ class Resumption:
             hint = f"Go on with the backend that wrote it, {self.history.tags.get('ftrun.backend', 'or one like it')}."
             raise ExperimentError(Problem(message + (f'"{reads}"' if reads else "no checkpoint"), "backend.use", hint))
 
-    def compare_settings(self, plan: Plan, recorded: Mapping[str, Any], hint: str = "") -> None:
+    def compare_settings(self, plan: Plan, recorded: Plan, hint: str = "") -> None:
         """Compare the experiment that is asked for with the one that was begun.
 
         Args:
@@ -156,7 +157,8 @@ class Resumption:
         Raises:
             ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
         """
-        self._allow(changed_settings(recorded, plan.resolved()), hint)
+        backend = changed_backend(recorded.backend, plan.backend)
+        self._allow([*backend, *changed_settings(recorded.resolved(), plan.resolved())], hint)
 
     def compare_environment(self, tags: Mapping[str, str]) -> None:
         self._allow(changed_environment(self.history, tags))
@@ -252,10 +254,10 @@ def plan_resumption(
     else:
         source = load_experiment(recorded.path, None, overrides, unset)
     try:
-        plan = make_plan(source, catalogue)
+        plan = make_plan(source, catalogue, is_record=not target.endswith(".toml"))
     except ExperimentError as error:
         raise ExperimentError(*(_with_a_way_on(problem, folder) for problem in error.problems)) from error
-    resumption.compare_settings(plan, recorded.resolved(), hint)
+    resumption.compare_settings(plan, recorded, hint)
     return plan, resumption
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ftrun.contracts import Backend, BackendSession, BuiltModel, EvaluationReport, FitResult, Job, Splits
 from ftrun.errors import FtrunError, RunError
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import backend_named, checked_environment, checked_fit
+from ftrun.execution.checks import checked_environment, checked_fit, training_named
 from ftrun.execution.class_weights import weights_tags
 from ftrun.execution.depiction import Depiction, subject_of
 from ftrun.execution.encoded_cache import EncodedCache
@@ -26,7 +26,7 @@ from ftrun.execution.process import environment_restored, output_logged, refuse_
 from ftrun.execution.push import foreseen, push_finished
 from ftrun.execution.recording import model_tags, plugin_tags, record_model, record_predictions, record_task, run_tags
 from ftrun.execution.rehearsal import rehearse
-from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_skipped, without_effect
+from ftrun.execution.remarks import remarks_at_start, remarks_on, remarks_on_losses, remarks_on_skipped, without_effect
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.uploads import Choice, Policy, Uploads
 from ftrun.execution.watcher import Watcher
@@ -185,7 +185,7 @@ class _Run:
                 self._start_recording(tags, splits)
             self.reporter.on_started = partial(self._started, beginning.checkpoint_folder, tags, splits)
             session.seed(plan.seed)
-            with backend_named(plan.backend):
+            with training_named(plan):
                 fitted = session.fit(job, self.reporter)
             fit = checked_fit(plan, job, self.reporter, fitted)
             self.journal.append(MeasuredRecord(fit.steps, self.reporter.totals.metrics(built.model, fit.steps)))
@@ -247,7 +247,8 @@ class _Run:
         if fit.model_step is not None:
             self.journal.append(TagsRecord({MODEL_STEP_TAG: str(fit.model_step)}))
         skipped = remarks_on_skipped(self.folder.journal) if self.plan.training.fp16 else []
-        for sentence in [*remarks_on(self.plan, splits.task, fit), *skipped]:
+        unchanged = remarks_on_losses(self.folder.journal)
+        for sentence in [*remarks_on(self.plan, splits.task, fit), *unchanged, *skipped]:
             self.watcher.notice(sentence)
 
     def _record_predictions(self, splits: Splits, fit: FitResult) -> Sequence[str]:

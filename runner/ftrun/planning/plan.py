@@ -103,6 +103,7 @@ def make_plan(
     needs_secrets: bool = True,
     asked: Collection[Kind] = KINDS,
     trains: bool = True,
+    is_record: bool = False,
 ) -> Plan:
     """Find every part of an experiment and validate every setting.
 
@@ -113,11 +114,12 @@ def make_plan(
         needs_secrets: Whether a setting that a record holds without its secret is refused, as it is of no use.
         asked: The kinds of part that are asked whether what their settings name is there: those that are to be used.
         trains: Whether it is to train, for which its device must have the precision.
+        is_record: Whether it is the record of a run, in which every key is set, whoever set it.
 
     Raises:
         ExperimentError: With all that is wrong at once.
     """
-    planner = _Planner(experiment, catalogue, environ, needs_secrets, asked, trains)
+    planner = _Planner(experiment, catalogue, environ, needs_secrets, asked, trains, is_record)
     plan = planner.plan()
     if planner.problems or plan is None:
         raise ExperimentError(*(_with_origin(problem, experiment) for problem in planner.problems))
@@ -140,8 +142,10 @@ class _Planner:
         needs_secrets: bool,
         asked: Collection[Kind],
         trains: bool,
+        is_record: bool,
     ) -> None:
         self.experiment = experiment
+        self.is_record = is_record
         self.trains = trains
         self.asked = asked
         self.needs_secrets = needs_secrets
@@ -275,11 +279,22 @@ class _Planner:
         honours = backend.component(Backend).honours if backend else None
         if backend is None or honours is None:
             return
+        unused = [key for key in training if key in TrainingSettings.model_fields and key not in honours | RUNNER_KEYS]
+        if self.is_record:
+            recorded = [key for key in unused if self.experiment.origin(f"training.{key}") != "--set"]
+            unused = [key for key in unused if key not in recorded]
+            self.refuse_recorded(backend, recorded)
         hint = f"Leave it out. It uses: {', '.join(sorted(honours)) or 'none of these keys'}."
-        for key in training:
-            if key in TrainingSettings.model_fields and key not in honours | RUNNER_KEYS:
-                message = f"{backend.offer.who} does not use training.{key}"
-                self.problems.append(Problem(message, f"training.{key}", hint))
+        for key in unused:
+            message = f"{backend.offer.who} does not use training.{key}"
+            self.problems.append(Problem(message, f"training.{key}", hint))
+
+    def refuse_recorded(self, backend: Part, keys: Sequence[str]) -> None:
+        """Keys of a record that another backend does not use: most of them nobody has set."""
+        if keys:
+            message = f"{backend.offer.who} does not use what the run was begun with: {', '.join(keys)}"
+            hint = "Take them out: " + " ".join(f"--unset training.{key}" for key in keys) + " --allow-changes"
+            self.problems.append(Problem(message, "training", hint))
 
     def task(self, dataset: Part | None) -> Task | None:
         if dataset is None:

@@ -41,6 +41,7 @@ class BackendSuite(ComponentSuite):
 
     - A run of it comes to its end: every step is reported, with a finite loss, rate and gradient norm; every epoch is
       evaluated; the model and its predictions are saved.
+    - It trains: the model after the last step is another one than after the first.
     - Its curve, predictions and saved model are those of `loop`, bit for bit, where `one_curve` promises that: as it
       stands, under accumulation with a short last group, and with clipping, decay and warm-up.
     - The same seed gives the same curve and the same model, in one process too; another seed another one.
@@ -88,6 +89,14 @@ class BackendSuite(ComponentSuite):
         expect(STEPS in evaluated, f"{self.who} has no evaluation of the trained model, with its loss")
         expect(bool(run.model), f"{self.who} saves no model")
         expect(run.model_step is not None, f"{self.who} does not say the step of its model", "FitResult.model_step")
+
+    def test_it_trains(self) -> None:
+        """The model after all steps is another one than after the first."""
+        self._needs("max_steps")
+        one = self._run({"training.max_steps": 1}, "a run of one step")
+        hint = "Take each step: gradients of its losses, and optimizer.step() of the parameters that the model has."
+        same = one.model == self._undisturbed.model
+        expect(not same, f"{self.who} trains nothing: its model is the same after {STEPS} steps as after one", hint)
 
     def test_its_curve_is_that_of_loop(self) -> None:
         """Bit for bit, and so are its predictions and its model."""

@@ -50,7 +50,8 @@ The order of calls, as a run makes them:
 3. `fitting.steps(optimizer, scheduler, forward)` puts both where the checkpoint has them, says that training starts and
    gives one `Step` after another. A step is taken in this order: `step.loss(batch)` and its gradients for each batch,
    `step.grad_norm`, `optimizer.step()`, `scheduler.step()`, `optimizer.zero_grad()`. As the next one is asked for, the
-   fitting reports, evaluates, saves and ends the loop, as the settings have it.
+   fitting reports, evaluates, saves and ends the loop, as the settings have it; it is not left by `break`. In a step of
+   several passes the first loss of each batch is recorded.
 4. `fitting.finish()` evaluates for the last time, takes the best model where that is asked for, saves it, and gives
    what `fit` returns.
 5. `predict(job, rows)` may be called at any time in the session; it is `TorchSession`'s.
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from ftrun.training.objective import Objective as Objective
     from ftrun.training.offers import CHECKPOINT_FORMAT as CHECKPOINT_FORMAT
     from ftrun.training.offers import FITTING_KEYS as FITTING_KEYS
+    from ftrun.training.offers import OPTIMIZER_KEYS as OPTIMIZER_KEYS
     from ftrun.training.offers import SCHEDULE_KEYS as SCHEDULE_KEYS
     from ftrun.training.optimization import Horizon as Horizon
     from ftrun.training.optimization import build_optimizer as build_optimizer
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECKPOINT_FORMAT",
     "FITTING_KEYS",
+    "OPTIMIZER_KEYS",
     "SCHEDULE_KEYS",
     "Batch",
     "EpochBatches",
@@ -136,7 +139,7 @@ _MODULES = {
     "evaluation": "metrics_of predict",
     "fitting": "Fitting",
     "objective": "Objective",
-    "offers": "CHECKPOINT_FORMAT FITTING_KEYS SCHEDULE_KEYS",
+    "offers": "CHECKPOINT_FORMAT FITTING_KEYS OPTIMIZER_KEYS SCHEDULE_KEYS",
     "optimization": "Horizon build_optimizer build_scheduler decay_groups largest_norm learning_rate_of",
     "scaling": "LossScaler",
     "selection": "Selection",

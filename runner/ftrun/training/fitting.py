@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
@@ -35,10 +35,8 @@ from ftrun.training.state import (
     save_model,
     write_checkpoint,
 )
-from ftrun.training.step import Forward, Step
+from ftrun.training.step import SEE, Forward, Step
 from ftrun.training.workers import end_workers
-
-SEE = "See ftrun.training for the order of calls."
 
 
 class Fitting:
@@ -88,6 +86,7 @@ class Fitting:
             raise ExperimentError(Problem(told, "training.eval_delay"))
         self.selection = Selection(job.best_by, training)
         self.step = 0
+        self._begun = 0
         self._objective = Objective(job)
         self._evaluated_at: int | None = None
         self._saved_at: int | None = None
@@ -173,14 +172,16 @@ class Fitting:
         """The step after those that are taken, of these batches."""
         if self._scaler:
             self._scaler.used_scale = None
+        if batches:
+            self._begun = self.step + 1
         return Step(self.step + 1, batches, learning_rate_of(self._scheduler), self._objective, self._forward)
 
     def end_step(self, step: Step) -> None:
         """Report a step that was taken.
 
         Raises:
-            ExperimentError: If the backend asked for no loss, or left out the norm of its gradients, or in float16 the
-                scaler's step.
+            ExperimentError: If the backend left out the loss of a batch, or the norm of its gradients, or in float16
+                the scaler's step; or a norm is no number.
         """
         if step.grad_norm is None:
             raise ExperimentError(
@@ -190,6 +191,7 @@ class Fitting:
                     "Before the optimizer steps: step.grad_norm = torch.nn.utils.clip_grad_norm_(parameters, largest).",
                 )
             )
+        norm = _one_number(step.grad_norm, step.number)
         self._noise.check()
         scaler = self._scaler if self.job.training.fp16 else None
         if scaler and scaler.used_scale is None:
@@ -202,7 +204,7 @@ class Fitting:
                 self.horizon.epoch_after(step.number),
                 step.total_loss,
                 step.learning_rate,
-                step.grad_norm.detach(),
+                norm,
                 step.rows,
                 step.tokens,
                 step.tokens_with_padding,
@@ -259,7 +261,12 @@ class Fitting:
         self._saved_at = self.step
 
     def finish(self) -> FitResult:
-        """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model."""
+        """After the last step: a checkpoint if it stopped on request, else the last evaluation and the model.
+
+        Raises:
+            ExperimentError: If the loop was left in a step, or before the last one and nobody asked to stop.
+        """
+        self._check_left()
         epoch = self.horizon.epoch_after(self.step)
         self._noise.remove()
         end_workers(self.loader)
@@ -286,6 +293,15 @@ class Fitting:
             raise ExperimentError(Problem(message, "training.max_steps", f"Ask for {self.step} steps or more."))
         hint = f"Ask for {self.horizon.epoch_after(self.step):g} epochs or more."
         raise ExperimentError(Problem(message, "training.num_train_epochs", hint))
+
+    def _check_left(self) -> None:
+        """Refuse to end in a step that was not ended, or where steps are left: the loop was left by itself."""
+        amid = self._begun > self.step
+        if self.stops and not amid:
+            return
+        left = f"{'in' if amid else 'after'} step {max(self._begun, self.step)} of {self.horizon.total_steps}"
+        hint = "Take every step that fitting.steps gives, without break: the loop ends by itself when it has to."
+        raise ExperimentError(Problem(f"the backend left the loop over its steps {left}", "backend", hint))
 
     def _groups(self, loader: DataLoader[Any]) -> Iterator[list[Batch]]:
         if self.is_over:
@@ -329,6 +345,18 @@ class Fitting:
             return None
         folder = self.reporter.checkpoint_folder(best)
         return str(folder) if best == self.step or folder.is_dir() else None
+
+
+def _one_number(norm: Any, step: int) -> SupportsFloat:
+    """A norm as it is reported: a number, or a tensor that nobody waits for."""
+    if isinstance(norm, torch.Tensor) and norm.numel() == 1:
+        return norm.detach()
+    try:
+        return float(norm)
+    except (TypeError, ValueError, RuntimeError) as fault:
+        given = f"a {type(norm).__name__} that is no single number"
+        message = f"the backend ended step {step} with {given} for step.grad_norm"
+        raise ExperimentError(Problem(message, "backend", "A number, or a tensor of one, is recorded.")) from fault
 
 
 def _empty_cache(step: Step, every: int | None) -> None:

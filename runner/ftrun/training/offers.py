@@ -53,3 +53,8 @@ FITTING_KEYS = frozenset(
 
 SCHEDULE_KEYS = frozenset({"lr_scheduler_kwargs", "lr_scheduler_type", "warmup_steps"})
 """Those that `build_scheduler` obeys; the learning rate is the optimizer's."""
+
+OPTIMIZER_KEYS = frozenset(
+    {"adam_beta1", "adam_beta2", "adam_epsilon", "learning_rate", "optim", "optim_args", "weight_decay"}
+)
+"""Those that `build_optimizer` obeys. What is left is `max_grad_norm`, which is the step's."""

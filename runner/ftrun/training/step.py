@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import SupportsFloat
 
 import torch
 
@@ -14,9 +15,14 @@ from ftrun.training.objective import Objective, part_of
 Forward = Callable[[Batch], ModelOutput]
 """From a batch, on whichever device, to what the model says of it in the precision of the training."""
 
+SEE = "See ftrun.training for the order of calls."
+
 
 class Step:
-    """The batches whose gradients make one optimizer step; iterating goes through them.
+    """The batches whose gradients make one optimizer step; iterating goes through them, as often as one likes.
+
+    A step of several passes, such as that of SAM, asks for the loss of a batch several times: the first time counts,
+    and is what is recorded.
 
     Args:
         number: Counts from 1.
@@ -29,7 +35,8 @@ class Step:
         rows: Rows of all batches.
         tokens: Their tokens without padding, on the batches' device; None where a batch does not tell them.
         tokens_with_padding: As they go through the model.
-        grad_norm: The norm of all gradients before clipping, which whoever drives the loop sets before the step ends.
+        grad_norm: The norm of all gradients that the optimizer steps with, before clipping, as a number or a scalar
+            tensor; whoever drives the loop sets it before the step ends.
         is_last_batch: Whether the batch that the iteration is at is the step's last.
     """
 
@@ -41,21 +48,30 @@ class Step:
         self.learning_rate = learning_rate
         self.rows = sum(map(rows_in, batches))
         self.tokens, self.tokens_with_padding = _tokens_in(batches)
-        self.grad_norm: torch.Tensor | None = None
+        self.grad_norm: SupportsFloat | None = None
         self.is_last_batch = False
         self._objective = objective
         self._forward = forward
         self._weight = sum(objective.weight(batch["labels"]) for batch in batches)
-        self._losses: list[torch.Tensor] = []
+        self._losses: dict[int, torch.Tensor] = {}  # by the batch's place
+        self._place: int | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        for index, batch in enumerate(self.batches, 1):
-            self.is_last_batch = index == len(self.batches)
+        for place, batch in enumerate(self.batches):
+            self._place = place
+            self.is_last_batch = place == len(self.batches) - 1
             yield batch
+        self._place = None
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """What one of the batches adds to the step's loss, for `backward`: the step's loss is the mean over the labels
-        of all its batches, however its rows are cut into them. To be asked once for each batch.
+        of all its batches, however its rows are cut into them.
+
+        To be asked once at the least for each batch. The first time counts for the step's loss; asked again it is the
+        loss of another pass over that batch, with the model as it then is, and counts for nothing.
+
+        Raises:
+            ExperimentError: If the batch is none of the step's, or the loss has no gradient where gradients are on.
         """
         return self.loss_of(self._forward(batch), batch)
 
@@ -63,7 +79,10 @@ class Step:
         """As `loss`, for what the model has said of the batch already."""
         labels = batch["labels"]
         loss = part_of(self._objective.loss(output, labels), self._objective.weight(labels), self._weight)
-        self._losses.append(loss.detach())
+        if torch.is_grad_enabled() and not loss.requires_grad:
+            told = "gives a loss without a gradient: it was detached, or computed under no_grad, or all that the loss"
+            raise ExperimentError(Problem(f"{told} depends on is frozen", "model.loss"))
+        self._losses.setdefault(self._place_of(batch), loss.detach())
         return loss
 
     @property
@@ -71,12 +90,43 @@ class Step:
         """The step's loss: the sum of what the batches added to it, detached.
 
         Raises:
-            ExperimentError: If no batch was asked for its loss: the backend has not taken the step.
+            ExperimentError: If a batch was not asked for its loss: the backend has not taken the step.
         """
-        if not self._losses:
-            message = f"the backend ended step {self.number} without a loss: it asked step.loss of none of its batches"
-            raise ExperimentError(Problem(message, "backend", "See ftrun.training for the order of calls."))
-        return sum(self._losses[1:], start=self._losses[0])
+        missing = len(self.batches) - len(self._losses)
+        if missing or not self._losses:
+            which = f"{missing} of its {len(self.batches)}" if self._losses else "none of its"
+            asked = "did not ask step.loss of" if self._losses else "asked step.loss of"
+            without = "the whole of its loss" if self._losses else "a loss"
+            message = f"the backend ended step {self.number} without {without}: it {asked} {which} batches"
+            raise ExperimentError(Problem(message, "backend", SEE))
+        first, *others = self._losses.values()
+        return sum(others, start=first)
+
+    def _place_of(self, batch: Batch) -> int:
+        """Which of the step's batches one is, perhaps copied or changed by who iterates over them."""
+        for alike in (_is_that, _is_as):
+            for place, own in enumerate(self.batches):
+                if alike(batch, own):
+                    return place
+            if self._place is not None:
+                return self._place
+        if len(self.batches) == 1:
+            return 0
+        message = f"the backend asked step.loss in step {self.number} of a batch that is none of the step's"
+        raise ExperimentError(Problem(message, "backend", "Ask it of the batches that the step gives."))
+
+
+def _is_that(batch: Batch, own: Batch) -> bool:
+    """Whether a batch is one of the step's, or has its very tensors."""
+    return batch is own or all(batch.get(name) is tensor for name, tensor in own.items())
+
+
+def _is_as(batch: Batch, own: Batch) -> bool:
+    """Whether a batch is a copy of one of the step's, perhaps on another device."""
+    return batch.keys() == own.keys() and all(
+        tensor.shape == batch[name].shape and torch.equal(tensor, batch[name].to(tensor.device, tensor.dtype))
+        for name, tensor in own.items()
+    )
 
 
 def _tokens_in(batches: Sequence[Batch]) -> tuple[torch.Tensor | None, int | None]:

@@ -65,7 +65,8 @@ def build(broken: str = "") -> Any:
                     step.grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(job.training))
                     if broken == "curve":
                         step.grad_norm = step.grad_norm * 2
-                    scaler.step(optimizer)
+                    if broken != "idle":
+                        scaler.step(optimizer)
                     scaler.update()
                     if not scaler.step_was_skipped or broken == "overflow":
                         scheduler.step()
@@ -133,6 +134,12 @@ class BrokenResult(Suite):
     component = broken("result")
     fails = "test_a_run_comes_to_its_end"
     says = "does not say the step of its model"
+
+
+class BrokenTraining(Suite):
+    component = broken("idle")
+    fails = "test_it_trains"
+    says = "trains nothing: its model is the same after 6 steps as after one"
 
 
 class BrokenCurve(Suite):
