@@ -305,11 +305,11 @@ def _told(error: BaseException, point: EntryPoint, distribution: str) -> str:
     """What an error says, in a line, with where in the plugin, and what to do where that is known."""
     raised = _raised(error)
     told = str(error) if isinstance(error, PluginError) else said(error)
+    if bring := what_would_bring(raised, distribution):
+        return f"{told}; to have it: {bring}"
     told += own_line(raised, point.value.partition(":")[0].partition(".")[0])
-    if meant := field_meant(raised):
-        told += f": did you mean {meant}?"
-    bring = what_would_bring(raised, distribution)
-    return f"{told}; to have it: {bring}" if bring else told
+    meant = field_meant(raised)
+    return f"{told}: did you mean {meant}?" if meant else told
 
 
 def _raised(error: BaseException) -> BaseException:

@@ -55,7 +55,7 @@ def own_line(fault: BaseException, package: str) -> str:
 
 def field_meant(fault: BaseException) -> str | None:
     """The field of the contract's that is nearest to one that it does not have, where that is the fault."""
-    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(fault))
+    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", said(fault))
     made = getattr(contracts, found[1], None) if found and isinstance(fault, TypeError) else None
     return nearest(found[2], [field.name for field in fields(made)]) if found and is_dataclass(made) else None
 

@@ -166,7 +166,7 @@ def _unwritable(array: Any) -> Any:
 
 def _is_of_writing(fault: Exception) -> bool:
     """Whether it is what NumPy raises where an array that is not to be written is."""
-    return isinstance(fault, ValueError) and "read-only" in str(fault)
+    return isinstance(fault, ValueError) and "read-only" in said(fault)
 
 
 def rows_without_numbers(predictions: Predictions) -> list[int]:
