@@ -65,8 +65,9 @@ def build(broken: str = "") -> Any:
                     step.grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), largest_norm(job.training))
                     if broken == "curve":
                         step.grad_norm = step.grad_norm * 2
-                    if broken != "idle":
-                        scaler.step(optimizer)
+                    if broken == "idle":
+                        optimizer.zero_grad()
+                    scaler.step(optimizer)
                     scaler.update()
                     if not scaler.step_was_skipped or broken == "overflow":
                         scheduler.step()
