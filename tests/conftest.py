@@ -33,6 +33,7 @@ SECONDS = (
     "asked_to_stop",
     "patience",
     "best_model",
+    "another_process",
     "are_due",
     "a_key_",
     "is_cut",

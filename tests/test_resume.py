@@ -119,14 +119,10 @@ CASES: dict[str, tuple[dict[str, Any], list[int]]] = {
     ),
     "to the midst of an epoch": ({"training.max_steps": 9}, [8, 9]),
 }
-SOON = ("early stopping and the best model",)
-"""The cases that `make test` tries, too."""
 
 
-@pytest.mark.parametrize(
-    ("settings", "steps"),
-    [pytest.param(*case, id=name, marks=[] if name in SOON else [pytest.mark.slow]) for name, case in CASES.items()],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("settings", "steps"), CASES.values(), ids=CASES.keys())
 def test_a_run_goes_on_to_the_same_end_on_every_backend(tiny: Path, settings: dict[str, Any], steps: list[int]) -> None:
     for index, began in enumerate(BACKENDS):
         undisturbed = run(tiny, {**settings, "backend.use": began})

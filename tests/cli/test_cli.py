@@ -18,6 +18,7 @@ from helpers import TINY, Ftrun
 from plugin_packages import Site
 
 
+@pytest.mark.slow
 def test_a_run_prints_one_json_object_and_all_else_on_standard_error(tiny: Path, ftrun_command: Ftrun) -> None:
     done = ftrun_command(tiny, "--json")
     assert done.returncode == 0, done.stderr

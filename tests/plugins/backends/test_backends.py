@@ -171,7 +171,7 @@ def training_curve(folder: Path) -> dict[tuple[str, int], float]:
     return {key: value for key, value in points_of(folder).items() if not key[0].startswith("eval/")}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["loop", slow("trainer"), slow("accelerate")])
 def test_looking_never_changes_the_curve(tiny: Path, backend: str) -> None:
     often = {"training.eval_strategy": "steps", "training.eval_steps": 2, "training.save_strategy": "epoch"}
     looked, never = [
