@@ -276,6 +276,7 @@ def overrides(case: Case, folder: Path) -> dict[str, Any]:
     return {"dataset": dataset, "metrics": [{"use": "regression-errors" if is_regression else "accuracy"}]}
 
 
+@pytest.mark.slow
 def test_files_as_people_have_them_are_read_as_they_are_meant(experiment: Path, catalogue: Catalogue) -> None:
     @quick
     @given(sound())

@@ -97,6 +97,7 @@ def test_a_checkpoint_that_fails_as_a_run_is_stopped_is_not_said_to_be_there(
     assert "checkpoint-3 cannot be written: No space left on device; there is none before it" in result.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tracked", [False, True])
 def test_a_run_folder_that_is_removed_is_told_and_not_made_anew(tiny: Path, tracked: bool) -> None:
     def remove() -> None:

@@ -266,6 +266,7 @@ def test_what_a_kill_kept_from_the_opening_records_is_recorded_when_it_goes_on(t
     assert "experiment.toml" in [record["path"] for record in journal_of(folder) if record["type"] == "artifact"]
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,6 +278,7 @@ def test_without_a_checkpoint_a_run_begins_again_in_the_same_folder(
     assert_same_end(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_record_that_was_cut_short_is_removed(tiny: Path) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 4, "torn")

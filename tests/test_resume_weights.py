@@ -100,6 +100,7 @@ def test_a_branch_that_moved_on_is_refused_with_the_hub_and_without(
         here.stop()  # the cache has "main" at the new commit by now
 
 
+@pytest.mark.slow
 def test_a_run_begun_from_the_cache_is_refused_when_the_hub_is_back_with_other_weights(
     here: OwnHub, tiny: Path, repositories: Path, tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def install(folder: Path, distribution: str, source: str, version: str = "1.0") 
     return {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
 
 
+@pytest.mark.slow
 def test_an_experiment_made_only_of_third_party_parts_runs(workdir: Path, ftrun_command: Ftrun) -> None:
     env = install(workdir, "one-of-each", ONE_OF_EACH_KIND)
     (workdir / "numbers.toml").write_text(NUMBERS)
@@ -196,6 +197,7 @@ def test_broken_plugins_are_told_and_break_nothing_else(broken: dict[str, str], 
     assert all(f"failed: main of {distribution} 1.0" in shown for distribution in BROKEN)
 
 
+@pytest.mark.slow
 def test_broken_plugins_fail_only_an_experiment_that_needs_them(
     broken: dict[str, str], tiny: Path, ftrun_command: Ftrun
 ) -> None:

@@ -50,6 +50,7 @@ def test_what_fails_before_training_is_no_run_in_mlflow(tiny: Path) -> None:
     assert not Path("mlflow.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_mlflow_is_never_imported_into_the_process_that_trains(tiny: Path, begin_python: Begin) -> None:
     code = (

@@ -63,6 +63,7 @@ def test_a_run_is_laid_out_as_it_was(workdir: Path, store: Path, cache: Path) ->
     assert (folder.model / "config.json").read_text() == "taken once"
 
 
+@pytest.mark.slow
 def test_a_registered_model_is_the_runs(workdir: Path, store: Path, cache: Path) -> None:
     own = written(workdir)
     delivered(own, store)

@@ -72,6 +72,7 @@ def test_a_relative_store_is_the_same_one_from_another_folder(
     assert list(elsewhere.iterdir()) == [] and result.tracking_uri == f"sqlite:///{store}"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("store")
 def test_a_resume_by_name_says_that_it_needs_credentials(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
