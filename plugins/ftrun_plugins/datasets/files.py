@@ -18,7 +18,7 @@ from ftrun.rowfiles import ending_of, shown, suspected_delimiter
 from ftrun_plugins.datasets import FilesSettings, LabelledText
 from ftrun_plugins.datasets.columns import Origin
 from ftrun_plugins.datasets.cutting import cut_where_none
-from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
+from ftrun_plugins.datasets.inference import LABELS, header_doubts, refuse_no_header, with_columns
 from ftrun_plugins.datasets.joining import joined
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.reading import RowFile
@@ -83,6 +83,7 @@ def build(settings: FilesSettings, evaluated: bool = True) -> Splits:
     )
     if ending_of(train.files[0]) in (".csv", ".tsv"):
         refuse_no_header(settings, everything.task, train.name, train.place)
+        odd = [*odd, *header_doubts(settings, everything.task, train.name)]
     cut = cut_where_none(everything, settings, "train", digest, evaluated)
     used, notices = selected(cut.rows, settings, "train")
     return Splits(

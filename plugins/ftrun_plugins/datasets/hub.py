@@ -11,7 +11,7 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun_plugins.datasets import HubSettings, LabelledText
 from ftrun_plugins.datasets.cutting import CUT_OFF, cut_where_none
 from ftrun_plugins.datasets.holding import holds
-from ftrun_plugins.datasets.inference import LABELS, refuse_no_header, with_columns
+from ftrun_plugins.datasets.inference import LABELS, header_doubts, refuse_no_header, with_columns
 from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.odd_csv import csv_notices, refuse_one_cell
 from ftrun_plugins.datasets.repositories import Opened, open_repository
@@ -42,6 +42,7 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     everything = labelled(train, evaluation, columns, names, test)
     if opened.form == "csv":
         refuse_no_header(settings, everything.task, name, "dataset.path")
+        odd += header_doubts(settings, everything.task, name)
     cut = cut_where_none(everything, settings, name, opened.digest, evaluated)
     used, notices = selected(cut.rows, settings, name)
     return Splits(

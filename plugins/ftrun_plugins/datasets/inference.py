@@ -103,8 +103,19 @@ def _label(settings: TableText, columns: Mapping[str, Holds], name: str) -> str:
     if len(left) == 1:
         return left[0]
     hint = f"Say which: label_column = {_written(_likely(left, columns, texts))}. There are: {listed(list(columns))}."
+    if not any(one.strip().casefold() in USUAL for one in columns):
+        hint += " If these are cells of a row, and no names, write a line with names above it."
     problem = Problem(f"{name} does not tell which column is the label", "dataset.label_column", hint)
     raise ExperimentError(problem)
+
+
+def header_doubts(settings: TableText, task: Task, name: str) -> list[str]:
+    """A sentence where the label column that a person has named in CSV is called as one of its classes."""
+    label = task.label_column
+    if settings.label_named is None or label not in (task.class_names or ()):
+        return []
+    called = f'{name} has "{label}" for the name of its label column and for a class'
+    return [f"{called}: if its first line is a row, write one with the names of the columns above it"]
 
 
 def _likely(left: Sequence[str], columns: Mapping[str, Holds], texts: Sequence[str]) -> str:

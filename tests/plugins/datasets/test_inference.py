@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from ftrun.contracts import Task
 from ftrun.errors import ExperimentError
 from ftrun_plugins.datasets import FilesSettings
-from ftrun_plugins.datasets.inference import Holds, is_id, is_text, with_columns
+from ftrun_plugins.datasets.inference import Holds, header_doubts, is_id, is_text, with_columns
 
 
 def columns(text: str = "", values: str = "", other: str = "", lists: str = "") -> dict[str, Holds]:
@@ -108,3 +110,14 @@ def test_the_example_in_a_question_is_a_column_that_may_be_the_label(
 ) -> None:
     with pytest.raises(ExperimentError, match=f'label_column = "{likely}"'):
         found(holds, **settings)
+
+
+def test_a_file_without_a_header_is_asked_about() -> None:
+    with pytest.raises(ExperimentError, match="write a line with names above it"):
+        with_columns(FilesSettings(train="t.csv"), {"a fine day": "text", "good": "text"}, "t.csv")
+    task = Task("classification", ("a fine day",), "good", ("bad", "good"))
+    (told,) = header_doubts(FilesSettings(train="t.csv", label_column="good"), task, "train")
+    assert 'train has "good" for the name of its label column and for a class' in told
+    assert not header_doubts(
+        FilesSettings(train="t.csv", label_column="label"), replace(task, label_column="label"), ""
+    )
