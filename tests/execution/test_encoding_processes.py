@@ -22,7 +22,6 @@ from ftrun.errors import ExperimentError, Problem, RunError
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.encoding import Encoding
 from ftrun.execution.encoding_processes import processes_for
-from ftrun.execution.process import signals_held
 from helpers import TOKENIZER, slow
 
 TASK = Task("classification", ("text",), "label", ("a", "b"))
@@ -214,14 +213,6 @@ def test_errors_for_a_person_go_to_other_processes_whole() -> None:
     sent = pickle.loads(pickle.dumps(error))
     assert type(sent) is ExperimentError and sent.problems == error.problems
     assert str(sent) == str(error) and sent.__notes__ == ["seen there"]
-
-
-def test_signals_that_are_held_come_when_the_block_ends() -> None:
-    with pytest.raises(KeyboardInterrupt):  # noqa: SIM117
-        with signals_held():
-            os.kill(os.getpid(), signal.SIGINT)
-            held = True
-    assert held
 
 
 BIG = "".join(f"{'some words of a text that goes on ' * 6}{index},{'ab'[index % 2]}\n" for index in range(40_000))

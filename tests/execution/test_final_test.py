@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -199,7 +198,7 @@ def test_a_run_that_is_stopped_in_it_goes_on_to_the_same_end(tiny: Path, monkeyp
 
     def interrupted(rows: Any, row: int) -> Any:
         if row == 40:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return rows.rows[row]
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -218,7 +217,7 @@ def test_a_run_that_is_stopped_in_it_goes_on_to_the_same_end(tiny: Path, monkeyp
 def test_where_stopping_in_it_would_lose_steps_it_is_finished(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(rows: Any, row: int) -> Any:
         if row == 40:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return rows.rows[row]
 
     monkeypatch.setattr(final_test._Told, "__getitem__", interrupted)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ftrun
 import pytest
-from ftrun.execution.process import signals_caught
+from ftrun.execution.process import signals_caught, signals_held
 from helpers import Ftrun
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -61,6 +61,22 @@ def test_a_hang_up_that_is_ignored_or_used_otherwise_is_let_alone(handler: signa
         assert signal.getsignal(HUP) == handler
         receive(HUP)
     assert interruption.signal is None and signal.getsignal(HUP) == handler
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["main thread", "another thread"])
+def test_signals_that_are_held_come_when_the_block_ends(elsewhere: bool) -> None:
+    signal.signal(INT, signal.default_int_handler)
+    held = False
+    with pytest.raises(KeyboardInterrupt):  # noqa: SIM117
+        with signals_held():
+            if elsewhere:
+                other = threading.Thread(target=receive, args=(INT,))
+                other.start()
+                other.join()
+            else:
+                signal.raise_signal(INT)
+            held = True
+    assert held
 
 
 def test_what_libraries_warn_of_goes_to_the_log(tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
