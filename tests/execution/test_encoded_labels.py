@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import marks
+import numpy as np
 import pytest
-from ftrun.contracts import Predictions
+import their_parts
+from ftrun.contracts import Predictions, Task
 from ftrun.errors import ExperimentError
+from ftrun.execution.encoded_labels import check_kept
 from helpers import journal_of
 
 WRONG: dict[str, tuple[Any, Any, str]] = {
@@ -102,3 +105,54 @@ def test_no_predictions_of_a_known_kind_are_touched() -> None:
 
     odd = Predictions(zeros((3, 2)), zeros((3, 7), dtype="int64"), 0.5)
     check_places(None, odd, replace(marks.TASK, kind="classification"))  # type: ignore[arg-type]
+
+
+CLASSES = Task("classification", ("text",), "label", ("no", "maybe", "yes"))
+MULTI = replace(CLASSES, kind="multi_label")
+NUMBER = replace(CLASSES, kind="regression", class_names=None)
+OTHER_ORDER = ("yes", "no", "maybe")
+FOUR = [0.1, 2.5, None, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("task", "order", "labels", "encoded"),
+    [
+        (CLASSES, None, [0, 1, 2, -1, None], [0, 1, 2, -1, -100]),
+        (CLASSES, ("no", "maybe", "yes"), [0, 1, 2], (0, 1, 2)),
+        (CLASSES, OTHER_ORDER, [0, 1, 2], [1, 2, 0]),
+        (CLASSES, None, [0, 2], [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
+        (CLASSES, None, [1, 2], np.array([1, 2])),
+        (CLASSES, None, [1, 2], [1.0, 2.0]),
+        (MULTI, None, [[1, 0, 1], [0, 0, 0]], [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]),
+        (MULTI, OTHER_ORDER, [[1, 0, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0]]),
+        (NUMBER, None, FOUR, np.array([0.1, 2.5, np.nan, 4.0], dtype=np.float16)),
+        (replace(NUMBER, kind="ranking"), None, [1.0], [7.0]),
+    ],
+)
+def test_labels_that_are_those_of_the_rows_are_let_through(task: Task, order: Any, labels: Any, encoded: Any) -> None:
+    check_kept(labels, encoded, task, order, "the model", "train")
+
+
+@pytest.mark.parametrize(
+    ("task", "order", "labels", "encoded", "told"),
+    [
+        (CLASSES, None, [0, 1, 2], [0, 2, 1], r"label 1 \(maybe\) of a row of train as 2\n.*hands on .*class_names"),
+        (CLASSES, OTHER_ORDER, [0, 1], [0, 1], r"label 0 \(no\) of a row of train as 0\n.*ask for 1"),
+        (CLASSES, ("a", "b", "c"), [0, 1], [1, 1], r"label 0 \(no\) of a row of train as 1"),
+        (MULTI, None, [[1, 0, 0]], [[0, 0, 1]], r"label \[1, 0, 0\] of a row of train as \[0, 0, 1\]"),
+        (NUMBER, None, FOUR, [-1.2, 0.1, 0.2, 0.9], r"label 0.1 of a row of train as -1.2\n.*measured"),
+    ],
+)
+def test_labels_that_are_others_are_refused(task: Task, order: Any, labels: Any, encoded: Any, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        check_kept(labels, encoded, task, order, "the model", "train")
+
+
+def test_a_model_that_counts_classes_otherwise_is_refused(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encode(batch: Any) -> Any:
+        return {**their_parts.encode(batch), "labels": [(label + 1) % 2 for label in batch["label"]]}
+
+    parts: Any = {"model": lambda settings, data: their_parts.built(encode=encode)}
+    outcome = their_parts.run(parts, workdir, monkeypatch)
+    told = 'the model "parity" of their-package 3 encodes the label 0 (even) of a row of train as 1'
+    assert outcome.result.status == "FAILED" and told in str(outcome.problem)

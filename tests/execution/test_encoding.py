@@ -75,8 +75,8 @@ def test_rows_picked_out_of_a_table_are_the_rows_that_are_encoded(bench: Bench) 
 
 def test_a_model_that_encodes_otherwise_under_the_same_key_is_not_believed(bench: Bench) -> None:
     bench(A)
-    longer = replace(bench.built, encode=lambda batch: {**lengths(batch), "labels": [1] * len(batch["text"])})
-    assert bench(A, built=longer)[0] == {"input_ids": [3], "labels": 1} and bench.encoded == ["train"]
+    longer = replace(bench.built, encode=lambda batch: {**lengths(batch), "input_ids": [[9]] * len(batch["text"])})
+    assert bench(A, built=longer)[0] == {"input_ids": [9], "labels": 0} and bench.encoded == ["train"]
     other = replace(bench.built, encode=lambda batch: {"length": [len(text) for text in batch["text"]]})
     assert bench(A, built=other)[0] == {"length": 3} and bench.encoded == ["train"]
     assert bench(A, built=other)[0] == {"length": 3} and bench.encoded == []

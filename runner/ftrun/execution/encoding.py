@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Encode, EncodedRows, Rows, Splits
+from ftrun.contracts import BuiltModel, Encode, EncodedRows, Rows, Splits, Task
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.encoded_cache import EncodedCache
+from ftrun.execution.encoded_labels import check_kept
 from ftrun.execution.encoding_processes import encoded_batches, processes_for
 from ftrun.execution.provenance import versions
 from ftrun.planning.choice import BUILT_IN
@@ -150,7 +151,7 @@ class Encoding:
         return encoded.with_format(None)  # map hands on the format that the rows had before they were encoded
 
     def _map(self, split: str, rows: Rows, **options: Any) -> Any:
-        encode = CheckedEncode(self.built.encode, split, self.who)
+        encode = CheckedEncode.of(self.built, split, self.splits.task, self.who)
         count = processes_for(len(rows), self.processes) if _is_dataset(rows) else 1
         if count == 1:
             return self._map_here(split, rows, encode, **options)
@@ -173,15 +174,29 @@ class Encoding:
 
 @dataclass(frozen=True)
 class CheckedEncode:
-    """A model's `encode`, held to one row for each; an object, which can be sent to other processes.
+    """A model's `encode`, held to one row for each and to its label; an object, which can be sent to other processes.
+
+    Attributes:
+        encode: The model's.
+        split: What to call the rows.
+        task: Theirs.
+        class_names: The classes in the order of the model's outputs; None for the task's order.
+        who: What to call the model component in a sentence.
 
     Raises, when called:
-        ExperimentError: If it gives no columns, or another number of rows.
+        ExperimentError: If it gives no columns, another number of rows, or other labels.
     """
 
     encode: Encode
     split: str
+    task: Task
+    class_names: tuple[str, ...] | None = None
     who: str = "the model"
+
+    @classmethod
+    def of(cls, built: BuiltModel, split: str, task: Task, who: str) -> CheckedEncode:
+        """That of a model, for some rows."""
+        return cls(built.encode, split, task, built.class_names, who)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
         """The columns of a batch of rows."""
@@ -196,6 +211,8 @@ class CheckedEncode:
             if len(column) != rows:
                 given = f"gives {len(column):,} rows of {name} by encode for {rows:,} rows of {self.split}"
                 raise _fault(self.who, f"{given}, {EACH}")
+        if "labels" in columns and (label := self.task.label_column) in batch:
+            check_kept(batch[label], columns["labels"], self.task, self.class_names, self.who, self.split)
         return columns
 
 

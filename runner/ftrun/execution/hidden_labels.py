@@ -20,7 +20,7 @@ def unlabelled_rows(rows: Rows, task: Task) -> Sequence[int]:
     if task.label_column not in rows.column_names:
         return range(len(rows))
     labels = rows[task.label_column][:]
-    hidden = [place for place, label in enumerate(labels) if _is_hidden(label)]
+    hidden = [place for place, label in enumerate(labels) if is_hidden(label)]
     if task.kind == "regression" and len(hidden) < len(labels):
         return [place for place in hidden if labels[place] != HIDDEN]
     return hidden
@@ -48,7 +48,8 @@ class _Unlabelled:
         return self.encode({name: cells for name, cells in batch.items() if name != self.label_column})
 
 
-def _is_hidden(label: Any) -> bool:
+def is_hidden(label: Any) -> bool:
+    """Whether a label is not there, or kept secret."""
     if isinstance(label, (list, tuple)):
         return bool(label) and all(part == HIDDEN for part in label)
     return label is None or label != label or (label == HIDDEN and not isinstance(label, bool))

@@ -67,7 +67,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         lengths = _lengths(some, built)
         labelled = context != "test" or is_labelled(rows, splits.task)
         encoding = built if labelled else without_labels(built, splits.task)
-        encoding = replace(encoding, encode=CheckedEncode(encoding.encode, split, plan.model.who))
+        encoding = replace(encoding, encode=CheckedEncode.of(encoding, split, splits.task, plan.model.who))
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
         predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
         check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)

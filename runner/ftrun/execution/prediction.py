@@ -174,7 +174,7 @@ class Predictor:
         order = ClassOrder(built, task, self.trained.plan.model.who)
         job = self._job(built, task, order.in_output_order(weights) if weights else None)
         tell(name, 0, rows)
-        encode = CheckedEncode(built.encode, name, self.trained.plan.model.who)
+        encode = CheckedEncode.of(built, name, task, self.trained.plan.model.who)
         encoded = RowsOnDemand(replace(built, encode=encode), columns, rows, lambda done: tell(name, done, rows))
         predictions = order.in_task_order(self.session.predict(job, encoded))
         return Decoding(self.trained.plan.model, built, task).complete(predictions, columns)
