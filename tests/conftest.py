@@ -38,6 +38,7 @@ SECONDS = (
     "a_key_",
     "is_cut",
     "overflow",
+    "encode_key_tells",
 )
 """In the names of a suite's tests of built-in components: those that `make test-all` alone runs."""
 SAID_ELSEWHERE = ("importing_it_is_light", "leaves_the_process", "not_finite")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ftrun.testing.datasets import DatasetSuite as DatasetSuite
     from ftrun.testing.metrics import MetricSuite as MetricSuite
     from ftrun.testing.models import ModelSuite as ModelSuite
+    from ftrun.testing.observers import Call as Call
     from ftrun.testing.observers import ObserverSuite as ObserverSuite
     from ftrun.testing.reporter import FakeReporter as FakeReporter
     from ftrun.testing.running import TinyRun as TinyRun
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackendSuite",
+    "Call",
     "CollatorSuite",
     "ComponentSuite",
     "DatasetSuite",
@@ -66,7 +68,7 @@ _MODULES = {
     "datasets": "DatasetSuite",
     "metrics": "MetricSuite",
     "models": "ModelSuite",
-    "observers": "ObserverSuite",
+    "observers": "Call ObserverSuite",
     "reporter": "FakeReporter",
     "running": "TinyRun run_tiny",
     "suite": "ComponentSuite",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -39,7 +40,8 @@ class MetricSuite(ComponentSuite):
     - Labels of one class, predictions that are all alike, and a single row have a finite value, or none (NaN) where
       `without_value` says so: each will come in an evaluation, and must not end a run.
     - Rows in another order give the same numbers.
-    - Asked again, an evaluator gives the same; it leaves the predictions as they are, and draws no random number.
+    - Asked again, an evaluator gives the same, whatever it was asked meanwhile; it leaves the predictions as they are,
+      and draws no random number.
     - A task that it does not suit is refused in a sentence, and with no Python error, before any work.
     - A run measures it, by the names that it promised.
 
@@ -160,6 +162,10 @@ class MetricSuite(ComponentSuite):
             first, second = dict(evaluator(predictions)), dict(evaluator(predictions))
         hint = "Keep nothing from one evaluation to the next."
         expect(_same(first, second), f"{self.who} gives {first} and, asked again, {second}", hint)
+        with answering(f"the evaluator of {self.who}"), contextlib.suppress(MetricError):  # another test's
+            evaluator(said.picked(predictions, range(0, len(predictions.logits), 2)))
+            third = dict(evaluator(predictions))
+            expect(_same(first, third), f"{self.who} gives {first} and, asked of others meanwhile, {third}", hint)
 
     def test_a_task_that_it_does_not_suit_is_told(self) -> None:
         """`yields` promises numbers for a task, or raises an `ExperimentError`."""

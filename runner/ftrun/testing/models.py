@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import math
@@ -12,26 +13,29 @@ from typing import Any, ClassVar
 import pytest
 
 from ftrun.contracts import BuiltModel, Component, Dataset, Kind, Model, Predictions, Splits, Task
-from ftrun.errors import FtrunError
+from ftrun.errors import ExperimentError, FtrunError
 from ftrun.execution.checks import check_model
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.decoding import PREDICTED, Decoding, RawColumns
-from ftrun.execution.encoded_labels import KNOWN
+from ftrun.execution.encoded_labels import KNOWN, check_kept
 from ftrun.execution.preparation import build_collate, load_model
 from ftrun.execution.watcher import Watcher
 from ftrun.pickling import check_picklable
-from ftrun.settings import Settings
+from ftrun.settings import Settings, shown
 from ftrun.testing.elsewhere import encoded_elsewhere, written
 from ftrun.testing.generators import generators_kept, nothing_drawn
 from ftrun.testing.plain import columns_of, plain, rows_encoded, rows_of, same
 from ftrun.testing.running import TinyRun, Workshop, difference, go_on
 from ftrun.testing.sentences import answering, expect, fail
+from ftrun.testing.strictness import varied
 from ftrun.testing.suite import ComponentSuite, Table
 from ftrun.testing.tiny import tiny_splits, tiny_task
 
 GIVEN = "under-test:splits-of-the-suite"
 SEVERAL = 3
 """Rows of the batch that a model is tried with."""
+TEXTS_AS_THEY_COME = ("", " \n", "red green " * 300, "na\u00efve \U0001f600 \u4f60\u597d \u202b\u0301\x00")
+"""What rows of people's data hold."""
 
 
 class ModelSuite(ComponentSuite):
@@ -43,9 +47,14 @@ class ModelSuite(ComponentSuite):
       run tells whether the weights are what they were; `source`, `class_names`.
     - Its `encode` is pure: the same rows are encoded alike, each by itself, and left as they are; no random number is
       drawn.
+    - `encode` leaves labels what they are, of a kind of task that ftrun knows; in the order of `class_names`, if any.
+    - Texts as they come, without a word, very long or of rare characters, are a row each, with finite numbers.
+    - `encode_key` is another where other rows to fit a vocabulary to, or another whole number or truth value among the
+      settings, make `encode` give something else.
     - `encode` can be sent to other processes, as `preprocessing_num_workers` asks where they are spawned.
     - Built in another process, where Python's `hash()` and the order of a set are others, it encodes the same.
-    - A batch with labels gives a loss that gradients go back from, and numbers of the shape (rows, `num_labels`).
+    - A batch with labels gives a loss that gradients go back from, the mean over its labels, and numbers of the shape
+      (rows, `num_labels`).
     - Rows without labels are predicted, and as they are with them.
     - Predicting is no matter of chance: asked again, it gives the same, so `eval()` is obeyed.
     - Padding does not count: a row is predicted alike, by itself or among longer ones.
@@ -128,6 +137,48 @@ class ModelSuite(ComponentSuite):
             message = f"encode of {self.who} gives something else for row {number + 1} alone than among others"
             expect(rows_of(plain(row)) == [rows[number]], message, hint)
 
+    def test_labels_stay_what_they_are(self) -> None:
+        """What is predicted is told, and measured, in the data's labels."""
+        built, columns, task = self._build(), columns_of(self._splits.train), self._splits.task
+        with answering(f"encode of {self.who}"):
+            encoded = built.encode(columns)
+        expect("labels" in encoded, f"encode of {self.who} gives no labels for rows that have some")
+        try:
+            check_kept(columns[task.label_column], encoded["labels"], task, built.class_names, self.who, "train")
+        except ExperimentError as error:
+            fail(str(error))
+
+    def test_texts_as_they_come_are_a_row_each(self) -> None:
+        """Without a word, very long, of rare characters: each is encoded, and has finite numbers."""
+        task, first = self._splits.task, self._splits.train[0]
+        if task.kind not in KNOWN or not all(isinstance(first[name], str) for name in task.text_columns):
+            pytest.skip("the rows are of another form than text")
+        with self.workshop(self._overrides) as made:
+            for text in TEXTS_AS_THEY_COME:
+                row = {**first, **dict.fromkeys(task.text_columns, text)}
+                what = f"the text {shown(text)}"
+                with answering(f"{self.who}, given {what},"):
+                    encoded = dict(made.built.encode({name: [cell] * SEVERAL for name, cell in row.items()}))
+                    counts = {name: len(column) for name, column in encoded.items()}
+                    message = f"encode of {self.who} gives {counts} rows for {SEVERAL} with {what}"
+                    expect({*counts.values()} == {SEVERAL}, message, "A row for each, though it has nothing to encode.")
+                    logits = made.session.predict(made.job, rows_of(plain(encoded))).logits
+                    sound = all(map(math.isfinite, _flat(plain(logits))))
+                    expect(sound, f"{self.who} gives numbers that are not finite for {what}")
+
+    def test_encode_key_tells_encodings_apart(self) -> None:
+        """By it encoded rows are kept, and found again."""
+        settings, splits = self.part.settings, self._splits
+        key, encoded = self._encoded(settings, splits) or fail(f"{self.who} cannot be built")
+        fewer = dataclasses.replace(splits, train=splits.train.select([0]))
+        others = [("other rows to fit it to", settings, fewer)]
+        others += [(changed, other, splits) for changed, other in varied(settings)]
+        hint = "Put into it all that `encode` depends on: a stale cache is a wrong number, and nobody says so."
+        for what, its_settings, its_splits in others:
+            other_key, other = self._encoded(its_settings, its_splits) or ("", None)
+            message = f"encode of {self.who} gives something else with {what}, by the same encode_key"
+            expect(other_key != key or same(other, encoded), message, hint)
+
     def test_encode_can_be_sent_to_processes(self) -> None:
         """`preprocessing_num_workers` encodes in other processes."""
         if not self.in_processes:
@@ -174,6 +225,19 @@ class ModelSuite(ComponentSuite):
             value = loss.detach()
             sound = not tuple(value.shape) and math.isfinite(float(value))
             expect(sound, f"the loss of {self.who} is {value}", "It must be one finite number.")
+            self._check_mean(made)
+
+    def _check_mean(self, made: Workshop) -> None:
+        """Each row twice has the loss that each has once; to rounding, in eval mode."""
+        rows = _first(made, SEVERAL)
+        model: Any = made.job.model
+        model.eval()
+        batches = (rows, rows, [*rows, *rows])
+        once, again, twice = (float(model(**made.job.collate(some)).loss.detach()) for some in batches)
+        if once != again:  # which another test is about
+            return
+        message = f"the loss of {self.who} is {once:.4g} for {SEVERAL} rows, and {twice:.4g} where each is twice"
+        expect(twice == pytest.approx(once, rel=1e-2, abs=1e-4), message, "It must be the mean over the labels.")
 
     def test_rows_without_labels_are_predicted(self) -> None:
         """As they are with labels."""
@@ -303,6 +367,18 @@ class ModelSuite(ComponentSuite):
     @property
     def _trained(self) -> TinyRun:
         return self.once("trained", lambda: self.run(self._overrides, f"a run on {self.backends[0]}"))
+
+    def _encoded(self, settings: Settings, splits: Splits) -> tuple[str, Any] | None:
+        """The key of a model that is built of settings and splits, and what it encodes of the suite's rows; None if it
+        cannot be.
+        """
+        import transformers
+
+        with generators_kept(), contextlib.suppress(Exception):
+            transformers.set_seed(1)
+            built = self.part.component(Model).build(settings, splits)
+            return built.encode_key, plain(dict(built.encode(columns_of(self._splits.train))))
+        return None
 
     def _build(self) -> BuiltModel:
         import transformers

@@ -79,6 +79,17 @@ def faulty_defaults(model: type[Settings], table: Mapping[str, Any]) -> Mapping[
     return faulty
 
 
+def varied(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """Sound settings that differ from others in one whole number or truth value, each with what it is, as text."""
+    for key in type(settings).model_fields:
+        value = getattr(settings, key)
+        others = [not value] if isinstance(value, bool) else [value + 1, value // 2] if isinstance(value, int) else []
+        for other in others:
+            table = {**settings.model_dump(), key: other}
+            if other != value and takes(type(settings), table):
+                yield f"{key} = {str(other).lower()}", type(settings).model_validate(table)
+
+
 def _declared(annotation: Any) -> type[Settings]:
     """Settings with one key, `value`, of a type alone."""
     made: type[Settings] = create_model("Declared", __base__=Settings, value=(annotation, ...))

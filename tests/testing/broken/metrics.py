@@ -345,6 +345,22 @@ class BrokenMemory(Share):
     says = "asked again"
 
 
+def build_averaging(settings: Any, task: Any) -> Any:
+    told: list[float] = []
+
+    def evaluate(predictions: Predictions) -> Any:
+        told.append(share(predictions))
+        return {"share": sum(told) / len(told)}
+
+    return evaluate
+
+
+class BrokenAverage(Share):
+    component = with_build(build_averaging)
+    fails = "test_asked_again_it_gives_the_same"
+    says = "asked of others meanwhile"
+
+
 def yields_by_class(settings: Any, task: Any) -> Any:
     return {"share": "max"} if task.class_names[0] else {}
 

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from ftrun.contracts import BuiltModel, Model
 from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import Settings
 from ftrun.testing import ModelSuite, tiny_model, tiny_task
 from ftrun.testing.tiny import load_tiny_model
+from pydantic import Field
 from torch.nn import functional
 
 
@@ -43,6 +45,8 @@ class Words(torch.nn.Module):
         if self.broken == "padding":
             mask = torch.ones_like(mask)
         hidden = (self.words(input_ids) * mask).sum(1) / mask.sum(1)
+        if self.broken == "empty":
+            hidden = hidden / (mask.sum(1) > 2)
         if self.broken == "eval" or self.training:
             hidden = functional.dropout(hidden, 0.2, training=True)
         if self.training and self.broken == "memory":
@@ -58,6 +62,8 @@ class Words(torch.nn.Module):
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         if self.broken == "loss" and loss is not None:
             loss = functional.cross_entropy(logits, labels, reduction="none")
+        if self.broken == "sum" and loss is not None:
+            loss = len(logits) * loss
         if self.broken == "gradient" and loss is not None:
             loss = loss.detach()
         return Output(loss, logits[:, :1] if self.broken == "shape" else logits)
@@ -95,6 +101,11 @@ class Encode:
             batch["first"][0] = "green"
         if self.broken == "chance":
             torch.rand(1)
+        if self.broken == "labels":
+            columns["labels"] = [(label + 1) % 3 for label in columns["labels"]]
+        if self.broken == "blank":
+            kept = [row for row, text in enumerate(batch["first"]) if text.strip()]
+            columns = {name: [cells[row] for row in kept] for name, cells in columns.items()}
         return columns
 
 
@@ -157,7 +168,7 @@ class SoundRegression(SoundTiny):
 BEFORE_TRAINING = [
     *("test_it_builds_what_the_contract_says", "test_a_batch_gives_a_loss_and_numbers"),
     *("test_rows_without_labels_are_predicted", "test_predicting_is_no_matter_of_chance"),
-    "test_padding_does_not_count",
+    *("test_padding_does_not_count", "test_texts_as_they_come_are_a_row_each"),
 ]
 """A model that no run begins with is told so wherever one would."""
 
@@ -216,6 +227,65 @@ class BrokenEncodeChance(Suite):
     says = "changes the global generator of torch"
 
 
+class BrokenLabels(Suite):
+    component = encoding("labels")
+    fails = ["test_labels_stay_what_they_are", *BEFORE_TRAINING[1:]]
+    says = "encodes the label 0 (class 0) of a row of train as 1"
+
+
+class BrokenBlank(Suite):
+    component = encoding("blank")
+    fails = "test_texts_as_they_come_are_a_row_each"
+    says = ["gives {'input_ids': 0", 'rows for 3 with the text ""']
+
+
+class BrokenEmpty(Suite):
+    component = model("empty")
+    fails = "test_texts_as_they_come_are_a_row_each"
+    says = "gives numbers that are not finite for the text"
+
+
+class CutSettings(Settings):
+    length: int = Field(5, ge=1, description="Words of a row.")
+
+
+def build_cut(settings: Any, splits: Any) -> BuiltModel:
+    built = WORDS.build(settings, splits)
+    return dataclasses.replace(built, encode=Cut(built.encode, settings.length))
+
+
+@dataclasses.dataclass
+class Cut:
+    """Encodes the first words alone."""
+
+    real: Any
+    length: int
+
+    def __call__(self, batch: Any) -> Any:
+        columns = dict(self.real(batch))
+        return {
+            name: cells if name == "labels" else [row[: self.length] for row in cells]
+            for name, cells in columns.items()
+        }
+
+
+class BrokenSettingsKey(Suite):
+    component = dataclasses.replace(WORDS, settings=CutSettings, build=build_cut)
+    fails = "test_encode_key_tells_encodings_apart"
+    says = ["gives something else with length = 6, by the same encode_key", "Put into it all"]
+
+
+def build_fitted(settings: Any, splits: Any) -> BuiltModel:
+    built = WORDS.build(settings, splits)
+    return dataclasses.replace(built, encode=Cut(built.encode, 1 + len(splits.train) // 5))
+
+
+class BrokenFittedKey(Suite):
+    component = dataclasses.replace(WORDS, build=build_fitted)
+    fails = "test_encode_key_tells_encodings_apart"
+    says = "gives something else with other rows to fit it to, by the same encode_key"
+
+
 class BrokenHash(Suite):
     component = encoding("hash")
     fails = "test_another_process_encodes_the_same"
@@ -235,8 +305,15 @@ class BrokenLoss(Suite):
         "test_padding_does_not_count",
         "test_predicting_is_no_matter_of_chance",
         "test_rows_without_labels_are_predicted",
+        "test_texts_as_they_come_are_a_row_each",
     ]
     says = "must be one finite number"
+
+
+class BrokenMean(Suite):
+    component = model("sum")
+    fails = "test_a_batch_gives_a_loss_and_numbers"
+    says = ["rows, and ", "where each is twice", "mean over the labels"]
 
 
 class BrokenGradient(Suite):
