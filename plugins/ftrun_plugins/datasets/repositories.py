@@ -79,9 +79,10 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
 
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
-    rows, form, options = _load(configuration, folder)
+    digest = checksum(files)
+    rows, form, options = _load(configuration, folder, digest)
     told = _left_out(configuration, options)
-    return Opened(rows, str(folder), checksum(files), told, form, options)
+    return Opened(rows, str(folder), digest, told, form, options)
 
 
 def _from_hub(found: hub.Found, name: str | None) -> Opened:
@@ -96,7 +97,8 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
     configuration = choose_configuration(folder, names, name)
     fetch = partial(hub.fetch, found, configuration.paths, folder.name)
     fetch()
-    rows, form, options = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
+    fetch_anew = None if found.cached_only else partial(fetch, anew=True)
+    rows, form, options = _load(configuration, folder, folder.name, fetch_anew)
     source = f"https://huggingface.co/datasets/{found.repo_id}"
     told = [*hub.cache_notices(found, folder), *_left_out(configuration, options)]
     return Opened(rows, source, folder.name, told, form, options)
@@ -117,8 +119,12 @@ def _files_in(folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
-def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> Loaded:
+def _load(
+    configuration: Configuration, folder: Path, digest: str, fetch_anew: Callable[[], Any] | None = None
+) -> Loaded:
     """The rows, from the cache of `datasets` or prepared anew; files that cannot be read are fetched anew, once.
+
+    The cache tells files apart by their paths and times, which a copy keeps: what is prepared is called by the digest.
 
     Raises:
         ExperimentError: If they cannot be read.
@@ -130,7 +136,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
     kind = ""
     try:
         kind, arguments = reader(configuration, folder)
-        builder = load_dataset_builder(kind, **arguments)
+        builder = load_dataset_builder(kind, digest, **arguments)
         builder.download_and_prepare()
     except ExperimentError:
         raise
@@ -138,7 +144,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
         if fetch_anew is None:
             raise _unreadable(folder, error, kind) from error
         fetch_anew()
-        return _load(configuration, folder)
+        return _load(configuration, folder, digest)
     try:
         rows = builder.as_dataset()
     except Exception:  # what was prepared before is damaged

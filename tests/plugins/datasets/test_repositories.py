@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -212,6 +213,16 @@ def test_what_was_prepared_and_is_damaged_is_prepared_anew(here: OwnHub, tmp_pat
     damage(here.cache / "datasets", "*.arrow")
     here.stop()
     assert open_repository("nyu-mll/glue", "mrpc", None).splits["train"][:] == opened.splits["train"][:]
+
+
+def test_files_that_keep_their_times_are_read_anew_where_they_hold_something_else(tmp_path: Path) -> None:
+    told = []
+    for text in ("one", "two"):  # as `cp -p`, rsync or an image of a container leaves them
+        lay_out(tmp_path / "data", {"train.csv": f"text,label\n{text},1\n"})
+        os.utime(tmp_path / "data" / "train.csv", (1e9, 1e9))
+        opened = open_repository(str(tmp_path / "data"), None, None)
+        told.append((opened.splits["train"]["text"][:], opened.digest))
+    assert [text for text, _ in told] == [["one"], ["two"]] and told[0][1] != told[1][1]
 
 
 def test_a_folder_of_any_name_opens(tmp_path: Path) -> None:
