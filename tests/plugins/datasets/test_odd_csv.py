@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ftrun_plugins.datasets import HubSettings
@@ -23,3 +25,22 @@ def test_csv_that_pandas_reads_in_its_own_way_is_told(workdir: Path, row: str, t
     assert [one for one in splits.notices if "in its own way" in one] == (
         [f"{told}: `datasets` reads it in its own way"] if told else []
     )
+
+
+@pytest.mark.parametrize(
+    ("card", "content"),
+    [
+        ({"sep": r"\|\|", "engine": "python"}, "text||label\na, so||x\nb||y\n"),
+        ({"skipinitialspace": True}, 'text, label\n"a, so", x\nb, "y"\n'),
+        ({"escapechar": "\\"}, 'text,label\na\\, so,x\nb,y\n'),
+        ({"usecols": ["text", "label"]}, 'note,text,label,note\n1,"a, so",x,2\n3,b,y,4\n'),
+    ],
+)
+def test_csv_that_is_read_as_its_card_says_is_left_alone(workdir: Path, card: dict[str, Any], content: str) -> None:
+    config = {"config_name": "default", "data_files": "train.csv", **card}
+    Path("README.md").write_text(f"---\n{json.dumps({'configs': [config]})}\n---\n")
+    Path("train.csv").write_text(content)
+    settings = HubSettings(path=str(workdir), text_columns=["text"], label_column="label")
+    splits = build_hub(settings, evaluated=False)
+    assert splits.train["text"][:] == ["a, so", "b"] and splits.task.class_names == ("x", "y")
+    assert not [one for one in splits.notices if "in its own way" in one]
