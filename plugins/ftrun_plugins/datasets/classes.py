@@ -74,7 +74,7 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
     """
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+        alike.setdefault(" ".join(name.casefold().replace("\ufeff", " ").split()), []).append(name)
     notices = [
         f"the classes {', '.join(map(repr, group))} differ in nothing but case or spaces"
         for group in alike.values()

@@ -17,7 +17,16 @@ from ftrun_plugins.datasets.holding import header_again, rows_over_lines
 from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 from ftrun_plugins.datasets.repositories import Opened
 
-CELLS = {"features", "keep_default_na", "na_filter", "na_values", "usecols", "encoding_errors", "on_bad_lines", "engine"}
+CELLS = {
+    "features",
+    "keep_default_na",
+    "na_filter",
+    "na_values",
+    "usecols",
+    "encoding_errors",
+    "on_bad_lines",
+    "engine",
+}
 KNOWN = {"data_files", "sep", "delimiter", "encoding", *CELLS}
 """What a card may say of CSV under which its lines are still those that Python's own reader sees."""
 

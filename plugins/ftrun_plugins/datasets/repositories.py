@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftrun import hub
 from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import refuse_pointer
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -79,6 +80,8 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
 
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
+    for file in files:
+        refuse_pointer(file, "dataset.path")
     digest = checksum(files)
     rows, form, options = _load(configuration, folder, digest)
     told = _left_out(configuration, options)

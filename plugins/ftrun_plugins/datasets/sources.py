@@ -16,6 +16,13 @@ Named = str | list[str]
 """A file or a pattern, or several of these."""
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 MOST_SHOWN = 5
+OTHER_ENDINGS = {
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst"), "Unpack it, and name what was in it."),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), "Save it as CSV, and name that."),
+    **dict.fromkeys((".txt", ".dat"), "If it has cells between commas, call it .csv; between tabs, .tsv."),
+    ".ndjson": "Call it .jsonl.",
+}
+"""What to do with files of rows of other names."""
 
 
 def absolute_files(value: Any) -> Any:
@@ -130,7 +137,7 @@ def _fault(file: Path, place: str) -> Problem | None:
     if not file.is_file():
         return Problem(f"there is no file {file.absolute()}", place, _sibling(file))
     fault = ending_fault(file)
-    return Problem(fault, place) if fault else None
+    return Problem(fault, place, OTHER_ENDINGS.get(file.suffix.lower())) if fault else None
 
 
 def _sibling(file: Path) -> str | None:

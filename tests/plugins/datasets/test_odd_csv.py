@@ -32,7 +32,7 @@ def test_csv_that_pandas_reads_in_its_own_way_is_told(workdir: Path, row: str, t
     [
         ({"sep": r"\|\|", "engine": "python"}, "text||label\na, so||x\nb||y\n"),
         ({"skipinitialspace": True}, 'text, label\n"a, so", x\nb, "y"\n'),
-        ({"escapechar": "\\"}, 'text,label\na\\, so,x\nb,y\n'),
+        ({"escapechar": "\\"}, "text,label\na\\, so,x\nb,y\n"),
         ({"usecols": ["text", "label"]}, 'note,text,label,note\n1,"a, so",x,2\n3,b,y,4\n'),
     ],
 )
