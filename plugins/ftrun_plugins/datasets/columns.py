@@ -16,6 +16,7 @@ from ftrun.rowfiles import text_of
 
 from ftrun_plugins.datasets import LabelledText
 from ftrun_plugins.datasets.classes import Classes, as_name, is_minus_one, whole
+from ftrun_plugins.datasets.holding import arrow_of
 
 FITTING = "Text, a number or a truth value fits."
 SHOWN = 5
@@ -72,7 +73,7 @@ class SplitColumns:
         self.settings = settings
         self.label = settings.label_column
         self.feature = rows.features.get(self.label)
-        self.table: pa.Table = rows.data.table if rows._indices is None else rows.with_format("arrow")[:]
+        self.table = arrow_of(rows)
 
     @property
     def has_column(self) -> bool:

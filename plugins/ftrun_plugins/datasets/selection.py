@@ -12,6 +12,7 @@ from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import Limits
+from ftrun_plugins.datasets.holding import arrow_of
 from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import Opened
 from ftrun_plugins.datasets.slices import as_slice
@@ -87,7 +88,8 @@ def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit:
     """A sentence if some classes have no row, lost by a limit or never there; or if every row is of all of them."""
     if task.class_names is None:
         return []
-    all_rows, some_rows = _rows_by_class(rows, task), _rows_by_class(used, task)
+    all_rows = _rows_by_class(rows, task)
+    some_rows = all_rows if used is rows else _rows_by_class(used, task)
     lost = [name for name, before, now in zip(task.class_names, all_rows, some_rows, strict=True) if before and not now]
     never = [name for name, before in zip(task.class_names, all_rows, strict=True) if not before]
     notices = []
@@ -112,14 +114,14 @@ def _shown(names: Sequence[str]) -> str:
 
 def _rows_by_class(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """How many rows are of each class."""
-    count = task.num_labels
+    count, labels = task.num_labels, arrow_of(rows, [task.label_column]).column(0)
     if task.kind == "multi_label":
-        marks = rows.with_format("arrow")[:].column(task.label_column).combine_chunks()
+        marks = labels.combine_chunks()
         summed: np.ndarray[tuple[int], np.dtype[np.int64]] = (
             pc.list_flatten(marks).to_numpy().reshape(-1, count).sum(axis=0, dtype=np.int64)
         )
         return summed
-    return np.bincount(rows.with_format("numpy")[task.label_column][:], minlength=count)
+    return np.bincount(labels.to_numpy(), minlength=count)
 
 
 def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: str) -> list[str]:
@@ -132,7 +134,7 @@ def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: 
 
 def _texts(rows: Dataset, task: Task) -> pa.Array:
     """The text of each row, the columns of a pair as one."""
-    table = rows.with_format("arrow")[:]
+    table = arrow_of(rows, task.text_columns)
     columns = [table.column(name).cast(pa.large_string()) for name in task.text_columns]
     joined = (
         pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string())) if len(columns) > 1 else columns[0]
