@@ -198,6 +198,8 @@ class RowFile:
         self.format = FORMATS[ending_of(file)]
         self.suspects: list[Suspect] = []
         """Rows of CSV that were read and look like several."""
+        self.blank_lines = 0
+        """Of CSV with one column: lines with nothing in them that were passed over between rows."""
 
     def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
         """What is wrong with the file."""
@@ -312,8 +314,8 @@ class RowFile:
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
         header: list[str] = []
-        line, read = 1, 0
-        self.suspects = []
+        line, read, blank = 1, 0, 0
+        self.suspects, self.blank_lines = [], 0
         try:
             for row in reader:
                 if row:
@@ -324,8 +326,11 @@ class RowFile:
                     header = header or row
                     if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
                         self.suspects.append(Suspect(line, reader.line_num, rows))
+                    self.blank_lines += blank if len(header) == 1 else 0
                     yield row
-                    read += 1
+                    read, blank = read + 1, 0
+                elif header:
+                    blank += 1
                 line = reader.line_num + 1
         except csv.Error as error:
             hint = 'In a cell between two " each " stands twice: "". '
@@ -352,7 +357,7 @@ class RowFile:
             return "A row has all its cells, empty ones too; one that holds the end of a line must be quoted."
         hint = f"A cell that holds {between} must be quoted."
         if len(header) == 1:
-            return f"The first line is the header; what stands above it has to go. {hint}"
+            return f"{hint} If the header stands further down, what stands above it has to go."
         if is_first and len(row) == len(header) + 1:
             at_end = f"If each row ends with {between}, let the header end with it, too."
             return f"{hint} {NAMES_OF_ROWS}" if row[-1] else at_end

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 
@@ -48,6 +49,15 @@ def splits_named(
     if problems:
         raise ExperimentError(*problems)
     return named[train], dict(named[split] for split in evaluation), dict(named[split] for split in test)
+
+
+def with_splits(opened: Opened, train: str, evaluation: Sequence[str], test: Sequence[str]) -> Opened:
+    """An opened data set with no other splits than those that are named, or of which parts are."""
+    parts = {split: as_slice(split) for split in (train, *evaluation, *test)}
+    named = {part.split if part else split for split, part in parts.items()}
+    return replace(
+        opened, splits=DatasetDict({split: opened.splits[split] for split in opened.splits if split in named})
+    )
 
 
 def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ftrun.errors import ExperimentError
 from ftrun_plugins.datasets import HubSettings
 from ftrun_plugins.datasets.hub import build as build_hub
 
@@ -25,6 +26,15 @@ def test_csv_that_pandas_reads_in_its_own_way_is_told(workdir: Path, row: str, t
     assert [one for one in splits.notices if "in its own way" in one] == (
         [f"{told}: `datasets` reads it in its own way"] if told else []
     )
+
+
+def test_a_split_that_nobody_asks_for_is_left_alone(workdir: Path) -> None:
+    Path("train.csv").write_text("text,label\na,x\nb,y\n")
+    Path("test.csv").write_text('text,label\n"a \\"b\\"",x\ntext,label\n')
+    settings = {"path": str(workdir), "text_columns": ["text"]}
+    assert not [one for one in build_hub(HubSettings(**settings), evaluated=False).notices if "test" in one]
+    with pytest.raises(ExperimentError, match="row 2 of test_0_100pct is the header again"):
+        build_hub(HubSettings(**settings, test_splits=["test[:100%]"]), evaluated=False)
 
 
 @pytest.mark.parametrize(
