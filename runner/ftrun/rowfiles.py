@@ -333,16 +333,19 @@ class RowFile:
                     blank += 1
                 line = reader.line_num + 1
         except csv.Error as error:
-            hint = 'In a cell between two " each " stands twice: "". '
-            hint += f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
-            if mark := suspected_delimiter(header, self.delimiter):
-                hint = self._if_between(mark, header[0])
-            raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
+            raise self._ill_formed(error, header, line) from None
 
     def _refuse_header(self, row: Sequence[str], header: Sequence[str], line: int) -> None:
         if len(row) > 1 and row[1:] == header[1:] and row[0].removeprefix("\ufeff") == header[0]:
             hint = "Of files that are put together the first alone keeps its header."
             raise self.wrong(f"has its header again in line {line}", hint)
+
+    def _ill_formed(self, error: csv.Error, header: Sequence[str], line: int) -> ExperimentError:
+        hint = 'In a cell between two " each " stands twice: "". '
+        hint += f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
+        if mark := suspected_delimiter(header, self.delimiter):
+            hint = self._if_between(mark, header[0])
+        return self.wrong(f"is not well formed in line {line}: {error}", hint)
 
     def _ragged(self, row: Sequence[str], header: Sequence[str], line: int, is_first: bool) -> ExperimentError:
         found = "one cell" if len(row) == 1 else f"{len(row)} cells"
@@ -355,6 +358,8 @@ class RowFile:
             return self._if_between(mark, header[0])
         if len(row) < len(header):
             return "A row has all its cells, empty ones too; one that holds the end of a line must be quoted."
+        if self.dialect.quoting and any(cell[:1] == " " and cell.lstrip().startswith('"') for cell in row):
+            return f'A " that encloses a cell stands right after {between}, without a space.'
         hint = f"A cell that holds {between} must be quoted."
         if len(header) == 1:
             return f"{hint} If the header stands further down, what stands above it has to go."

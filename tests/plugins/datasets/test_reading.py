@@ -113,6 +113,7 @@ def test_a_very_long_cell_is_read_and_pythons_limit_is_as_it_was(workdir: Path) 
         ("text,label\na,x,\n", r'3 cells in line 2, and 2 in its header\n.*If each row ends with ","'),
         ('text,label\n"a \\"b\\" c",x\n', r"not well formed in line 2.*\n.*each \" stands twice"),
         ('text,label\n"a\nb",x\nc,d,e\n', "3 cells in line 4"),
+        ('label,text\nx, "a, b"\n', r'3 cells in line 2, and 2 in its header\n.*right after ",", without a space'),
         ('text,label\n"a,x\nb,y\n', "not well formed in line 2"),
         ("text,label,text\na,x,b\n", 'more than one column named "text"'),
         ("text;label\na;x\n", r'[\s\S]*delimiter = ";"'),
