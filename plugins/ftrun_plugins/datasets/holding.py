@@ -12,7 +12,7 @@ from ftrun.rowfiles import decoded, rows_within
 
 from ftrun_plugins.datasets.inference import Holds, is_text
 
-Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+Integers = np.ndarray[tuple[int], np.dtype[np.int64]]
 FIRST = 100
 """Rows that mostly tell; all are looked at where these are numbers."""
 
@@ -62,6 +62,6 @@ def rows_over_lines(rows: Dataset, delimiter: str) -> list[tuple[int, list[list[
     return found
 
 
-def _count(column: pa.ChunkedArray, part: str) -> Places:
-    counted: Places = pc.fill_null(pc.count_substring(column, part), 0).to_numpy()
+def _count(column: pa.ChunkedArray, part: str) -> Integers:
+    counted: Integers = pc.fill_null(pc.count_substring(column, part), 0).to_numpy()
     return counted

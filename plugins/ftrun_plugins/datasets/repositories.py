@@ -119,7 +119,9 @@ def _left_out(configuration: Configuration, options: Mapping[str, Any]) -> list[
 
 
 def _files_in(folder: Path) -> list[str]:
-    return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    """The paths of all files below a folder but what Git keeps of a clone, at each of which `datasets` would look."""
+    names = [(file.relative_to(folder), file) for file in sorted(folder.rglob("*"))]
+    return [name.as_posix() for name, file in names if name.parts[0] != ".git" and file.is_file()]
 
 
 def _load(
