@@ -27,6 +27,7 @@ CELLS = {
     "on_bad_lines",
     "engine",
 }
+OWN_WAY = '`datasets` reads it in its own way, and [dataset] use = "files" as it is written'
 KNOWN = {"data_files", "sep", "delimiter", "encoding", *CELLS}
 """What a card may say of CSV under which its lines are still those that Python's own reader sees."""
 
@@ -101,5 +102,5 @@ def _badly_formed(opened: Opened, files: Sequence[Path]) -> Sequence[str]:
                     pass
         except ExperimentError as error:
             message = error.problems[0].message
-            told.append(f"{message.replace(shown(file), file.name)}: `datasets` reads it in its own way")
+            told.append(f"{message.replace(shown(file), file.name)}: {OWN_WAY}")
     return told

@@ -24,7 +24,7 @@ def test_csv_that_pandas_reads_in_its_own_way_is_told(workdir: Path, row: str, t
     Path("train.csv").write_text(f'text,label,more\n"a ""b""",x,1\nb,y,2\n{row}\n')
     splits = build_hub(HubSettings(path=str(workdir), text_columns=["text"], drop_unlabelled=True), evaluated=False)
     assert [one for one in splits.notices if "in its own way" in one] == (
-        [f"{told}: `datasets` reads it in its own way"] if told else []
+        [f'{told}: `datasets` reads it in its own way, and [dataset] use = "files" as it is written'] if told else []
     )
 
 
