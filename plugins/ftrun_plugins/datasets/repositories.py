@@ -24,6 +24,8 @@ ESCAPED = re.compile(r"\[([*?[])\]")
 """What `glob.escape` makes of a character."""
 OF_DATASETS = ("state.json", "dataset_info.json", "dataset_dict.json")
 """What `save_to_disk` writes beside the rows."""
+IN_CACHE = 16
+"""So many digits of a digest are in the name under which `datasets` keeps the rows; paths may be short on some systems."""
 MOST_LEFT_OUT = 3
 """Files that a sentence names."""
 Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
@@ -141,7 +143,7 @@ def _load(
     kind = ""
     try:
         kind, arguments = reader(configuration, folder)
-        builder = load_dataset_builder(kind, digest, **arguments)
+        builder = load_dataset_builder(kind, digest[:IN_CACHE], **arguments)
         builder.download_and_prepare()
     except ExperimentError:
         raise
