@@ -277,10 +277,8 @@ class RowFile:
         name = self.dialect.encoding
         return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
-    def _seems_utf8(self) -> bool:
-        """Whether a file that is read as something else is UTF-8, which hardly any other text is by chance."""
-        if codecs.lookup(self.encoding).name.startswith("utf"):
-            return False
+    def _reads_as_utf8(self, but_ascii: bool = False) -> bool:
+        """Whether a file is UTF-8, which hardly any other text is by chance, unless it is ASCII."""
         decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
         try:
             with self._bytes() as stream:
@@ -290,13 +288,14 @@ class RowFile:
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             return False
-        return not plain
+        return not (plain and but_ascii)
 
     def encoding_notices(self) -> list[str]:
         """A sentence where a file seems to be in another encoding than it is read in."""
+        if codecs.lookup(self.encoding).name.startswith("utf") or not self._reads_as_utf8(but_ascii=True):
+            return []
         how = self.setting("encoding", json.dumps("utf-8"))
-        said = f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"
-        return [said] if self._seems_utf8() else []
+        return [f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"]
 
     @contextlib.contextmanager
     def cells(self) -> Iterator[Iterator[list[str]]]:
@@ -393,13 +392,23 @@ class RowFile:
             if self.encoding == "utf-8-sig":
                 stream.seek(0)
                 line = next((number for number, part in enumerate(stream, 1) if not _is_utf8(part)), None)
-        suspect = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) > len(head) / 4 else "cp1252"
         where = f" in line {line}" if line else ""
-        hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps(suspect))}, perhaps."
-        if self.format == "json":
-            hint = "JSON is UTF-8; save it so."
         why = getattr(error, "reason", error)
-        return self.wrong(f"is not {self.dialect.encoding.upper()} text{where}: {why}", hint)
+        return self.wrong(f"is not {self.dialect.encoding.upper()} text{where}: {why}", self._encoding_hint(head))
+
+    def _encoding_hint(self, head: bytes) -> str:
+        """What to do about a file that is not in the encoding in which it was read, by how it begins."""
+        if self.format == "json":
+            return "JSON is UTF-8; save it so."
+        if self.encoding != "utf-8-sig" and self._reads_as_utf8():
+            return f"It seems to be UTF-8: {self.setting('encoding', json.dumps('utf-8'))}."
+        suspect = "cp1252"
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) > len(head) / 4:
+            suspect = "utf-16"
+        elif sum(byte > 127 for byte in head) > len(head) / 4:  # hardly letters of the West
+            how = self.setting("encoding", '"..."')
+            return f"Save it as UTF-8, or say what it is, such as gb18030, shift_jis or cp1251: {how}."
+        return f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps(suspect))}, perhaps."
 
     # ------------------------------------------------------------ JSON
 

@@ -214,7 +214,8 @@ def _cells_as_written(config_class: Any, arguments: Mapping[str, Any], files: Se
         header = _header(file, options)
         columns = columns or header
         if missing := [name for name in columns if name not in header]:
-            raise _unreadable(f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has")
+            why = f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has"
+            raise _unreadable(why, 'Each split may be a file of its own: [dataset] use = "files".')
     if declared is None:
         return {**as_written, "features": Features({name: Value("string") for name in columns})}
     return as_written

@@ -131,9 +131,8 @@ def _columns(settings: FilesSettings, train: Source) -> tuple[LabelledText, Sequ
     except ExperimentError:
         if settings.text_columns is None:
             raise
-        return settings.with_columns(
-            settings.text_columns, LABELS[0]
-        ), []  # all files tell what is wrong as they are read
+        # all files tell what is wrong as they are read
+        return settings.with_columns(settings.text_columns, LABELS[0]), []
     if first.format == "csv" and suspected_delimiter(list(held), first.delimiter):
         raise first.missing([settings.label_named or LABELS[0]], list(held))
     return with_columns(settings, held, shown(first.file))

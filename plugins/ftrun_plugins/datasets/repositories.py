@@ -25,7 +25,7 @@ ESCAPED = re.compile(r"\[([*?[])\]")
 OF_DATASETS = ("state.json", "dataset_info.json", "dataset_dict.json")
 """What `save_to_disk` writes beside the rows."""
 IN_CACHE = 16
-"""So many digits of a digest are in the name under which `datasets` keeps the rows; paths may be short on some systems."""
+"""So many digits of a digest are in the name under which `datasets` keeps the rows, for systems with short paths."""
 MOST_LEFT_OUT = 3
 """Files that a sentence names."""
 Loaded = tuple["DatasetDict", str, Mapping[str, Any]]

@@ -218,6 +218,19 @@ def test_settings_that_read_no_file_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "encoding", "told"),
+    [
+        ("text,label\nä,x\n".encode(), "utf-16", r'not UTF-16 text.*\s+It seems to be UTF-8: .*encoding = "utf-8"'),
+        ("text,label\nä fine day,x\n".encode("cp1252"), "utf-8", r'encoding = "cp1252", perhaps'),
+        ("text,label\n今天天气很好,x\n".encode("gb18030"), "utf-8", r'such as gb18030.*encoding = "\.\.\."\.$'),
+    ],
+)
+def test_the_encoding_that_is_asked_about_does_no_harm(workdir: Path, content: bytes, encoding: str, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        read(written(workdir, content), encoding=encoding)
+
+
+@pytest.mark.parametrize(
     ("content", "name", "told"),
     [
         ("text,label\n", "rows.csv", "has no rows"),
