@@ -29,7 +29,7 @@ from ftrun.planning.experiment import load_experiment
 from ftrun.planning.plan import make_plan
 from ftrun_plugins.datasets import FilesSettings
 from ftrun_plugins.datasets.files import build
-from helpers import TINY, TOKENIZER, slow
+from helpers import TINY, TOKENIZER
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -327,7 +327,7 @@ def test_every_label_on_the_record_of_a_run_is_the_files(experiment: Path) -> No
     run()
 
 
-@slow
+@pytest.mark.slow
 def test_rows_in_several_files_are_those_of_one_packed_or_not(workdir: Path) -> None:
     @quick
     @given(sound(), st.integers(1, 4), st.booleans())
@@ -346,13 +346,13 @@ def test_rows_in_several_files_are_those_of_one_packed_or_not(workdir: Path) -> 
     look()
 
 
-@slow
+@pytest.mark.slow
 def test_columns_that_nobody_names_are_those_that_are_meant_or_asked_for(workdir: Path) -> None:
     @quick
     @given(sound(), st.sampled_from([{}, {"id": "x1"}, {"idx": 7}, {"more": "a text"}]))
     def look(case: Case, more: dict[str, Any]) -> None:
-        train = replace(case.train, rows=[{**row, **more} for row in case.train.rows], header=("text", "label", *more))
-        settings = {**_without_use(replace(case, train=train).write(workdir)), "text_columns": None}
+        wider = {split: _with_columns(getattr(case, split), more) for split in ("train", "validation")}
+        settings = {**_without_use(replace(case, **wider).write(workdir)), "text_columns": None}
         try:
             task = build(FilesSettings(**settings)).task
         except ExperimentError as refused:
@@ -361,6 +361,10 @@ def test_columns_that_nobody_names_are_those_that_are_meant_or_asked_for(workdir
             assert (task.text_columns, task.label_column) == (("text",), "label") or "more" in more
 
     look()
+
+
+def _with_columns(table: Table, more: Mapping[str, Any]) -> Table:
+    return replace(table, rows=[{**row, **more} for row in table.rows], header=("text", "label", *more))
 
 
 def _without_use(dataset: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import math
+import re
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ __all__ = [
     "is_packed",
     "is_unicode",
     "listed",
+    "refuse_pointer",
     "rows_within",
     "shown",
     "spellings",
@@ -63,6 +65,11 @@ MARK_AS_CP1252 = b"\xef\xbb\xbf".decode("cp1252")
 GZIP = b"\x1f\x8b"
 MAGIC = {b"PK\x03\x04": "a zip archive, such as an Excel file", GZIP: "compressed by gzip", b"PAR1": "Parquet"}
 """How files begin that are often given another name."""
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that stands for another one, which Git has not fetched."""
+JSON = re.compile(r'\s*(\{\s*("|$)|\[\s*(\{|$))')
+PAGE = re.compile(r"\s*<(!doctype html|html)\b", re.IGNORECASE)
+"""How JSON begins, or a page of the web, where a line is read as CSV."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,24 @@ def ending_of(file: Path) -> str:
 def stem_of(file: Path) -> str:
     """A file's name without what it ends in: "rows" of "rows.csv.gz"."""
     return (file.with_suffix("") if is_packed(file) else file).stem
+
+
+def refuse_pointer(file: Path, place: str) -> None:
+    """Refuse a file that only stands for another one, as Git LFS leaves those that it has not fetched.
+
+    Args:
+        file: The file.
+        place: The key or option that names it.
+
+    Raises:
+        ExperimentError: If it is one.
+        OSError: If it cannot be read.
+    """
+    with file.open("rb") as stream:
+        is_pointer = stream.read(len(POINTER)) == POINTER
+    if is_pointer:
+        message = f"{shown(file)} is a pointer of Git LFS, and not the file itself"
+        raise ExperimentError(Problem(message, place, "Fetch what it stands for: git lfs pull."))
 
 
 def ending_fault(file: Path) -> str | None:
@@ -173,6 +198,8 @@ class RowFile:
         self.format = FORMATS[ending_of(file)]
         self.suspects: list[Suspect] = []
         """Rows of CSV that were read and look like several."""
+        self.blank_lines = 0
+        """Of CSV with one column: lines with nothing in them that were passed over between rows."""
 
     def wrong(self, message: str, hint: str | None = None) -> ExperimentError:
         """What is wrong with the file."""
@@ -184,8 +211,9 @@ class RowFile:
 
     @contextlib.contextmanager
     def disk_errors(self) -> Iterator[None]:
-        """What a disk or an encoding says, as what is wrong with the file."""
+        """What a disk or an encoding says, as what is wrong with the file; and if it only stands for another one."""
         try:
+            refuse_pointer(self.file, self.place)
             yield
         except UnicodeError as error:
             raise self._no_text(error) from None
@@ -202,30 +230,39 @@ class RowFile:
         """
         if columns is None or not any(columns):
             raise self.wrong("is empty")
-        if columns[0].startswith(MARK_AS_CP1252):
-            hint = f"Leave the encoding out, or say what it is: {self.setting('encoding', json.dumps('utf-8'))}."
-            raise self.wrong(f"begins with the mark of UTF-8, and is read as {self.dialect.encoding}", hint)
-        if columns[0].startswith('{"'):
-            raise self.wrong("looks like JSON", f"Call it {stem_of(self.file)}.jsonl.")
-        if columns[0].lower().startswith("sep="):
-            raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
-        if any("\0" in name for name in columns):
-            hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps('utf-16-le'))}, perhaps."
-            raise self.wrong("has NUL characters in its header, as UTF-16 has where it is read as something else", hint)
+        self._refuse_no_header(columns)
         named = [name for name in columns if name]
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise self.wrong(f"has more than one column named {listed(twice)}", "Give each a name of its own.")
         return named
 
+    def _refuse_no_header(self, columns: Sequence[str]) -> None:
+        """Refuse what is no header by its looks."""
+        if columns[0].startswith(MARK_AS_CP1252):
+            hint = f"Leave the encoding out, or say what it is: {self.setting('encoding', json.dumps('utf-8'))}."
+            raise self.wrong(f"begins with the mark of UTF-8, and is read as {self.dialect.encoding}", hint)
+        if JSON.match(columns[0]):
+            raise self.wrong("looks like JSON", f"Call it {stem_of(self.file)}.jsonl.")
+        if PAGE.match(columns[0]):
+            raise self.wrong("looks like a page of the web", "Fetch the file itself, which such a page only shows.")
+        if columns[0].lower().startswith("sep="):
+            raise self.wrong("begins with a line for Excel, sep=, and no header", "Take that line out.")
+        if any("\0" in name for name in columns):
+            hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps('utf-16-le'))}, perhaps."
+            raise self.wrong("has NUL characters in its header, as UTF-16 has where it is read as something else", hint)
+
     def missing(self, missing: Sequence[str], columns: Sequence[str]) -> ExperimentError:
         """That columns are not among those that are there."""
         hint = f"There are: {listed(columns)}."
         if self.format == "csv" and (mark := suspected_delimiter(columns, self.delimiter)):
-            setting = self.setting("delimiter", json.dumps(mark))
-            hint = f"Its header is one cell, {columns[0]!r}; is {json.dumps(mark)} between its cells? {setting}"
+            hint = self._if_between(mark, columns[0])
         elif close := nearest(missing[0], columns):
             hint = f'Did you mean "{close}"? {hint}'
         return self.wrong(f"has no column {listed(missing)}", hint)
+
+    def _if_between(self, mark: str, header: str) -> str:
+        setting = self.setting("delimiter", json.dumps(mark))
+        return f"Its header is one cell, {header!r}; is {json.dumps(mark)} between its cells? {setting}"
 
     # ------------------------------------------------------------ CSV and TSV
 
@@ -240,10 +277,8 @@ class RowFile:
         name = self.dialect.encoding
         return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
-    def _seems_utf8(self) -> bool:
-        """Whether a file that is read as something else is UTF-8, which hardly any other text is by chance."""
-        if codecs.lookup(self.encoding).name.startswith("utf"):
-            return False
+    def _reads_as_utf8(self, but_ascii: bool = False) -> bool:
+        """Whether a file is UTF-8, which hardly any other text is by chance, unless it is ASCII."""
         decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
         try:
             with self._bytes() as stream:
@@ -253,13 +288,14 @@ class RowFile:
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             return False
-        return not plain
+        return not (plain and but_ascii)
 
     def encoding_notices(self) -> list[str]:
         """A sentence where a file seems to be in another encoding than it is read in."""
+        if codecs.lookup(self.encoding).name.startswith("utf") or not self._reads_as_utf8(but_ascii=True):
+            return []
         how = self.setting("encoding", json.dumps("utf-8"))
-        said = f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"
-        return [said] if self._seems_utf8() else []
+        return [f"{shown(self.file)} seems to be UTF-8, and is read as {self.dialect.encoding}: {how}"]
 
     @contextlib.contextmanager
     def cells(self) -> Iterator[Iterator[list[str]]]:
@@ -268,6 +304,8 @@ class RowFile:
         limit = csv.field_size_limit(sys.maxsize)
         try:
             with self._bytes() as raw, io.TextIOWrapper(raw, self.encoding, newline="") as stream:
+                if stream.read(1) != "\ufeff":  # which codecs leave that are told of the order of bytes
+                    stream.seek(0)
                 reader = csv.reader(stream, delimiter=self.delimiter, quoting=quoting, strict=True)
                 yield self._rows(reader)
         finally:
@@ -275,40 +313,59 @@ class RowFile:
 
     def _rows(self, reader: Any) -> Iterator[list[str]]:
         header: list[str] = []
-        line, read = 1, 0
-        self.suspects = []
+        line, read, blank = 1, 0, 0
+        self.suspects, self.blank_lines = [], 0
         try:
             for row in reader:
                 if row:
                     if header and len(row) != len(header):
-                        raise self._ragged(len(row), len(header), line, read == 1)
+                        raise self._ragged(row, header, line, read == 1)
                     if header and row[-1] == header[-1]:
                         self._refuse_header(row, header, line)
-                    if not header:
-                        row[0] = row[0].removeprefix("\ufeff")  # which codecs leave that are told of the order of bytes
-                        header = row
+                    header = header or row
                     if reader.line_num > line and (rows := rows_within(row, self.delimiter)):
                         self.suspects.append(Suspect(line, reader.line_num, rows))
+                    self.blank_lines += blank if len(header) == 1 else 0
                     yield row
-                    read += 1
+                    read, blank = read + 1, 0
+                elif header:
+                    blank += 1
                 line = reader.line_num + 1
         except csv.Error as error:
-            hint = f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
-            raise self.wrong(f"is not well formed in line {line}: {error}", hint) from None
+            raise self._ill_formed(error, header, line) from None
 
     def _refuse_header(self, row: Sequence[str], header: Sequence[str], line: int) -> None:
         if len(row) > 1 and row[1:] == header[1:] and row[0].removeprefix("\ufeff") == header[0]:
             hint = "Of files that are put together the first alone keeps its header."
             raise self.wrong(f"has its header again in line {line}", hint)
 
-    def _ragged(self, cells: int, width: int, line: int, is_first: bool) -> ExperimentError:
-        hint = f"A cell that holds {json.dumps(self.delimiter)} must be quoted."
-        if width == 1:
-            hint = f"The first line is the header; what stands above it has to go. {hint}"
-        elif is_first and cells == width + 1:
-            hint += f" {NAMES_OF_ROWS}"
-        found = "one cell" if cells == 1 else f"{cells} cells"
-        return self.wrong(f"has {found} in line {line}, and {width} in its header", hint)
+    def _ill_formed(self, error: csv.Error, header: Sequence[str], line: int) -> ExperimentError:
+        hint = 'In a cell between two " each " stands twice: "". '
+        hint += f'If " is a character like any other in it: {self.setting("quoting", "false")}.'
+        if mark := suspected_delimiter(header, self.delimiter):
+            hint = self._if_between(mark, header[0])
+        return self.wrong(f"is not well formed in line {line}: {error}", hint)
+
+    def _ragged(self, row: Sequence[str], header: Sequence[str], line: int, is_first: bool) -> ExperimentError:
+        found = "one cell" if len(row) == 1 else f"{len(row)} cells"
+        message = f"has {found} in line {line}, and {len(header)} in its header"
+        return self.wrong(message, self._ragged_hint(row, header, is_first))
+
+    def _ragged_hint(self, row: Sequence[str], header: Sequence[str], is_first: bool) -> str:
+        mark, between = suspected_delimiter(header, self.delimiter), json.dumps(self.delimiter)
+        if mark and self.delimiter.join(row).count(mark) >= header[0].count(mark):
+            return self._if_between(mark, header[0])
+        if len(row) < len(header):
+            return "A row has all its cells, empty ones too; one that holds the end of a line must be quoted."
+        if self.dialect.quoting and any(cell[:1] == " " and cell.lstrip().startswith('"') for cell in row):
+            return f'A " that encloses a cell stands right after {between}, without a space.'
+        hint = f"A cell that holds {between} must be quoted."
+        if len(header) == 1:
+            return f"{hint} If the header stands further down, what stands above it has to go."
+        if is_first and len(row) == len(header) + 1:
+            at_end = f"If each row ends with {between}, let the header end with it, too."
+            return f"{hint} {NAMES_OF_ROWS}" if row[-1] else at_end
+        return hint
 
     def _bytes(self) -> IO[bytes]:
         return io.BufferedReader(_Unpacked(self.file)) if is_packed(self.file) else self.file.open("rb")
@@ -335,13 +392,23 @@ class RowFile:
             if self.encoding == "utf-8-sig":
                 stream.seek(0)
                 line = next((number for number, part in enumerate(stream, 1) if not _is_utf8(part)), None)
-        suspect = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) > len(head) / 4 else "cp1252"
         where = f" in line {line}" if line else ""
-        hint = f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps(suspect))}, perhaps."
-        if self.format == "json":
-            hint = "JSON is UTF-8; save it so."
         why = getattr(error, "reason", error)
-        return self.wrong(f"is not {self.dialect.encoding.upper()} text{where}: {why}", hint)
+        return self.wrong(f"is not {self.dialect.encoding.upper()} text{where}: {why}", self._encoding_hint(head))
+
+    def _encoding_hint(self, head: bytes) -> str:
+        """What to do about a file that is not in the encoding in which it was read, by how it begins."""
+        if self.format == "json":
+            return "JSON is UTF-8; save it so."
+        if self.encoding != "utf-8-sig" and self._reads_as_utf8():
+            return f"It seems to be UTF-8: {self.setting('encoding', json.dumps('utf-8'))}."
+        suspect = "cp1252"
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")) or head.count(0) > len(head) / 4:
+            suspect = "utf-16"
+        elif sum(byte > 127 for byte in head) > len(head) / 4:  # hardly letters of the West
+            how = self.setting("encoding", '"..."')
+            return f"Save it as UTF-8, or say what it is, such as gb18030, shift_jis or cp1251: {how}."
+        return f"Save it as UTF-8, or say what it is: {self.setting('encoding', json.dumps(suspect))}, perhaps."
 
     # ------------------------------------------------------------ JSON
 
@@ -394,8 +461,9 @@ def rows_within(row: Sequence[str], delimiter: str) -> list[list[str]]:
 
 def suspected_delimiter(columns: Sequence[str], delimiter: str) -> str | None:
     """What may be between the cells of a header that was read as one; None where it was not."""
-    others = [mark for mark in SUSPECTED_DELIMITERS if mark != delimiter and mark in columns[0]]
-    return others[0] if len(columns) == 1 and others else None
+    if len(columns) != 1:
+        return None
+    return next((mark for mark in SUSPECTED_DELIMITERS if mark != delimiter and mark in columns[0]), None)
 
 
 def shown(file: Path) -> str:

@@ -136,6 +136,22 @@ def test_rows_between_two_stray_quotes_are_told_of(workdir: Path) -> None:
     assert len(table) == 3 and read("one.csv", 'text\n"two\nlines"\n').notices == []
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("text\na\n\n\nb\n\n", ['one.csv has 2 blank lines that are no rows: a text with nothing in it is written ""']),
+        (
+            'text\n\na\n""\nb\n\n\n',
+            ['one.csv has 1 blank line that is no row: a text with nothing in it is written ""'],
+        ),
+        ('text\na\n""\nb\n\n', []),
+        ("text,label\na,1\n\nb,2\n", []),
+    ],
+)
+def test_blank_lines_between_texts_are_told_of(workdir: Path, content: str, told: list[str]) -> None:
+    assert read("one.csv", content).notices == told
+
+
 def test_columns_without_a_name_are_kept_however_many(workdir: Path) -> None:
     table = read("in.csv", "text,,,Unnamed: 2\na,1,2,3\nb,4,5,6\n")
     write_rows(table, {}, Path("out.csv"))

@@ -74,7 +74,7 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
     """
     alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+        alike.setdefault(_plain(name), []).append(name)
     notices = [
         f"the classes {', '.join(map(repr, group))} differ in nothing but case or spaces"
         for group in alike.values()
@@ -97,6 +97,19 @@ def odd_classes(names: Sequence[str], rows: int, label: str) -> list[str]:
     if len(names) > MANY_CLASSES and 2 * len(names) > rows:
         notices.append(f'there are {len(names):,} classes in {rows:,} rows; is "{label}" the label column?')
     return notices
+
+
+def written_otherwise(name: str, names: Sequence[str]) -> str | None:
+    """The class that a label stands for which differs from its name in case or spaces, or is its number; or None."""
+    number = in_order(name)[0]
+    is_number = abs(number) < math.inf
+    fits = (one for one in names if _plain(one) == _plain(name) or (is_number and in_order(one)[0] == number))
+    return next(fits, None)
+
+
+def _plain(name: str) -> str:
+    """Without what is hardly seen: case, spaces and a mark of the order of bytes."""
+    return " ".join(name.casefold().replace("\ufeff", " ").split())
 
 
 class Classes:

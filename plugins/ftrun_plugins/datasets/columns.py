@@ -15,7 +15,8 @@ from ftrun.errors import Problem, nearest
 from ftrun.rowfiles import text_of
 
 from ftrun_plugins.datasets import LabelledText
-from ftrun_plugins.datasets.classes import Classes, as_name, is_minus_one, whole
+from ftrun_plugins.datasets.classes import Classes, as_name, is_minus_one, whole, written_otherwise
+from ftrun_plugins.datasets.holding import arrow_of
 
 FITTING = "Text, a number or a truth value fits."
 SHOWN = 5
@@ -72,7 +73,7 @@ class SplitColumns:
         self.settings = settings
         self.label = settings.label_column
         self.feature = rows.features.get(self.label)
-        self.table: pa.Table = rows.data.table if rows._indices is None else rows.with_format("arrow")[:]
+        self.table = arrow_of(rows)
 
     @property
     def has_column(self) -> bool:
@@ -201,6 +202,8 @@ class SplitColumns:
             hint = f"The classes: {known}. If the numbers are their places, from 0: [dataset] label_ids = true."
         elif classes.hint_ids:
             hint = (f'Did you mean "{close}"? ' if close else "") + f"The classes: {known}."
+        elif meant := written_otherwise(self.shown(values[0]), classes.names):
+            hint = f'Training has "{meant}": write the labels alike in all splits.'
         else:
             hint = f"Training has: {known}. If it is a class all the same, name all of them: [dataset] class_names."
         kind = "none of the classes" if classes.hint_ids or classes.by_id else "a class that training has not"

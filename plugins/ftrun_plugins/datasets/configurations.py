@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from datasets.packaged_modules import (
 )
 from datasets.utils.metadata import MetadataConfigs
 from ftrun.errors import ExperimentError, Problem, nearest
-from ftrun.rowfiles import NAMES_OF_ROWS, listed
+from ftrun.rowfiles import NAMES_OF_ROWS, listed, suspected_delimiter
 from huggingface_hub import DatasetCard, DatasetCardData
 from pandas._libs.parsers import STR_NA_VALUES
 
@@ -213,7 +214,8 @@ def _cells_as_written(config_class: Any, arguments: Mapping[str, Any], files: Se
         header = _header(file, options)
         columns = columns or header
         if missing := [name for name in columns if name not in header]:
-            raise _unreadable(f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has")
+            why = f"{Path(file).name} has no column {missing[0]}, and {Path(files[0]).name} has"
+            raise _unreadable(why, 'Each split may be a file of its own: [dataset] use = "files".')
     if declared is None:
         return {**as_written, "features": Features({name: Value("string") for name in columns})}
     return as_written
@@ -225,19 +227,23 @@ def _header(file: str, options: Mapping[str, Any]) -> list[str]:
     """
     name = Path(file).name
     try:
-        first = pd.read_csv(file, **{**options, "nrows": 1})
+        options = {**options, "nrows": 1}
+        first = pd.read_csv(file, **options)
         if options.get("names") is None and options.get("header", "infer") in ("infer", 0):
-            told = pd.read_csv(file, **{**options, "nrows": 1, "header": None, "index_col": None, "dtype": str})
+            whole = {"header": None, "index_col": None, "usecols": None, "dtype": str}
+            told = pd.read_csv(file, **{**options, **whole})
             written = [str(cell) for cell in told.iloc[0] if cell == cell and cell != ""]
         else:
             written = []
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise _unreadable(f"{name} has no header: {' '.join(str(error).split())}", OTHERWISE) from error
-    if twice := sorted({cell for cell in written if written.count(cell) > 1}):
+    if twice := sorted({cell for cell in written if written.count(cell) > 1 and cell in first.columns}):
         raise _unreadable(f"{name} has more than one column named {listed(twice)}")
     if options.get("index_col") is None and not isinstance(first.index, pd.RangeIndex):
         cells = len(first.columns) + first.index.nlevels
         hint = NAMES_OF_ROWS if first.index.nlevels == 1 else None
+        if mark := suspected_delimiter([str(column) for column in first.columns], options["sep"]):
+            hint = f"Is {json.dumps(mark)} between its cells? {OTHERWISE}"
         raise _unreadable(f"{name} has {cells} cells in its first row, and {len(first.columns)} in its header", hint)
     return [str(column) for column in first.columns]
 

@@ -10,6 +10,7 @@ import numpy as np
 from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import DEFAULT_SIZE, TableText
+from ftrun_plugins.datasets.holding import arrow_of
 from ftrun_plugins.datasets.labels import Labelled
 
 CUT_OFF = "validation"
@@ -70,7 +71,7 @@ def cut_off(rows: Labelled, settings: TableText, train: str, digest: str) -> Cut
     if not by_class:
         classes = np.zeros(count, np.int64)
     else:
-        classes = np.asarray(rows.train.with_format("numpy")[rows.task.label_column][:], np.int64)
+        classes = arrow_of(rows.train, [rows.task.label_column]).column(0).to_numpy()
     taken = places_of_validation(classes, size, settings.split_seed)
     kept = np.setdiff1d(np.arange(count), taken, assume_unique=True)
     both = replace(rows, train=rows.train.select(kept), evaluation={CUT_OFF: rows.train.select(taken)})

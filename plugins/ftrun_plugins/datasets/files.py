@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -132,9 +131,8 @@ def _columns(settings: FilesSettings, train: Source) -> tuple[LabelledText, Sequ
     except ExperimentError:
         if settings.text_columns is None:
             raise
-        return settings.with_columns(
-            settings.text_columns, LABELS[0]
-        ), []  # all files tell what is wrong as they are read
+        # all files tell what is wrong as they are read
+        return settings.with_columns(settings.text_columns, LABELS[0]), []
     if first.format == "csv" and suspected_delimiter(list(held), first.delimiter):
         raise first.missing([settings.label_named or LABELS[0]], list(held))
     return with_columns(settings, held, shown(first.file))
@@ -176,10 +174,13 @@ def _read(
 def _copies(tables: Mapping[str, pa.Table]) -> list[str]:
     """Sentences about files of a split that hold the same rows, such as a file and a link to it."""
     told = []
-    for place, (name, table) in enumerate(tables.items()):
-        earlier = (one for one, other in islice(tables.items(), place) if other.num_rows > 1 and table.equals(other))
-        if first := next(earlier, None):
-            told.append(f"{name} holds the same rows as {first}")
+    alike: dict[tuple[int, str], list[str]] = {}
+    for name, table in tables.items():
+        if table.num_rows > 1:
+            earlier = alike.setdefault((table.num_rows, repr(table.slice(0, 1).to_pydict())), [])
+            if first := next((one for one in earlier if table.equals(tables[one])), None):
+                told.append(f"{name} holds the same rows as {first}")
+            earlier.append(name)
     return told
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,8 +12,15 @@ from ftrun.rowfiles import decoded, rows_within
 
 from ftrun_plugins.datasets.inference import Holds, is_text
 
+Integers = np.ndarray[tuple[int], np.dtype[np.int64]]
 FIRST = 100
 """Rows that mostly tell; all are looked at where these are numbers."""
+
+
+def arrow_of(rows: Dataset, names: Sequence[str] | None = None) -> pa.Table:
+    """Rows as Arrow has them: those that are selected, with some columns or all."""
+    some = rows if names is None else rows.select_columns(list(names))
+    return some.data.table if some._indices is None else some.with_format("arrow")[:]
 
 
 def holds(column: pa.ChunkedArray) -> Holds:
@@ -28,7 +37,7 @@ def holds(column: pa.ChunkedArray) -> Holds:
 
 def header_again(rows: Dataset) -> int | None:
     """The place of the first row in which every cell is its column's name."""
-    table: pa.Table = rows.with_format("arrow")[:]
+    table = arrow_of(rows)
     if len(table.columns) < 2 or not all(pa.types.is_string(column.type) for column in table.columns):
         return None
     again = np.ones(len(rows), bool)
@@ -39,14 +48,20 @@ def header_again(rows: Dataset) -> int | None:
 
 def rows_over_lines(rows: Dataset, delimiter: str) -> list[tuple[int, list[list[str]]]]:
     """The places of rows that look like several, as they would stand in CSV, and the cells of each of these."""
-    table: pa.Table = rows.with_format("arrow")[:]
-    several = np.zeros(len(rows), bool)
+    table = arrow_of(rows)
+    lines, marks = np.zeros((2, len(rows)), np.int64)
     for column in table.columns:
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            several |= pc.fill_null(pc.match_substring(column, "\n"), False).to_numpy()
+            lines += _count(column, "\n") + _count(column, "\r") - _count(column, "\r\n")
+            marks += _count(column, delimiter)
     found = []
-    for place in np.flatnonzero(several).tolist():
+    for place in np.flatnonzero((lines > 0) & (marks == lines * (len(table.columns) - 1))).tolist():
         cells = ["" if value.as_py() is None else str(value) for value in (column[place] for column in table.columns)]
         if inside := rows_within(cells, delimiter):
             found.append((place, inside))
     return found
+
+
+def _count(column: pa.ChunkedArray, part: str) -> Integers:
+    counted: Integers = pc.fill_null(pc.count_substring(column, part), 0).to_numpy()
+    return counted

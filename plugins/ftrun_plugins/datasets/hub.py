@@ -16,7 +16,7 @@ from ftrun_plugins.datasets.labels import labelled
 from ftrun_plugins.datasets.odd_csv import csv_notices, refuse_one_cell
 from ftrun_plugins.datasets.repositories import Opened, open_repository
 from ftrun_plugins.datasets.rewritten import as_written
-from ftrun_plugins.datasets.selection import selected, splits_named
+from ftrun_plugins.datasets.selection import selected, splits_named, with_splits
 
 
 def build(settings: HubSettings, evaluated: bool = True) -> Splits:
@@ -31,12 +31,13 @@ def build(settings: HubSettings, evaluated: bool = True) -> Splits:
     """
     opened = open_repository(settings.path, settings.name, settings.revision)
     asked = _evaluation(settings, opened)
-    (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
+    named = (settings.train_split, asked, settings.test_splits or [])
+    (name, train), _, _ = splits_named(opened, *named)
     if opened.form == "csv":
         refuse_one_cell(opened, train, name)
     columns, told = _columns(settings, train, name)
-    opened = as_written(opened, columns)
-    (name, train), evaluation, test = splits_named(opened, settings.train_split, asked, settings.test_splits or [])
+    opened = as_written(with_splits(opened, *named), columns)
+    (name, train), evaluation, test = splits_named(opened, *named)
     odd = csv_notices(opened, {name: train, **evaluation, **test}, columns) if opened.form == "csv" else []
     names = {"": name, **{split: split for split in (*evaluation, *test)}}
     everything = labelled(train, evaluation, columns, names, test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Literal
@@ -73,7 +74,9 @@ def refuse_no_header(settings: TableText, task: Task, name: str, place: str) -> 
     known: Container[str] = task.class_names or Numbers()
     if settings.label_named is None and label in known:
         message = f'{name} seems to have no header: its first line has "{label}" where the label is'
-        raise ExperimentError(Problem(message, place, "Write a line above it with the names of its columns."))
+        hint = "If it is a row, write a line with the names of the columns above it; "
+        hint += f"if these are names: label_column = {_written(label)}."
+        raise ExperimentError(Problem(message, place, hint))
 
 
 def is_id(name: str) -> bool:
@@ -148,4 +151,4 @@ def _texts(columns: Mapping[str, Holds], labels: Sequence[str], name: str) -> Se
 
 
 def _written(name: str) -> str:
-    return f'"{name}"'
+    return json.dumps(name, ensure_ascii=False)

@@ -17,8 +17,19 @@ from ftrun_plugins.datasets.holding import header_again, rows_over_lines
 from ftrun_plugins.datasets.quoted import Numbers, Suspect, swallowed
 from ftrun_plugins.datasets.repositories import Opened
 
-SPECIAL = {"quotechar", "quoting", "escapechar", "doublequote", "names", "header", "skiprows", "comment"}
-"""What a card may say of CSV that nothing else here knows."""
+CELLS = {
+    "features",
+    "keep_default_na",
+    "na_filter",
+    "na_values",
+    "usecols",
+    "encoding_errors",
+    "on_bad_lines",
+    "engine",
+}
+OWN_WAY = '`datasets` reads it in its own way, and [dataset] use = "files" as it is written'
+KNOWN = {"data_files", "sep", "delimiter", "encoding", *CELLS}
+"""What a card may say of CSV under which its lines are still those that Python's own reader sees."""
 
 
 def refuse_one_cell(opened: Opened, train: Dataset, name: str) -> None:
@@ -77,18 +88,19 @@ def _odd_rows(opened: Opened, rows: Dataset, name: str, columns: LabelledText) -
 
 def _badly_formed(opened: Opened, files: Sequence[Path]) -> Sequence[str]:
     """Sentences about files that are not well formed: pandas drops some quotation marks, and fills up a short row."""
-    if SPECIAL & set(opened.options):
+    delimiter = _delimiter(opened)
+    if not KNOWN.issuperset(opened.options) or len(delimiter) != 1:
         return []
     told = []
     for file in files:
         if ending_fault(file) is not None:
             continue
-        reader = RowFile(file, "dataset.path", Dialect(_delimiter(opened), opened.options.get("encoding") or "utf-8"))
+        reader = RowFile(file, "dataset.path", Dialect(delimiter, opened.options.get("encoding") or "utf-8"))
         try:
             with reader.disk_errors(), reader.cells() as cells:
                 for _ in cells:
                     pass
         except ExperimentError as error:
             message = error.problems[0].message
-            told.append(f"{message.replace(shown(file), file.name)}: `datasets` reads it in its own way")
+            told.append(f"{message.replace(shown(file), file.name)}: {OWN_WAY}")
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 10_000
+ENCLOSED = r'(?s)^\s*".*"\s*$'
 
 
 class RowFile(rowfiles.RowFile):
@@ -128,6 +130,7 @@ class RowFile(rowfiles.RowFile):
         table = pa.Table.from_batches(batches, schema)
         self.notices += self.encoding_notices()
         self.notices += self._swallowed(columns, table) if self.suspects else []
+        self.notices += [] if self.dialect.quoting else self._enclosed(table)
         return table
 
     def _swallowed(self, columns: Mapping[str, int], table: pa.Table) -> Sequence[str]:
@@ -142,6 +145,15 @@ class RowFile(rowfiles.RowFile):
             Suspect(f"lines {one.first:,} to {one.last:,} of {shown(self.file)}", one.rows) for one in self.suspects
         ]
         return swallowed(suspects, known, self.setting("quoting", "false"))
+
+    def _enclosed(self, table: pa.Table) -> Sequence[str]:
+        """Sentences about columns in which every text stands between two `"`, which are part of it."""
+        import pyarrow.compute as pc
+
+        every = [name for name in self.texts if pc.all(pc.match_substring_regex(table.column(name), ENCLOSED)).as_py()]
+        how = self.setting("quoting", "true")
+        said = f'every text of {shown(self.file)} in column {{}} stands between two ", which are part of it: {how}'
+        return [said.format(json.dumps(name)) for name in every] if len(table) else []
 
     def _held_cells(self) -> Mapping[str, Holds]:
         with self.cells() as cells:
@@ -169,11 +181,18 @@ class RowFile(rowfiles.RowFile):
     def _refuse_no_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             raise self.wrong("has no rows")
-        if len(rows) == 1 and rows[0] and all(isinstance(value, (list, dict)) for value in rows[0].values()):
+        if len(rows) == 1 and rows[0] and self._holds_rows(rows[0]):
             hint = "ftrun reads a list of objects, or one object a line"
             raise self.wrong(
                 "is one object with all rows inside", f'{hint}: with pandas, to_json(orient="records", lines=True).'
             )
+
+    def _holds_rows(self, row: Mapping[str, Any]) -> bool:
+        """Whether an object has nothing but lists and objects, or beside other things a list of objects and no text."""
+        if all(isinstance(value, (list, dict)) for value in row.values()):
+            return True
+        inside = any(isinstance(value, list) and value and isinstance(value[0], dict) for value in row.values())
+        return inside and set(self.texts or ["text"]).isdisjoint(row)
 
     def _column(self, name: str, values: list[Any]) -> pa.Array:
         """JSON's values as an Arrow array; those of text columns as text."""
@@ -195,7 +214,8 @@ class RowFile(rowfiles.RowFile):
         if len(kinds) > 1 and kinds != {int, float}:
             first = type(next(value for value in values if value is not None))
             other = next(n for n, value in enumerate(values, 1) if value is not None and type(value) is not first)
-            raise self.wrong(f'mixes kinds of values in column "{name}": row {other} is not of those before it')
+            hint = "Write them alike in all rows: as text, or all as numbers or as truth values."
+            raise self.wrong(f'mixes kinds of values in column "{name}": row {other} is not of those before it', hint)
         try:
             return pa.array(self._floats(name, values) if float in kinds else values)
         except UnicodeEncodeError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftrun import hub
 from ftrun.errors import ExperimentError, Problem
+from ftrun.rowfiles import refuse_pointer
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -23,6 +24,8 @@ ESCAPED = re.compile(r"\[([*?[])\]")
 """What `glob.escape` makes of a character."""
 OF_DATASETS = ("state.json", "dataset_info.json", "dataset_dict.json")
 """What `save_to_disk` writes beside the rows."""
+IN_CACHE = 16
+"""So many digits of a digest are in the name under which `datasets` keeps the rows, for systems with short paths."""
 MOST_LEFT_OUT = 3
 """Files that a sentence names."""
 Loaded = tuple["DatasetDict", str, Mapping[str, Any]]
@@ -79,9 +82,12 @@ def _from_folder(folder: Path, name: str | None) -> Opened:
 
     configuration = choose_configuration(folder, _files_in(folder), name)
     files = [folder / file for file in (*CARDS, *configuration.paths) if (folder / file).is_file()]
-    rows, form, options = _load(configuration, folder)
+    for file in files:
+        refuse_pointer(file, "dataset.path")
+    digest = checksum(files)
+    rows, form, options = _load(configuration, folder, digest)
     told = _left_out(configuration, options)
-    return Opened(rows, str(folder), checksum(files), told, form, options)
+    return Opened(rows, str(folder), digest, told, form, options)
 
 
 def _from_hub(found: hub.Found, name: str | None) -> Opened:
@@ -96,7 +102,8 @@ def _from_hub(found: hub.Found, name: str | None) -> Opened:
     configuration = choose_configuration(folder, names, name)
     fetch = partial(hub.fetch, found, configuration.paths, folder.name)
     fetch()
-    rows, form, options = _load(configuration, folder, None if found.cached_only else partial(fetch, anew=True))
+    fetch_anew = None if found.cached_only else partial(fetch, anew=True)
+    rows, form, options = _load(configuration, folder, folder.name, fetch_anew)
     source = f"https://huggingface.co/datasets/{found.repo_id}"
     told = [*hub.cache_notices(found, folder), *_left_out(configuration, options)]
     return Opened(rows, source, folder.name, told, form, options)
@@ -114,11 +121,17 @@ def _left_out(configuration: Configuration, options: Mapping[str, Any]) -> list[
 
 
 def _files_in(folder: Path) -> list[str]:
-    return [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*")) if file.is_file()]
+    """The paths of all files below a folder but what Git keeps of a clone, at each of which `datasets` would look."""
+    names = [(file.relative_to(folder), file) for file in sorted(folder.rglob("*"))]
+    return [name.as_posix() for name, file in names if name.parts[0] != ".git" and file.is_file()]
 
 
-def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], Any] | None = None) -> Loaded:
+def _load(
+    configuration: Configuration, folder: Path, digest: str, fetch_anew: Callable[[], Any] | None = None
+) -> Loaded:
     """The rows, from the cache of `datasets` or prepared anew; files that cannot be read are fetched anew, once.
+
+    The cache tells files apart by their paths and times, which a copy keeps: what is prepared is called by the digest.
 
     Raises:
         ExperimentError: If they cannot be read.
@@ -130,7 +143,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
     kind = ""
     try:
         kind, arguments = reader(configuration, folder)
-        builder = load_dataset_builder(kind, **arguments)
+        builder = load_dataset_builder(kind, digest[:IN_CACHE], **arguments)
         builder.download_and_prepare()
     except ExperimentError:
         raise
@@ -138,7 +151,7 @@ def _load(configuration: Configuration, folder: Path, fetch_anew: Callable[[], A
         if fetch_anew is None:
             raise _unreadable(folder, error, kind) from error
         fetch_anew()
-        return _load(configuration, folder)
+        return _load(configuration, folder, digest)
     try:
         rows = builder.as_dataset()
     except Exception:  # what was prepared before is damaged

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from ftrun.contracts import Task
 from ftrun.errors import ExperimentError, Problem
 
 from ftrun_plugins.datasets import Limits
+from ftrun_plugins.datasets.holding import arrow_of
 from ftrun_plugins.datasets.labels import Labelled
 from ftrun_plugins.datasets.repositories import Opened
 from ftrun_plugins.datasets.slices import as_slice
@@ -47,6 +49,15 @@ def splits_named(
     if problems:
         raise ExperimentError(*problems)
     return named[train], dict(named[split] for split in evaluation), dict(named[split] for split in test)
+
+
+def with_splits(opened: Opened, train: str, evaluation: Sequence[str], test: Sequence[str]) -> Opened:
+    """An opened data set with no other splits than those that are named, or of which parts are."""
+    parts = {split: as_slice(split) for split in (train, *evaluation, *test)}
+    named = {part.split if part else split for split, part in parts.items()}
+    return replace(
+        opened, splits=DatasetDict({split: opened.splits[split] for split in opened.splits if split in named})
+    )
 
 
 def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, list[str]]:
@@ -87,7 +98,8 @@ def _absent_classes(task: Task, rows: Dataset, used: Dataset, split: str, limit:
     """A sentence if some classes have no row, lost by a limit or never there; or if every row is of all of them."""
     if task.class_names is None:
         return []
-    all_rows, some_rows = _rows_by_class(rows, task), _rows_by_class(used, task)
+    all_rows = _rows_by_class(rows, task)
+    some_rows = all_rows if used is rows else _rows_by_class(used, task)
     lost = [name for name, before, now in zip(task.class_names, all_rows, some_rows, strict=True) if before and not now]
     never = [name for name, before in zip(task.class_names, all_rows, strict=True) if not before]
     notices = []
@@ -112,14 +124,14 @@ def _shown(names: Sequence[str]) -> str:
 
 def _rows_by_class(rows: Dataset, task: Task) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """How many rows are of each class."""
-    count = task.num_labels
+    count, labels = task.num_labels, arrow_of(rows, [task.label_column]).column(0)
     if task.kind == "multi_label":
-        marks = rows.with_format("arrow")[:].column(task.label_column).combine_chunks()
+        marks = labels.combine_chunks()
         summed: np.ndarray[tuple[int], np.dtype[np.int64]] = (
             pc.list_flatten(marks).to_numpy().reshape(-1, count).sum(axis=0, dtype=np.int64)
         )
         return summed
-    return np.bincount(rows.with_format("numpy")[task.label_column][:], minlength=count)
+    return np.bincount(labels.to_numpy(), minlength=count)
 
 
 def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: str) -> list[str]:
@@ -132,7 +144,7 @@ def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: 
 
 def _texts(rows: Dataset, task: Task) -> pa.Array:
     """The text of each row, the columns of a pair as one."""
-    table = rows.with_format("arrow")[:]
+    table = arrow_of(rows, task.text_columns)
     columns = [table.column(name).cast(pa.large_string()) for name in task.text_columns]
     joined = (
         pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string())) if len(columns) > 1 else columns[0]

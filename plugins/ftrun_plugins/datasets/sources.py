@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from glob import has_magic
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ftrun.errors import ExperimentError, Problem, nearest
 from ftrun.rowfiles import ending_fault, shown
 from ftrun.settings import absolute_path
 
+T = TypeVar("T")
 Named = str | list[str]
 """A file or a pattern, or several of these."""
 NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 MOST_SHOWN = 5
+OTHER_ENDINGS = {
+    **dict.fromkeys((".zip", ".bz2", ".xz", ".zst"), "Unpack it, and name what was in it."),
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), "Save it as CSV, and name that."),
+    **dict.fromkeys((".txt", ".dat"), "If it has cells between commas, call it .csv; between tabs, .tsv."),
+    ".ndjson": "Call it .jsonl.",
+}
+"""What to do with files of rows of other names."""
 
 
 def absolute_files(value: Any) -> Any:
@@ -28,7 +37,7 @@ def absolute_files(value: Any) -> Any:
         return absolute_path(value)
     if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
         paths = [absolute_path(one) for one in value]
-        if twice := next((path for path in paths if paths.count(path) > 1), None):
+        if twice := _named_twice(paths):
             raise ValueError(f"names {twice} twice")
         return paths
     raise ValueError(f"must be a file, a pattern such as data/train-*.csv or a list of files, not {_said(value)}")
@@ -76,7 +85,7 @@ def files_of(named: Named, place: str) -> list[Path]:
         except ExperimentError as error:
             problems += error.problems
     problems += [problem for file in files if (problem := _fault(file, place))]
-    if twice := next((file for file in files if files.count(file) > 1), None):
+    if twice := _named_twice(files):
         problems.append(Problem(f"{shown(twice)} is there twice", place, "Name each file once."))
     if problems:
         raise ExperimentError(*problems)
@@ -98,6 +107,10 @@ def shown_files(named: Named, files: Sequence[Path]) -> str:
     if isinstance(named, str):
         return shown(Path(named))
     return f"{shown(files[0])} and {len(files) - 1} more"
+
+
+def _named_twice(names: Iterable[T]) -> T | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _matching(path: str, place: str) -> list[Path]:
@@ -130,7 +143,7 @@ def _fault(file: Path, place: str) -> Problem | None:
     if not file.is_file():
         return Problem(f"there is no file {file.absolute()}", place, _sibling(file))
     fault = ending_fault(file)
-    return Problem(fault, place) if fault else None
+    return Problem(fault, place, OTHER_ENDINGS.get(file.suffix.lower())) if fault else None
 
 
 def _sibling(file: Path) -> str | None:

@@ -304,7 +304,7 @@ def _of_cells(reader: RowFile) -> RowTable:
     names = _distinct_names(columns)
     by_column = {name: [row[place] for row in rows] for place, name in enumerate(names)}
     table = RowTable(shown(reader.file), by_column, ending_of(reader.file), reader.delimiter)
-    return replace(table, notices=[*reader.encoding_notices(), *_rows_within(reader)])
+    return replace(table, notices=[*reader.encoding_notices(), *_rows_within(reader), *_blank_lines(reader)])
 
 
 def _rows_within(reader: RowFile) -> list[str]:
@@ -316,6 +316,14 @@ def _rows_within(reader: RowFile) -> list[str]:
     lines += f"; so are {more:,} more" if more else ""
     how = f'If " is a character like any other there: {reader.setting("quoting", "false")}'
     return [f"lines {first.first:,} to {first.last:,} of {shown(reader.file)}: {lines}. {how}"]
+
+
+def _blank_lines(reader: RowFile) -> list[str]:
+    """A sentence about lines that may be meant to be rows, where a row has one cell."""
+    if not (count := reader.blank_lines):
+        return []
+    lines = "1 blank line that is no row" if count == 1 else f"{count:,} blank lines that are no rows"
+    return [f'{shown(reader.file)} has {lines}: a text with nothing in it is written ""']
 
 
 def _distinct_names(columns: Sequence[str]) -> Sequence[str]:

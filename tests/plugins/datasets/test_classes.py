@@ -29,6 +29,10 @@ def test_numbers_stand_in_their_order_and_before_text() -> None:
 
 def test_classes_that_are_hardly_meant_are_told() -> None:
     assert "differ in nothing but case" in odd_classes(["a", "A ", "b"], 100, "label")[0]
+    assert (
+        odd_classes(["1", "\ufeff1", "2"], 100, "label")[0]
+        == "the classes '1', '\\ufeff1' differ in nothing but case or spaces"
+    )
     assert 'is "id" the label column' in odd_classes([str(number) for number in range(60)], 61, "id")[0]
 
 

@@ -233,7 +233,8 @@ def test_blank_texts_are_counted_of_every_split(workdir: Path) -> None:
 def test_a_file_without_a_header_is_told_and_no_row_lost(workdir: Path, content: str, settings: dict[str, Any]) -> None:
     (workdir / "train.csv").write_text(content)
     with pytest.raises(
-        ExperimentError, match=r"train.csv seems to have no header: its first line has .*\n.*Write a line"
+        ExperimentError,
+        match=r"train.csv seems to have no header: its first line has .*\n.*write a line.*names: label_column = ",
     ):
         build_files(FilesSettings(train="train.csv", **settings))
 

@@ -218,6 +218,10 @@ def test_cells_of_csv_are_words_like_any_other_where_a_card_declares_them_to_be(
             "text;label\na;x\nb;y\n",
             r'the header of train is one cell, .text;label.\n.*";" between its cells\?.*"files"',
         ),
+        (
+            "text;label\na, so;x\nb, too;y\n",
+            r'2 cells in its first row, and 1 in its header\n.*";" between its cells\?',
+        ),
         ('"text","label"\n"1","a","x"\n', r"3 cells in its first row, and 2 in its header\n.*row.names = FALSE"),
         ('text,label\n"a,x\nb,y\n', r'EOF inside string starting at row 1\n.*"files".*quoting'),
         ("text,label\nä,x\n".encode("cp1252"), r'has no header: .*\n.*"files".*encoding'),

@@ -16,6 +16,8 @@ from ftrun_plugins.datasets.reading import RowFile
 from hypothesis import given
 from hypothesis import strategies as st
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:12ab\nsize 345\n"
+
 
 def read(path: Path, **settings: Any) -> dict[str, list[Any]]:
     wanted = {"text_columns": ["text"], "train": str(path), "validation": str(path), **settings}
@@ -42,6 +44,11 @@ def written(folder: Path, content: str | bytes, name: str = "rows.csv") -> Path:
         ("idle,label,text\nx,None,001\nx,NA,\nx,null, 1.0 \n", "rows.csv", {}),
         ("text,label\n001,None\n,NA\n 1.0 ,null\n".encode("utf-16"), "rows.csv", {"encoding": "utf-16"}),
         ("\ufefftext,label\n001,None\n,NA\n 1.0 ,null\n".encode("utf-16-le"), "rows.csv", {"encoding": "utf-16-le"}),
+        (
+            '\ufeff"text","label"\n001,None\n,NA\n 1.0 ,null\n'.encode("utf-16-le"),
+            "rows.csv",
+            {"encoding": "utf-16-le"},
+        ),
         ("\ufefftext,label\n001,None\n,NA\n 1.0 ,null\n", "rows.csv", {"encoding": "U8"}),
     ],
 )
@@ -76,6 +83,17 @@ def test_a_quote_can_be_a_character_like_any_other(workdir: Path) -> None:
     assert read(path, quoting=False)["text"] == ['"so he said', '5" nails']
 
 
+def test_texts_between_quotes_that_are_characters_are_told_of(workdir: Path) -> None:
+    told = []
+    for rows in ('"a b",1\n"c",0\n', '"a b",1\nc,0\n'):
+        settings = FilesSettings(train="a.csv", text_columns=["text"], quoting=False)
+        reader = RowFile(written(workdir, f"text,label\n{rows}", "a.csv"), "train", settings)
+        reader.read()
+        told.append(reader.notices)
+    how = "which are part of it: [dataset] quoting = true"
+    assert told == [[f'every text of a.csv in column "text" stands between two ", {how}'], []]
+
+
 def test_a_very_long_cell_is_read_and_pythons_limit_is_as_it_was(workdir: Path) -> None:
     before = csv.field_size_limit(1234)
     try:
@@ -91,9 +109,11 @@ def test_a_very_long_cell_is_read_and_pythons_limit_is_as_it_was(workdir: Path) 
         ("", "is empty"),
         ("\n\n", "is empty"),
         ("text,label\n", "has no rows"),
-        ("text,label\na,x\nb\n", r'one cell in line 3, and 2 in its header[\s\S]*","'),
-        ("text,label\na,x,\n", "3 cells in line 2"),
+        ("text,label\na,x\nb\n", r"one cell in line 3, and 2 in its header\n.*the end of a line must be quoted"),
+        ("text,label\na,x,\n", r'3 cells in line 2, and 2 in its header\n.*If each row ends with ","'),
+        ('text,label\n"a \\"b\\" c",x\n', r"not well formed in line 2.*\n.*each \" stands twice"),
         ('text,label\n"a\nb",x\nc,d,e\n', "3 cells in line 4"),
+        ('label,text\nx, "a, b"\n', r'3 cells in line 2, and 2 in its header\n.*right after ",", without a space'),
         ('text,label\n"a,x\nb,y\n', "not well formed in line 2"),
         ("text,label,text\na,x,b\n", 'more than one column named "text"'),
         ("text;label\na;x\n", r'[\s\S]*delimiter = ";"'),
@@ -198,6 +218,19 @@ def test_settings_that_read_no_file_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "encoding", "told"),
+    [
+        ("text,label\nä,x\n".encode(), "utf-16", r'not UTF-16 text.*\s+It seems to be UTF-8: .*encoding = "utf-8"'),
+        ("text,label\nä fine day,x\n".encode("cp1252"), "utf-8", r'encoding = "cp1252", perhaps'),
+        ("text,label\n今天天气很好,x\n".encode("gb18030"), "utf-8", r'such as gb18030.*encoding = "\.\.\."\.$'),
+    ],
+)
+def test_the_encoding_that_is_asked_about_does_no_harm(workdir: Path, content: bytes, encoding: str, told: str) -> None:
+    with pytest.raises(ExperimentError, match=told):
+        read(written(workdir, content), encoding=encoding)
+
+
+@pytest.mark.parametrize(
     ("content", "name", "told"),
     [
         ("text,label\n", "rows.csv", "has no rows"),
@@ -207,6 +240,13 @@ def test_settings_that_read_no_file_are_refused() -> None:
         ('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n', "rows.csv", "looks like JSON\n.*rows.jsonl"),
         ("sep=;\ntext;label\na;x\n", "rows.csv", "begins with a line for Excel, sep=, and no header"),
         ("text,label\na,x\n".encode("utf-16-le"), "rows.csv", 'NUL characters in its header.*\n.*"utf-16-le"'),
+        ("text;label\na, so;x\nb, too;y\n", "rows.csv", r'between its cells\? .*delimiter = ";"$'),
+        ('text,label\n"a, so",x\n', "rows.tsv", r'between its cells\? .*delimiter = ","$'),
+        ('[\n{"text": "a",\n "label": "x"}\n]', "rows.csv", "looks like JSON\n.*rows.jsonl"),
+        ('[{"text": "a", "label": 0}, {"text": "b", "label": 0}]', "rows.csv", "looks like JSON\n.*rows.jsonl"),
+        ("<!DOCTYPE html>\n<html>a, b</html>\n", "rows.csv", "looks like a page of the web"),
+        ('{"version": "1", "data": [{"text": "a", "label": 0}]}', "rows.json", "one object with all rows inside"),
+        *[(POINTER, f"rows{ending}", "a pointer of Git LFS") for ending in (".csv", ".jsonl", ".parquet")],
         (
             '"text","label"\n"1","a","x"\n',
             "rows.csv",

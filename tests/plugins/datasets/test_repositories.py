@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -212,6 +213,30 @@ def test_what_was_prepared_and_is_damaged_is_prepared_anew(here: OwnHub, tmp_pat
     damage(here.cache / "datasets", "*.arrow")
     here.stop()
     assert open_repository("nyu-mll/glue", "mrpc", None).splits["train"][:] == opened.splits["train"][:]
+
+
+def test_files_that_keep_their_times_are_read_anew_where_they_hold_something_else(tmp_path: Path) -> None:
+    told = []
+    for text in ("one", "two"):  # as `cp -p`, rsync or an image of a container leaves them
+        lay_out(tmp_path / "data", {"train.csv": f"text,label\n{text},1\n"})
+        os.utime(tmp_path / "data" / "train.csv", (1e9, 1e9))
+        opened = open_repository(str(tmp_path / "data"), None, None)
+        told.append((opened.splits["train"]["text"][:], opened.digest))
+    assert [text for text, _ in told] == [["one"], ["two"]] and told[0][1] != told[1][1]
+
+
+def test_what_git_keeps_of_a_clone_is_no_data(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "data", ["train.csv", ".git/train.csv", ".git/objects/ab/test.csv"])
+    opened = open_repository(str(folder), None, None)
+    assert {split: len(rows) for split, rows in opened.splits.items()} == {"train": 4}
+    with pytest.raises(ExperimentError, match=r"There is: notes\.md\."):
+        open_repository(str(lay_out(tmp_path / "none", ["notes.md", ".git/train.csv"])), None, None)
+
+
+def test_a_clone_whose_files_are_not_fetched_says_so(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "data", {"train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:12ab\n"})
+    with pytest.raises(ExperimentError, match=r"train\.csv is a pointer of Git LFS.*\s+.*git lfs pull"):
+        open_repository(str(folder), None, None)
 
 
 def test_a_folder_of_any_name_opens(tmp_path: Path) -> None:

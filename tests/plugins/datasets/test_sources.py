@@ -45,12 +45,15 @@ def test_a_file_that_is_there_is_meant_whatever_its_name(workdir: Path) -> None:
         (["a.csv", "*.csv"], "is a folder"),
         (["a.csv", "a*"], "a.csv is there twice"),
         ("*.docx", "must end in one of"),
+        ("rows.txt", r"must end in one of .*\s+.*between tabs, \.tsv"),
         ("a.cvs", r"no file .*a\.cvs\s+Did you mean a\.csv"),
         ("**a", "is no pattern|no file that"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(workdir: Path, named: Any, told: str) -> None:
     touch("a.csv", "b.docx")
+    if named == "rows.txt":
+        touch(named)
     Path("folder.csv").mkdir()
     with pytest.raises(ExperimentError, match=told) as refused:
         files_of(absolute_files(named), "train")
