@@ -20,6 +20,7 @@ from ftrun.execution.watcher import Watcher
 from helpers import rows_of
 
 KIND = "marks"
+KINDS = frozenset({KIND, "classification", "regression"})
 TASK = Task(KIND, ("numbers",), "marks", ("other", "largest"))
 WITHOUT_CLASSES = replace(TASK, class_names=None)
 NO_LABEL = -100
@@ -96,7 +97,8 @@ def collate(rows: Any) -> Mapping[str, Any]:
 
     ids = filled("input_ids", 0)
     mask = torch.tensor([[1] * len(r["input_ids"]) + [0] * (ids.shape[1] - len(r["input_ids"])) for r in rows])
-    return {"input_ids": ids, "attention_mask": mask, "labels": filled("labels", NO_LABEL)}
+    labels = {"labels": filled("labels", NO_LABEL)} if "labels" in rows[0] else {}
+    return {"input_ids": ids, "attention_mask": mask, **labels}
 
 
 def hits(predictions: Predictions) -> Mapping[str, float]:
@@ -119,7 +121,7 @@ def run(
     file: str = FILE,
 ) -> Outcome:
     """An experiment made of these parts, on the built-in loop."""
-    return their_parts.run({**SOUND, **parts}, folder, monkeypatch, watcher, file, frozenset({KIND}))
+    return their_parts.run({**SOUND, **parts}, folder, monkeypatch, watcher, file, KINDS)
 
 
 def look(
@@ -130,5 +132,5 @@ def look(
     file: str = FILE,
 ) -> Any:
     """What `ftrun check --deep` finds of such an experiment."""
-    plan, _ = their_parts.planned({**SOUND, **parts}, folder, monkeypatch, file, frozenset({KIND}))
+    plan, _ = their_parts.planned({**SOUND, **parts}, folder, monkeypatch, file, KINDS)
     return inspect(plan, watcher or Watcher())

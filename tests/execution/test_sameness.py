@@ -1,7 +1,8 @@
-"""What is not pure, or no mean, is told before training; rows in another order are refused."""
+"""What is not pure, no mean, or knows the labels, is told before training; rows in another order are refused."""
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,9 @@ from typing import Any
 import marks
 import pytest
 import torch
+from ftrun.contracts import Task
+from ftrun.errors import ExperimentError
+from helpers import rows_of
 
 COLLATOR = 'the collator "lists" of their-package 3'
 MODEL = 'the model "parity" of their-package 3'
@@ -61,6 +65,155 @@ def test_it_is_told_and_stops_nothing(name: str, workdir: Path, monkeypatch: pyt
     assert [told for told in seen.notices if told.startswith(sentence)], seen.notices
     about = [told for told in [*heard.notices, *seen.notices] if "their-package" in told]
     assert {told.partition(" of their")[0] for told in about} == {sentence.partition(" of their")[0]}, about
+
+
+class Letters(torch.nn.Module):
+    """The mean of a text's letters, to classes or to a number."""
+
+    def __init__(self, outputs: int = 2) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(128, outputs)
+
+    def forward(self, input_ids: Any, labels: Any = None) -> Any:
+        mask = (input_ids > 0).unsqueeze(-1)
+        logits = (self.embedding(input_ids) * mask).sum(1) / mask.sum(1)
+        return self.said(logits, labels)
+
+    def said(self, logits: Any, labels: Any) -> Any:
+        return SimpleNamespace(logits=logits, loss=None if labels is None else self.loss(logits, labels))
+
+    def loss(self, logits: Any, labels: Any) -> Any:
+        return torch.nn.functional.cross_entropy(logits, labels)
+
+    def save_pretrained(self, folder: Path) -> None:
+        torch.save(self.state_dict(), Path(folder, "letters.pt"))
+
+
+class OfNumbers(Letters):
+    """A regression; it is broken: (rows, 1) and (rows,) make (rows, rows)."""
+
+    def loss(self, logits: Any, labels: Any) -> Any:
+        return (logits - labels).square().mean()
+
+
+class Sound(Letters):
+    def loss(self, logits: Any, labels: Any) -> Any:
+        return (logits.squeeze(-1) - labels).square().mean()
+
+
+class Shares(Letters):
+    def said(self, logits: Any, labels: Any) -> Any:
+        return super().said(logits.softmax(-1), labels)
+
+
+class Peeking(Letters):
+    def said(self, logits: Any, labels: Any) -> Any:
+        seen = 0 if labels is None else torch.nn.functional.one_hot(labels, logits.shape[-1])
+        return super().said(logits + seen, labels)
+
+
+class Needing(Letters):
+    def said(self, logits: Any, labels: Any) -> Any:
+        return SimpleNamespace(logits=logits, loss=self.loss(logits, labels))
+
+
+def letters(model: Any, kind: str = "classification", collate: Any = None) -> Any:
+    """Parts of a data set of texts, and a model of their letters."""
+    task = Task(kind, ("text",), "label", ("a", "b") if kind == "classification" else None)
+    rows = rows_of(
+        text=["one", "two", "three", "four", "five", "six", "seven", "eight"],
+        label=[n % 2 if kind == "classification" else n / 2 for n in range(8)],
+    )
+
+    def encode(batch: Any) -> Any:
+        labels = {"labels": list(batch["label"])} if "label" in batch else {}
+        return {"input_ids": [[ord(letter) for letter in text] for text in batch["text"]], **labels}
+
+    def collate_soundly(rows: Any) -> Any:
+        ids = [torch.tensor(row["input_ids"]) for row in rows]
+        batch = {"input_ids": torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)}
+        return batch | ({"labels": torch.tensor([row["labels"] for row in rows])} if "labels" in rows[0] else {})
+
+    return {
+        "dataset": lambda s: marks.splits(task, train=rows, evaluation={"validation": rows}),
+        "model": lambda s, d: marks.built(model, encode=encode),
+        "collator": lambda s, t: collate or collate_soundly,
+        "load": lambda s, folder, task: marks.built(read_back(model, folder), encode=encode),
+    }
+
+
+def read_back(model: Any, folder: Path) -> Any:
+    again = copy.deepcopy(model)
+    again.load_state_dict(torch.load(folder / "letters.pt", weights_only=True))
+    return again
+
+
+OF_TEXTS: dict[str, tuple[Any, str | None]] = {
+    "sound": (letters(Letters()), None),
+    "a sound regression": (letters(Sound(1), "regression"), None),
+    "rows mixed in a loss": (letters(OfNumbers(1), "regression"), f"{MODEL} has a loss of "),
+    "probabilities": (letters(Shares()), f"{MODEL} seems to give probabilities for logits"),
+    "labels in its numbers": (letters(Peeking()), f"{MODEL} says something else of rows that it is given the labels"),
+    "labels needed": (letters(Needing()), f"{MODEL} says nothing of rows without labels: TypeError: "),
+}
+
+
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_of_texts_more_is_known(name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, sentence = OF_TEXTS[name]
+    heard, seen = marks.Heard(), marks.Heard()
+    torch.manual_seed(1)
+    outcome = marks.run(parts, workdir, monkeypatch, heard)
+    assert outcome.result.status == "FINISHED", outcome.result.error
+    marks.look(parts, workdir, monkeypatch, seen)
+    for notices in (heard.notices, seen.notices):
+        about = [told for told in notices if "their-package" in told]
+        assert len(about) == (sentence is not None) and all(told.startswith(sentence or "") for told in about), about
+
+
+def labels_as(change: Any) -> Any:
+    parts = letters(Letters())
+    sound = parts["collator"](None, None)
+    return {**parts, "collator": lambda s, t: lambda rows: {**sound(rows), "labels": change(sound(rows)["labels"])}}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda labels: labels.float(), "gives the labels [0.0, 1.0, 0.0] for rows of the classes [0, 1, 0]"),
+        (lambda labels: labels.unsqueeze(1), "gives the labels [[0], [1], [0]] for rows of the classes"),
+        (lambda labels: 1 - labels, "gives the labels [1, 0, 1] for rows of the classes"),
+    ],
+)
+def test_a_collator_that_changes_classes_is_refused(
+    change: Any, told: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = marks.run(labels_as(change), workdir, monkeypatch)
+    assert outcome.result.status == "FAILED" and f"{COLLATOR} {told}" in str(outcome.problem)
+    with pytest.raises(ExperimentError, match="They stay whole numbers of shape"):
+        marks.look(labels_as(change), workdir, monkeypatch)
+
+
+class OfArrays(Letters):
+    def said(self, logits: Any, labels: Any) -> Any:
+        return super().said(logits, labels).__class__(logits=logits.detach().numpy(), loss=self.loss(logits, labels))
+
+
+class OfFloats(Letters):
+    def loss(self, logits: Any, labels: Any) -> Any:
+        return super().loss(logits, labels).item()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [(OfArrays(), "gives a ndarray for logits of a batch"), (OfFloats(), "gives a float for loss")]
+)
+def test_what_is_no_tensor_is_told_as_that(
+    model: Any, told: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = marks.run(letters(model), workdir, monkeypatch)
+    assert outcome.result.status == "FAILED" and f"{MODEL} {told}" in str(outcome.problem), outcome.result.error
+    with pytest.raises(ExperimentError, match=told):
+        marks.look(letters(model), workdir, monkeypatch)
 
 
 def test_sound_parts_are_told_nothing_of(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ MODEL_LOSS = "model.loss"
 """The place of a problem that a backend has with a model's loss."""
 LABELS_READ = 100_000
 """Labels that are looked at together."""
+LABELS_SHOWN = 3
+"""Labels of a batch that a message shows."""
 TEXTS_READ = 10_000
 """Rows whose texts are looked at together."""
 
@@ -238,8 +240,14 @@ def checked_environment(plan: Plan, session: BackendSession) -> Mapping[str, str
     return told
 
 
-def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]], task: Task) -> Mapping[str, Any]:
     """A batch of encoded rows that have labels.
+
+    Args:
+        plan: For the names of model and collator.
+        collate: The collator's.
+        rows: Encoded.
+        task: Theirs.
 
     Raises:
         ExperimentError: If the model has encoded no labels, or the collator makes no batch with them.
@@ -248,7 +256,27 @@ def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]
         raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(rows[0]) or "none"}')
     batch = checked_collate(plan.collator, collate)(rows)
     _check_batch(plan.collator, batch, len(rows), plan.backend.offer.distribution == BUILT_IN)
+    if task.kind == "classification":
+        _check_classes_kept(plan.collator, batch["labels"], [row["labels"] for row in rows])
     return batch
+
+
+def _check_classes_kept(part: Part, labels: Any, encoded: Sequence[Any]) -> None:
+    """Whether a batch has a class for every row, that of the row; labels of another form are let through."""
+    given, wanted = ([_plain(label) for label in some] for some in (labels, encoded))
+    if not all(isinstance(label, int) for label in wanted):
+        return
+    if given != wanted or not all(isinstance(label, int) for label in given):
+        message = (
+            f"gives the labels {shown(given[:LABELS_SHOWN])} for rows of the classes {shown(wanted[:LABELS_SHOWN])}"
+        )
+        raise part.fault(
+            message, 'They stay whole numbers of shape (rows,): torch.tensor([row["labels"] for row in rows]).'
+        )
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 @contextlib.contextmanager
@@ -271,7 +299,11 @@ def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator
         message = f"makes a batch of {', '.join(batch)}, which {plan.model.who} does not take: {unfit}"
         raise plan.collator.fault(message, "The model may want another: [collator] use = NAME.") from fault
     except AttributeError as fault:
-        if fault.name not in ("logits", "loss") or blamed(fault, [plan.model]):
+        if blamed(fault, [plan.model]):
+            raise
+        if given := _no_tensors(model, batch):
+            raise plan.model.fault(given, "ftrun.contracts.ModelOutput says what it must give.") from fault
+        if fault.name not in ("logits", "loss"):
             raise
         given = type(fault.obj).__name__
         hint = "It must give an object with loss and logits (ftrun.contracts.ModelOutput)."
@@ -322,6 +354,17 @@ def _unfit(model: Any, batch: Mapping[str, Any]) -> str | None:
         signature.bind(**batch)
     except TypeError as fault:
         return str(fault)
+    return None
+
+
+def _no_tensors(model: Any, batch: Mapping[str, Any]) -> str | None:
+    """What of a model's answer to a batch is no tensor; None where all is, or nobody can tell."""
+    with contextlib.suppress(Exception):
+        output = model(**batch)
+        for name in ("logits", "loss"):
+            value = getattr(output, name)
+            if not hasattr(value, "detach"):
+                return f"gives a {type(value).__name__} for {name} of a batch, and must give a tensor"
     return None
 
 

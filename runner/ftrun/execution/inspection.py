@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
+from ftrun.contracts import BuiltModel, Collate, Model, Predictions, Rows, Splits, Task
 from ftrun.execution.checks import (
     check_loss,
     check_shape,
@@ -27,7 +27,7 @@ from ftrun.execution.preparation import build_collate, build_model, evaluators_o
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
 from ftrun.execution.remarks import without_effect
-from ftrun.execution.sameness import try_collator, try_model
+from ftrun.execution.sameness import try_collator, try_model, try_unlabelled
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -69,7 +69,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         encoding = built if labelled else without_labels(built, splits.task)
         encoding = replace(encoding, encode=CheckedEncode.of(encoding, split, splits.task, plan.model.who))
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
-        predictions = _forward(plan, batch, encoding, collate, splits.task.kind, labelled)
+        predictions = _forward(plan, batch, encoding, collate, splits.task, labelled)
         check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)
         if labelled:
             first = _encoded(encoding, rows.select(range(min(len(rows), FIRST_ROWS)))[:])
@@ -146,24 +146,31 @@ def _encoded(built: BuiltModel, batch: Mapping[str, Sequence[Any]]) -> Sequence[
 
 
 def _forward(
-    plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, kind: str, labelled: bool
+    plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, task: Task, labelled: bool
 ) -> Predictions:
     """What the untrained model says of a batch of raw rows."""
-    return replace(_said(plan, built, collate, kind, labelled, _encoded(built, batch)), rows=batch)
+    return replace(_said(plan, built, collate, task, labelled, _encoded(built, batch)), rows=batch)
 
 
 def _said(
-    plan: Plan, built: BuiltModel, collate: Collate, kind: str, labelled: bool, encoded: Sequence[Mapping[str, Any]]
+    plan: Plan, built: BuiltModel, collate: Collate, task: Task, labelled: bool, encoded: Sequence[Mapping[str, Any]]
 ) -> Predictions:
-    inputs = checked_batch(plan, collate, encoded) if labelled else collate(encoded)
+    inputs = checked_batch(plan, collate, encoded, task) if labelled else collate(encoded)
     with forward_blamed(plan, built.model, inputs), told_of_padding(plan, built.model, encoded, inputs):
         output = built.model(**inputs)
         logits, loss = output.logits.detach().cpu().float().numpy(), output.loss
     if "labels" not in inputs:
-        return Predictions(logits, None, None, kind)
+        return Predictions(logits, None, None, task.kind)
     check_loss(plan.model, loss)
     told = None if loss is None else float(loss.detach())
-    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, kind)
+    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, task.kind)
+
+
+def _said_as_is(
+    plan: Plan, built: BuiltModel, collate: Collate, task: Task, encoded: Sequence[Mapping[str, Any]]
+) -> Predictions:
+    """With labels or without, as the rows are."""
+    return _said(plan, built, collate, task, "labels" in encoded[0], encoded)
 
 
 def _try_alike(
@@ -175,8 +182,10 @@ def _try_alike(
     was_training = built.model.training
     built.model.eval()
     try:
-        say = partial(_said, plan, built, collate, task.kind, True)
-        try_model(plan.model, say, rows, plan.training.per_device_eval_batch_size, watcher)
+        say = partial(_said, plan, built, collate, task, True)
+        try_model(plan.model, say, rows, plan.training.per_device_eval_batch_size, task.kind, watcher)
+        if plan.model.component(Model).load is not None:
+            try_unlabelled(plan.model, partial(_said_as_is, plan, built, collate, task), rows, watcher)
     finally:
         built.model.train(was_training)
 
@@ -184,7 +193,7 @@ def _try_alike(
 def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:
     """What the untrained model says of rows of as many classes as there are."""
     chosen = varied(list(rows[task.label_column][:]), task.num_labels)
-    return _forward(plan, rows.select(chosen)[:], built, collate, task.kind, labelled=True)
+    return _forward(plan, rows.select(chosen)[:], built, collate, task, labelled=True)
 
 
 def _checked_loss(plan: Plan, split: str, predictions: Predictions) -> float:

@@ -33,7 +33,7 @@ from ftrun.execution.checks import (
 )
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_labels import check_classes
-from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model
+from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model, try_unlabelled
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
@@ -65,7 +65,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     raw = splits.evaluation.get(split, splits.train)
     some = range(min(len(rows), job.training.per_device_eval_batch_size))
     shown = [rows[row] for row in some]
-    batch = checked_batch(plan, job.collate, shown)
+    batch = checked_batch(plan, job.collate, shown, job.task)
 
     def predicted(places: Sequence[int]) -> Predictions:
         predictions = session.predict(job, [rows[row] for row in places])
@@ -80,7 +80,10 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     size = job.training.per_device_eval_batch_size
     is_pure = try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
     if is_pure:
-        try_model(plan.model, partial(session.predict, job), few, size, watcher)
+        say = partial(session.predict, replace(job, collate=checked_collate(plan.collator, job.collate)))
+        try_model(plan.model, say, few, size, job.task.kind, watcher)
+        if plan.model.component(Model).load is not None and plan.backend.offer.distribution == BUILT_IN:
+            try_unlabelled(plan.model, say, few, watcher)
 
     def more() -> Predictions:
         return predicted(_varied_places(rows, job.task.num_labels))
@@ -117,6 +120,7 @@ def rehearse_metrics(
     fuller: Predictions | None = None
     for evaluator in evaluators:
         if _raised(evaluator, predictions) is None:
+            _tell_memory(evaluator, predictions, watcher)
             continue
         fuller = fuller or more()
         if (error := _raised(evaluator, fuller)) is None:
@@ -126,6 +130,27 @@ def rehearse_metrics(
         if not isinstance(error.__cause__, OF_THE_ROWS):
             raise ExperimentError(replace(problem, message=told)) from error.__cause__
         watcher.notice(f"{told}: should it do so in an evaluation, the run ends there")
+
+
+def _tell_memory(evaluator: Evaluator, predictions: Predictions, watcher: Watcher) -> None:
+    """Say where a metric gives other numbers for the same rows, once it was asked of some of them."""
+    count = len(predictions.logits)
+    rows = predictions.rows
+    some = replace(
+        predictions,
+        logits=predictions.logits[: count // 2 + 1],
+        labels=predictions.labels[: count // 2 + 1],
+        rows=None if rows is None else {name: rows[name][: count // 2 + 1] for name in rows},
+    )
+    first = evaluator(predictions)
+    if _raised(evaluator, some) is not None:
+        return
+    for name, number in evaluator(predictions).items():
+        if number != first[name] and number == number:  # and no NaN
+            watcher.notice(
+                f"the metric {name} is {first[name]:.4g} for some rows and, asked of them again, {number:.4g}: it must "
+                "keep nothing from one evaluation to the next, or a resumed run has other numbers"
+            )
 
 
 def _raised(evaluator: Evaluator, predictions: Predictions) -> MetricError | None:

@@ -1,4 +1,6 @@
-"""Whether the same rows come out alike: of a plugin's collator twice, and of its model in batches cut otherwise."""
+"""Whether the same rows come out alike: of a plugin's collator twice, and of its model in batches cut otherwise,
+or without labels.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import Collate, Predictions
+from ftrun.errors import FtrunError
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.watcher import Watcher
+from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
+from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 
 NO_LABEL = -100
@@ -21,6 +27,7 @@ LEAST = 1e-3
 """What may differ at any rate."""
 
 Rows = Sequence[Mapping[str, Any]]
+Say = Callable[[Rows], Predictions]
 
 
 def try_collator(part: Part, collate: Collate, rows: Rows, watcher: Watcher) -> bool:
@@ -67,14 +74,16 @@ def _check_order(part: Part, together: Sequence[Any], alone: Sequence[Any]) -> N
         raise part.fault(message, "Predictions are told apart by their order: every row must stay where it is.")
 
 
-def try_model(part: Part, say: Callable[[Rows], Predictions], rows: Rows, size: int, watcher: Watcher) -> None:
-    """Put a few rows through a model twice, and once with every row there twice; what differs is told.
+def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: Watcher) -> None:
+    """Put a few rows through a model twice, and once each by itself, or with every row there twice; what differs is
+    told.
 
     Args:
         part: The model.
         say: What the model says of encoded rows with labels, as an evaluation has it, with the model's own loss.
         rows: Encoded, with labels.
         size: Rows that it takes at once.
+        kind: Of the task.
         watcher: Is told.
     """
     some = list(rows[: min(FEW_ROWS, size // 2)])
@@ -86,24 +95,75 @@ def try_model(part: Part, say: Callable[[Rows], Predictions], rows: Rows, size: 
     if _differ(once.loss, again.loss) or _differ_in_numbers(once.logits, again.logits):
         watcher.notice(f"{part.who} says something else of the same rows each time, though it is in eval mode")
         return
-    twice = say([*some, *some]).loss
-    if twice is not None and _differ(once.loss, twice):
+    if kind == "classification" and _are_probabilities(once.logits):
         watcher.notice(
-            f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {twice:.4g} where each is twice: "
-            "it must be the mean over the labels, or it depends on how batches are cut"
+            f"{part.who} seems to give probabilities for logits: softmax is taken of these wherever one is told"
+        )
+    by_row = kind in KNOWN
+    mean, how = (_mean_alone(say, some), "one by one") if by_row else (say([*some, *some]).loss, "each twice")
+    if mean is not None and _differ(once.loss, mean):
+        watcher.notice(
+            f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {mean:.4g} for them {how}: it must be "
+            f"the mean over the labels, or it depends on how batches are cut{AMONG if by_row else ''}"
         )
 
 
-def try_loaded(part: Part, said: Any, loaded: Any, watcher: Watcher) -> None:
+AMONG = "; shapes such as (rows, 1) and (rows,) in one loss mix the rows"
+
+
+def _mean_alone(say: Say, rows: Rows) -> float | None:
+    losses = [say([row]).loss for row in rows]
+    told = [loss for loss in losses if loss is not None]
+    return sum(told) / len(told) if told else None
+
+
+def _are_probabilities(logits: Any) -> bool:
+    """Whether every row's numbers are shares of 1."""
+    flat = logits.reshape(-1, logits.shape[-1])
+    return bool(((flat > 0) & (flat < 1)).all() and (abs(flat.sum(axis=-1) - 1) < LEAST).all())
+
+
+def try_unlabelled(part: Part, say: Say, rows: Rows, watcher: Watcher) -> None:
+    """Put a few rows through a model without their labels, as `ftrun predict` does; where that fails, or it says
+    something else then, that is told.
+
+    Args:
+        part: The model.
+        say: What the model says of encoded rows, as an evaluation has it.
+        rows: Encoded, with labels.
+        watcher: Is told.
+    """
+    if part.offer.distribution == BUILT_IN:
+        return
+    some = list(rows[:FEW_ROWS])
+    bare = [{name: value for name, value in row.items() if name != "labels"} for row in some]
+    try:
+        without = say(bare).logits
+    except FtrunError as fault:
+        watcher.notice(f"{'; '.join(problem.message for problem in fault.problems)}: {PREDICTED}")
+        return
+    except Exception as fault:
+        watcher.notice(
+            f"{part.who} says nothing of rows without labels: {said(fault)}{line_in(fault, part)}: {PREDICTED}"
+        )
+        return
+    if _differ_in_numbers(say(some).logits, without):
+        watcher.notice(f"{part.who} says something else of rows that it is given the labels of: metrics are worthless")
+
+
+PREDICTED = "rows without labels, as `ftrun predict` has them, will fail"
+
+
+def try_loaded(part: Part, before: Any, loaded: Any, watcher: Watcher) -> None:
     """Whether a model says the same once it is saved and loaded; if not, that is told.
 
     Args:
         part: The model.
-        said: Its numbers for a few rows.
+        before: Its numbers for a few rows.
         loaded: Those of the one that was loaded, for the same rows.
         watcher: Is told.
     """
-    if _differ_in_numbers(said, loaded):
+    if _differ_in_numbers(before, loaded):
         watcher.notice(
             f"{part.who} says something else of the same rows once it is saved and loaded: does save_pretrained write "
             "all of it, and `load` read it? Predictions with the model of this run will be other ones"
