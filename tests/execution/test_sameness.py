@@ -101,6 +101,11 @@ class Sound(Letters):
         return (logits.squeeze(-1) - labels).square().mean()
 
 
+class Padded(Letters):
+    def forward(self, input_ids: Any, labels: Any = None) -> Any:
+        return self.said(self.embedding(input_ids).mean(1), labels)
+
+
 class Shares(Letters):
     def said(self, logits: Any, labels: Any) -> Any:
         return super().said(logits.softmax(-1), labels)
@@ -121,7 +126,7 @@ def letters(model: Any, kind: str = "classification", collate: Any = None) -> An
     """Parts of a data set of texts, and a model of their letters."""
     task = Task(kind, ("text",), "label", ("a", "b") if kind == "classification" else None)
     rows = rows_of(
-        text=["one", "two", "three", "four", "five", "six", "seven", "eight"],
+        text=["one", "twenty-two", "three", "four", "five", "six", "seven", "eight"],
         label=[n % 2 if kind == "classification" else n / 2 for n in range(8)],
     )
 
@@ -152,6 +157,7 @@ OF_TEXTS: dict[str, tuple[Any, str | None]] = {
     "sound": (letters(Letters()), None),
     "a sound regression": (letters(Sound(1), "regression"), None),
     "rows mixed in a loss": (letters(OfNumbers(1), "regression"), f"{MODEL} has a loss of "),
+    "padding that counts": (letters(Padded()), f"{MODEL} says something else of rows among longer ones"),
     "probabilities": (letters(Shares()), f"{MODEL} seems to give probabilities for logits"),
     "labels in its numbers": (letters(Peeking()), f"{MODEL} says something else of rows that it is given the labels"),
     "labels needed": (letters(Needing()), f"{MODEL} says nothing of rows without labels: TypeError: "),

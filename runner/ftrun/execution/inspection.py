@@ -158,11 +158,12 @@ def _said(
     inputs = checked_batch(plan, collate, encoded, task) if labelled else collate(encoded)
     with forward_blamed(plan, built.model, inputs), told_of_padding(plan, built.model, encoded, inputs):
         output = built.model(**inputs)
-        logits, loss = output.logits.detach().cpu().float().numpy(), output.loss
+        logits = output.logits.detach().cpu().float().numpy()
+        loss = None if output.loss is None else output.loss.detach()
     if "labels" not in inputs:
         return Predictions(logits, None, None, task.kind)
     check_loss(plan.model, loss)
-    told = None if loss is None else float(loss.detach())
+    told = None if loss is None else float(loss)
     return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, task.kind)
 
 

@@ -99,22 +99,30 @@ def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: W
         watcher.notice(
             f"{part.who} seems to give probabilities for logits: softmax is taken of these wherever one is told"
         )
-    by_row = kind in KNOWN
-    mean, how = (_mean_alone(say, some), "one by one") if by_row else (say([*some, *some]).loss, "each twice")
-    if mean is not None and _differ(once.loss, mean):
+    if kind in KNOWN:
+        _try_alone(part, once, [say([row]) for row in some], watcher)
+        return
+    twice = say([*some, *some]).loss
+    if twice is not None and _differ(once.loss, twice):
+        told = f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {twice:.4g} where each is twice"
+        watcher.notice(f"{told}: {MEAN}")
+
+
+MEAN = "it must be the mean over the labels, or it depends on how batches are cut"
+
+
+def _try_alone(part: Part, together: Predictions, alone: Sequence[Predictions], watcher: Watcher) -> None:
+    """Compare what a model says of rows in a batch, and of each by itself."""
+    if any(_differ_in_numbers(together.logits[row : row + 1], one.logits) for row, one in enumerate(alone)):
         watcher.notice(
-            f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {mean:.4g} for them {how}: it must be "
-            f"the mean over the labels, or it depends on how batches are cut{AMONG if by_row else ''}"
+            f"{part.who} says something else of rows among longer ones than of each alone: padding must not count"
         )
-
-
-AMONG = "; shapes such as (rows, 1) and (rows,) in one loss mix the rows"
-
-
-def _mean_alone(say: Say, rows: Rows) -> float | None:
-    losses = [say([row]).loss for row in rows]
-    told = [loss for loss in losses if loss is not None]
-    return sum(told) / len(told) if told else None
+        return
+    losses = [one.loss for one in alone if one.loss is not None]
+    mean = sum(losses) / len(losses) if losses else together.loss
+    if together.loss is not None and mean is not None and _differ(together.loss, mean):
+        told = f"{part.who} has a loss of {together.loss:.4g} for {len(alone)} rows, and {mean:.4g} for each alone"
+        watcher.notice(f"{told}: {MEAN}; shapes such as (rows, 1) and (rows,) in one loss mix the rows")
 
 
 def _are_probabilities(logits: Any) -> bool:
