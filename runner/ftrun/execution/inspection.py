@@ -184,7 +184,7 @@ def _try_alike(
     built.model.eval()
     try:
         say = partial(_said, plan, built, collate, task, True)
-        try_model(plan.model, say, rows, plan.training.per_device_eval_batch_size, task.kind, watcher)
+        try_model(plan.model, say, rows, plan.training, task.kind, watcher)
         if plan.model.component(Model).load is not None:
             try_unlabelled(plan.model, partial(_said_as_is, plan, built, collate, task), rows, watcher)
     finally:

@@ -77,11 +77,11 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
     places = varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)
     few = [rows[row] for row in places]
-    size = job.training.per_device_eval_batch_size
     is_pure = try_collator(plan.collator, checked_collate(plan.collator, job.collate), few, watcher)
     if is_pure:
-        say = partial(session.predict, replace(job, collate=checked_collate(plan.collator, job.collate)))
-        try_model(plan.model, say, few, size, job.task.kind, watcher)
+        own = replace(job, collate=checked_collate(plan.collator, job.collate), class_weights=None)
+        say = partial(session.predict, own)
+        try_model(plan.model, say, few, job.training, job.task.kind, watcher)
         if plan.model.component(Model).load is not None and plan.backend.offer.distribution == BUILT_IN:
             try_unlabelled(plan.model, say, few, watcher)
 

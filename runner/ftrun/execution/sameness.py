@@ -17,12 +17,15 @@ from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
+from ftrun.settings import TrainingSettings
 
 NO_LABEL = -100
 FEW_ROWS = 8
 """Rows that are tried."""
 TOLERANCE = 0.05
 """Share of a loss or of the largest number by which two of the same rows may differ, in whatever precision."""
+OF_FLOAT32 = 2e-3
+"""The same of losses in float32: rows that a loss mixes alter that of an untrained model by little."""
 LEAST = 1e-3
 """What may differ at any rate."""
 
@@ -74,7 +77,7 @@ def _check_order(part: Part, together: Sequence[Any], alone: Sequence[Any]) -> N
         raise part.fault(message, "Predictions are told apart by their order: every row must stay where it is.")
 
 
-def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: Watcher) -> None:
+def try_model(part: Part, say: Say, rows: Rows, training: TrainingSettings, kind: str, watcher: Watcher) -> None:
     """Put a few rows through a model twice, and once each by itself, or with every row there twice; what differs is
     told.
 
@@ -82,11 +85,11 @@ def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: W
         part: The model.
         say: What the model says of encoded rows with labels, as an evaluation has it, with the model's own loss.
         rows: Encoded, with labels.
-        size: Rows that it takes at once.
+        training: How many rows it takes at once, and in which precision.
         kind: Of the task.
         watcher: Is told.
     """
-    some = list(rows[: min(FEW_ROWS, size // 2)])
+    some = list(rows[: min(FEW_ROWS, training.per_device_eval_batch_size // 2)])
     if part.offer.distribution == BUILT_IN or not some:
         return
     once, again = say(some), say(some)
@@ -100,7 +103,8 @@ def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: W
             f"{part.who} seems to give probabilities for logits: softmax is taken of these wherever one is told"
         )
     if kind in KNOWN:
-        _try_alone(part, once, [say([row]) for row in some], watcher)
+        share = OF_FLOAT32 if training.precision == "float32" else TOLERANCE
+        _try_alone(part, once, [say([row]) for row in some], share, watcher)
         return
     twice = say([*some, *some]).loss
     if twice is not None and _differ(once.loss, twice):
@@ -111,8 +115,8 @@ def try_model(part: Part, say: Say, rows: Rows, size: int, kind: str, watcher: W
 MEAN = "it must be the mean over the labels, or it depends on how batches are cut"
 
 
-def _try_alone(part: Part, together: Predictions, alone: Sequence[Predictions], watcher: Watcher) -> None:
-    """Compare what a model says of rows in a batch, and of each by itself."""
+def _try_alone(part: Part, together: Predictions, alone: Sequence[Predictions], share: float, watcher: Watcher) -> None:
+    """Compare what a model says of rows in a batch, and of each by itself; losses by a share of them."""
     if any(_differ_in_numbers(together.logits[row : row + 1], one.logits) for row, one in enumerate(alone)):
         watcher.notice(
             f"{part.who} says something else of rows among longer ones than of each alone: padding must not count"
@@ -120,7 +124,7 @@ def _try_alone(part: Part, together: Predictions, alone: Sequence[Predictions], 
         return
     losses = [one.loss for one in alone if one.loss is not None]
     mean = sum(losses) / len(losses) if losses else together.loss
-    if together.loss is not None and mean is not None and _differ(together.loss, mean):
+    if together.loss is not None and mean is not None and _differ(together.loss, mean, share):
         told = f"{part.who} has a loss of {together.loss:.4g} for {len(alone)} rows, and {mean:.4g} for each alone"
         watcher.notice(f"{told}: {MEAN}; shapes such as (rows, 1) and (rows,) in one loss mix the rows")
 
@@ -178,8 +182,8 @@ def try_loaded(part: Part, before: Any, loaded: Any, watcher: Watcher) -> None:
         )
 
 
-def _differ(one: float, other: float) -> bool:
-    return abs(one - other) > max(LEAST, TOLERANCE * max(abs(one), abs(other)))  # never of NaN
+def _differ(one: float, other: float, share: float = TOLERANCE) -> bool:
+    return abs(one - other) > max(LEAST, share * max(abs(one), abs(other)))  # never of NaN
 
 
 def _differ_in_numbers(one: Any, other: Any) -> bool:
