@@ -164,6 +164,14 @@ OF_TEXTS: dict[str, tuple[Any, str | None]] = {
 }
 
 
+def test_weights_of_classes_are_no_loss_that_mixes_rows(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = marks.Heard()
+    file = marks.FILE.replace("training = {", "training = { class_weights = [1.0, 50.0],")
+    outcome = marks.run(letters(Letters()), workdir, monkeypatch, heard, file)
+    assert outcome.result.status == "FINISHED", outcome.result.error
+    assert not [told for told in heard.notices if "their-package" in told]
+
+
 @pytest.mark.parametrize("name", OF_TEXTS)
 def test_of_texts_more_is_known(name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts, sentence = OF_TEXTS[name]
