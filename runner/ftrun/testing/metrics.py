@@ -42,7 +42,8 @@ class MetricSuite(ComponentSuite):
     - Rows in another order give the same numbers.
     - Asked again, an evaluator gives the same, whatever it was asked meanwhile; it leaves the predictions as they are,
       and draws no random number.
-    - A task that it does not suit is refused in a sentence, and with no Python error, before any work.
+    - A task that it does not suit is refused in a sentence, and with no Python error, before any work; where numbers are
+      promised, they are given.
     - A run measures it, by the names that it promised.
 
     Attributes:
@@ -178,6 +179,19 @@ class MetricSuite(ComponentSuite):
                     except FtrunError:
                         continue
                 self._yields(task)
+                if kind == task.kind:
+                    self._check_promise(task)
+
+    def _check_promise(self, task: Task) -> None:
+        """Numbers that are promised for a task are given."""
+        hint = "Where it does not suit a task, yields raises an ExperimentError that says so."
+        what = f"{self.who} promises numbers of a task of {task.kind} with {task.num_labels} outputs"
+        try:
+            build_evaluator(self.part, task)(said.ordinary(task))
+        except MetricError as error:
+            fail(f"{what}, and gives none: {error}", hint)
+        except ExperimentError:
+            pass  # which other tests are about
 
     def test_a_run_measures_it(self) -> None:
         """A run's evaluation has its numbers, by the names that it promised."""

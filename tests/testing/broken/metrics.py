@@ -371,6 +371,22 @@ class BrokenTask(Share):
     says = ["asked of a task of another kind", "TypeError"]
 
 
+def build_of_classes(settings: Any, task: Any) -> Any:
+    names = ["no", "yes"]
+
+    def evaluate(predictions: Predictions) -> Any:
+        assert all(names[int(value)] for value in predictions.values)
+        return {"share": share(predictions)}
+
+    return evaluate
+
+
+class BrokenSuiting(Share):
+    component = with_build(build_of_classes)
+    fails = "test_a_task_that_it_does_not_suit_is_told"
+    says = ["promises numbers of a task of classification with 3 outputs, and gives none", "IndexError"]
+
+
 def build_for_two(settings: Any, task: Any) -> Any:
     def evaluate(predictions: Predictions) -> Any:
         if len(predictions.logits) == 12 and predictions.kind == "classification" and predictions.loss != 0.5:
