@@ -41,6 +41,7 @@ from ftrun.contracts.data import (
 from ftrun.contracts.training import (
     BackendSession,
     BestBy,
+    ChecksModels,
     EvaluationReport,
     FitResult,
     Job,
@@ -56,6 +57,7 @@ __all__ = [
     "BackendSession",
     "BestBy",
     "BuiltModel",
+    "ChecksModels",
     "Collate",
     "Collator",
     "Component",

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, SupportsFloat, SupportsInt
+from typing import Any, Protocol, Self, SupportsFloat, SupportsInt, runtime_checkable
 
 from ftrun.contracts.data import Collate, EncodedRows, Evaluator, Predictions, Task, Tokenizer, TrainableModel
 from ftrun.settings import TrainingSettings
@@ -242,5 +242,23 @@ class BackendSession(Protocol):
     def predict(self, job: Job, rows: EncodedRows) -> Predictions:
         """What the job's model says of rows, in their order and in batches of `per_device_eval_batch_size`; nothing is
         trained, and the job needs no rows of its own.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksModels(Protocol):
+    """What a `BackendSession` may have beside, for `ftrun check --deep`. Since 1.2."""
+
+    def check_model(self, model: TrainableModel, row: Mapping[str, Any], /) -> None:
+        """Raise what `fit` would, before its first step, for what the settings ask of a model; no more is asked of the
+        model after that, which may compute otherwise now.
+
+        Args:
+            model: The model.
+            row: An encoded row to train on.
+
+        Raises:
+            ExperimentError: If it cannot do it.
         """
         ...

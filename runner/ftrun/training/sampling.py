@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from ftrun.contracts import EncodedRows, Job
 from ftrun.errors import ExperimentError, Problem
+from ftrun.settings import TrainingSettings
 
 Order = Callable[[torch.Generator], list[int]]
 """From a generator, which seed and epoch have seeded, to all row numbers of an epoch."""
@@ -32,6 +33,8 @@ def order_of(job: Job) -> Order:
         case "sequential":
             return lambda generator: list(range(count))
         case "group_by_length":
+            if count:
+                check_order(job.training, job.train[0])
             lengths = _lengths(job.train)
             size = job.training.per_device_train_batch_size * job.training.gradient_accumulation_steps
             return lambda generator: _grouped(lengths, size, generator)
@@ -49,10 +52,18 @@ def _grouped(lengths: list[int], size: int, generator: torch.Generator) -> list[
     return order
 
 
-def _lengths(rows: EncodedRows) -> list[int]:
-    if len(rows) and TOKENS not in rows[0]:
+def check_order(training: TrainingSettings, row: Mapping[str, Any]) -> None:
+    """Whether a row tells its length, where `train_sampling_strategy` goes by it.
+
+    Raises:
+        ExperimentError: If it does not.
+    """
+    if training.train_sampling_strategy == "group_by_length" and TOKENS not in row:
         message = f"the rows have no {TOKENS}, whose number would be their length"
         raise ExperimentError(Problem(message, "training.train_sampling_strategy", 'Write "random".'))
+
+
+def _lengths(rows: EncodedRows) -> list[int]:
     column: Any = getattr(rows, "select_columns", None)
     if column is None:
         return [len(rows[row][TOKENS]) for row in range(len(rows))]

@@ -22,6 +22,9 @@ from ftrun.training.batches import Batch, to_device
 from ftrun.training.compilation import check_compiler, compile_model, fresh_compiler
 from ftrun.training.environment import disagreements, kept_from_libraries, recorded_variables
 from ftrun.training.evaluation import predict
+from ftrun.training.noise import EmbeddingNoise
+from ftrun.training.recomputation import recompute_activations
+from ftrun.training.sampling import check_order
 from ftrun.training.state import generators_kept
 from ftrun.training.step import Forward
 from ftrun.training.workers import child_signal_restored
@@ -106,6 +109,14 @@ class TorchSession(ABC):
         """What the model says of rows, as an evaluation of them would have it, to the last bit on a CPU."""
         compile_model(job.model, job.training)
         return predict(job, rows, self.forward(job.model.to(self.device)))
+
+    def check_model(self, model: TrainableModel, row: Mapping[str, Any]) -> None:
+        """As `ftrun.contracts.ChecksModels` says; of `gradient_checkpointing`, `neftune_noise_alpha` and
+        `train_sampling_strategy`.
+        """
+        check_order(self.training, row)
+        recompute_activations(model, self.training)
+        EmbeddingNoise(model, self.training).remove()
 
     def forward(self, model: TrainableModel) -> Forward:
         """Puts a batch on the device and through a model that is there, in the precision of the settings."""
