@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, EncodedRows, FitResult, Job, Predictions, Splits
-from ftrun.execution.checks import check_predictions
+from ftrun.execution.checks import check_predictions, checked_collate, takes_tensors
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.hidden_labels import is_labelled, without_labels
@@ -58,10 +58,12 @@ class FinalTest:
         """Predict a batch of each split before anything is trained: what would fail at the end fails now.
 
         Raises:
-            ExperimentError: If what is predicted is not what the contract says.
+            ExperimentError: If a batch or what is predicted is not what the contract says.
         """
+        collate = checked_collate(self._plan.collator, job.collate, takes_tensors(session))
         for name, rows in self._rows.items():
             some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
+            collate(some)
             self._check(name, session.predict(job, some), len(some), job)
 
     def take(self, session: BackendSession, job: Job, fit: FitResult) -> FitResult:

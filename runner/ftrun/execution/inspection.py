@@ -9,13 +9,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Collate, Predictions, Rows, Splits, Task
+from ftrun.contracts import BackendSession, BuiltModel, Collate, Predictions, Rows, Splits, Task
 from ftrun.execution.checks import (
+    AS_ENTERED,
     check_loss,
+    check_session,
     check_shape,
     checked_batch,
     checked_collate,
     forward_blamed,
+    takes_tensors,
     told_of_padding,
 )
 from ftrun.execution.class_weights import are_classes, class_ids
@@ -49,17 +52,18 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     refuse_several_processes()
     watcher.working("importing")
     with faults_logged("check", plan.parts.values()), environment_restored(), watcher, open_session(plan) as session:
+        check_session(plan.backend, session, AS_ENTERED)
         splits, _ = open_data(plan, watcher)
         for sentence in without_effect(plan.training):
             watcher.notice(sentence)
         session.seed(plan.seed)
         built = build_model(plan, splits, watcher)
-        return _look(plan, splits, built, watcher)
+        return _look(plan, session, splits, built, watcher)
 
 
-def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
+def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collate = checked_collate(plan.collator, build_collate(plan, built))
+    collate = checked_collate(plan.collator, build_collate(plan, built), takes_tensors(session))
     evaluators = evaluators_of(plan, splits.task, built)
     facts: list[SplitFacts] = []
     for (context, split), rows in splits.used.items():
