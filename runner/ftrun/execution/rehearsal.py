@@ -203,12 +203,7 @@ def rehearse_loading(plan: Plan, session: BackendSession, job: Job, raw: Rows) -
     """
     part, load = plan.model, plan.model.component(Model).load
     is_ours = part.offer.distribution == BUILT_IN
-    if (
-        load is None
-        or is_ours
-        or not takes_tensors(session)
-        or _is_of_a_library(job.model.save_pretrained)
-    ):
+    if load is None or is_ours or not takes_tensors(session) or _is_of_a_library(job.model.save_pretrained):
         return None
     training = job.training.model_copy(update={"torch_compile": False})
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=job.run_folder) as name:

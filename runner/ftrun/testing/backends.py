@@ -68,8 +68,8 @@ class BackendSuite(ComponentSuite):
         own_rates: Whether the rates that it reports are meant to be others than those of the schedule. By default
             false.
         not_finite: Values by dotted key under which the loss is finite at first, and not in a step before the last. By
-            default the tiny model sees to that, in its fourth pass in training; where `experiment` brings another model,
-            `{"training.learning_rate": 1e30}`.
+            default the tiny model sees to that, in its fourth pass in training; where `experiment` brings another
+            model, `{"training.learning_rate": 1e30}`.
         tolerance: The share by which a curve may differ where a batch is cut otherwise. By default 1e-4.
         training: Keys of `[training]` for every run, such as `{"learning_rate": 0.1}`. By default none.
         experiment: As with every suite; here for a backend that does not train by torch: its own data, model and
@@ -459,6 +459,7 @@ RATES: Mapping[str, Table] = {"": {}, **{key: {**CHANGES[key].before, **CHANGES[
 def _rates(training: TrainingSettings, steps: int) -> Sequence[float]:
     """The rate of each step, as the schedule has it."""
     import torch
+
     from ftrun.training import build_scheduler
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=training.learning_rate)

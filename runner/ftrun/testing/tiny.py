@@ -74,7 +74,7 @@ def tiny_model(splits: Splits, dropout: float = 0.1, overflows_in: int = 0) -> B
     Args:
         splits: Of a task that `tiny_task` makes, or one like it.
         dropout: Every dropout probability.
-        overflows_in: The pass in training, counted from 1, from which on its logits and loss are not finite; 0 for none.
+        overflows_in: The pass in training, counted from 1, from which on its numbers are not finite; 0 for none.
     """
     from transformers import BertConfig, BertForSequenceClassification
 
