@@ -176,10 +176,10 @@ def _commands() -> Iterator[str]:
 
 def _command(path: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=path)
-    usage = " ".join(command.collect_usage_pieces(context))
+    usage = " ".join(piece for piece in command.collect_usage_pieces(context) if piece)
     yield from ["", f"## {path}", "", f"`{path} {usage}`", "", *_help(command)]
     options = [option.get_help_record(context) for option in command.get_params(context)]
-    rows = [f"| `{_cell(record[0])}` | {_cell(record[1])} |" for record in options if record]
+    rows = [f"| `{_cell(record[0])}` | {_cell(record[1])} |" for record in options if record and record[1]]
     yield from ["", "| option | what it does |", "| --- | --- |", *rows]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

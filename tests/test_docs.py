@@ -164,6 +164,12 @@ def test_the_reference_is_that_of_the_code() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_commands_have_no_empty_row_and_no_blank_at_the_end_of_a_usage() -> None:
+    lines = PAGES["reference/commands.md"].splitlines()
+    assert [line for line in lines if line.startswith("`ftrun ")]
+    assert not [line for line in lines if line.endswith(" `") or "``" in line.replace("```", "") or "|  |" in line]
+
+
 def test_every_hook_is_in_the_pages_of_the_kinds() -> None:
     told = "".join(text for page, text in PAGES.items() if page.startswith("kinds/"))
     for name in hookspecs.__all__:

@@ -71,6 +71,22 @@ def test_check_tells_and_says_so_by_its_status(tiny: Path, ftrun_command: Ftrun)
     assert bad.returncode == 2 and "Did you mean learning_rate?" in bad.stderr
 
 
+def test_check_takes_the_backends_that_a_run_would_take(tiny: Path) -> None:
+    def check(*arguments: str) -> click.testing.Result:
+        return click.testing.CliRunner().invoke(group, ["check", str(tiny), *arguments], standalone_mode=False)
+
+    both = check("--backend", "accelerate", "--backend", "trainer", "--unset", "training.bf16")
+    assert both.return_value == 0, both.output
+    assert re.findall(r" on (\w+), nothing wrong", both.output) == ["accelerate", "trainer"]
+    other = check("--backend", "loop", "--backend", "lopp")
+    assert other.return_value == 2 and f"{tiny} on lopp: 1 problem\n  backend.use: " in other.stderr
+    assert " on loop, nothing wrong" in other.stdout
+    two = check("--backend", "loop", "--set", "backend.use=trainer")
+    assert two.return_value == 2 and "two backends are asked for" in two.stderr
+    needs = check("--offline", "--json", "--backend", "loop", "--backend", "trainer")
+    assert [json.loads(line)["backend"] for line in needs.stdout.splitlines()] == ["loop", "trainer"]
+
+
 @pytest.mark.parametrize(
     ("data", "open_yet"),
     [

@@ -35,6 +35,7 @@ from their_parts import (
     TASK,
     Parity,
     Parts,
+    Session,
     built,
     encode,
     evaluated,
@@ -217,6 +218,19 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "a label too few": (
         {"collator": lambda s, t: lambda rows: {"number": [1.0], "labels": [1]}},
         "gives 1 labels for 8 rows",
+    ),
+    "a session that is a class": (
+        {"backend": lambda s, t: Session},
+        f'backend: the backend "abacus" {THEIR} built the class Session, and must build a session\n  Call it',
+    ),
+    "no session": (
+        {"backend": lambda s, t: None},
+        f'backend: the backend "abacus" {THEIR} built a NoneType without __enter__ and __exit__, environment, seed, ',
+    ),
+    "a session that cannot predict": (session(predict=None), "built a Other without predict, and must build a session"),
+    "a session that is entered as nothing": (
+        session(__enter__=lambda *_: None),
+        f'the backend "abacus" {THEIR} gives, as its session is entered, a NoneType without ',
     ),
     "an environment without its precision": (
         session(told={"device": "abacus", "threads": "1"}),

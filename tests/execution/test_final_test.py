@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import ftrun
+import marks
 import pytest
+import torch
 from click.testing import CliRunner
 from ftrun.cli import group
 from ftrun.errors import ExperimentError
@@ -288,3 +290,62 @@ def test_somebodys_data_set_and_backend_are_held_to_it(tiny: Path, monkeypatch: 
     monkeypatch.setattr(loop.LoopSession, "fit", leaves_another)
     result = ftrun.run(tiny, overrides={**AT, **ASKED}, progress=False)
     assert "has left another model in the job than the one whose predictions it gives" in str(result.error)
+
+
+class Counting(marks.Marks):
+    """Counts how often it was asked, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, input_ids: Any, attention_mask: Any, labels: Any = None) -> Any:
+        self.seen += 1
+        output = super().forward(input_ids, attention_mask, labels)
+        output.logits = output.logits + self.seen
+        return output
+
+
+class Drawing(marks.Marks):
+    """Draws in eval mode, too, from a generator of its own."""
+
+    def forward(self, input_ids: Any, attention_mask: Any, labels: Any = None) -> Any:
+        output = super().forward(input_ids, attention_mask, labels)
+        output.logits = output.logits + torch.randn(output.logits.shape, generator=DRAWN)
+        return output
+
+
+def drawing(rows: Any) -> Any:
+    """A collate function that leaves out what a generator of its own says."""
+    batch = marks.collate(rows)
+    return {**batch, "input_ids": torch.randint(10, batch["input_ids"].shape, generator=DRAWN)}
+
+
+DRAWN = torch.Generator().manual_seed(1)
+IMPURE: dict[str, tuple[dict[str, Any], str]] = {
+    "a buffer": (
+        {"model": lambda s, d: marks.built(Counting())},
+        'the model "parity" of their-package 3 changes its seen whenever it is asked, though it is in eval mode',
+    ),
+    "a model that draws": (
+        {"model": lambda s, d: marks.built(Drawing())},
+        'the model "parity" of their-package 3 says something else of the same rows each time, though it is in eval',
+    ),
+    "a collator that draws": (
+        {"collator": lambda s, t: drawing},
+        'the collator "lists" of their-package 3 makes another batch of the same rows each time',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IMPURE)
+def test_where_the_same_model_says_something_else_each_time_no_backend_is_blamed(
+    name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sentence = IMPURE[name]
+    tested = marks.splits(test={"test": marks.splits().train}, test_at_end=("test",))
+    heard = marks.Heard()
+    outcome = marks.run({"dataset": lambda settings: tested, **parts}, workdir, monkeypatch, heard)
+    assert outcome.result.status == "FINISHED" and "test/hits" in outcome.result.metrics, outcome.result.error
+    told = [notice for notice in heard.notices if "the test is of the model that was evaluated" in notice]
+    assert len(told) == 1 and sentence in told[0], heard.notices

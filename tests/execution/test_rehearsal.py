@@ -19,6 +19,8 @@ from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.outcome import Outcome
 from ftrun.execution.rehearsal import varied
 from ftrun.execution.watcher import Watcher
+from ftrun.training import TorchSession
+from ftrun_plugins.backends.loop import LoopSession
 from helpers import journal_of
 from their_parts import Parity, built, hits, rows, run, splits
 
@@ -256,10 +258,45 @@ def unmasked(rows: Any) -> Any:
     return batch
 
 
+def arrays(rows: Any) -> Any:
+    return {name: tensor.numpy() for name, tensor in marks.collate(rows).items()}
+
+
+def with_ids(rows: Any) -> Any:
+    return {**marks.collate(rows), "id": list(range(len(rows)))}
+
+
+def without_labels(rows: Any) -> Any:
+    return {**marks.collate(rows), "labels": None}
+
+
+def of_their_backend(session: Any) -> tuple[dict[str, Any], str]:
+    """Their own backend with this session, and a file that has it."""
+    return {"backend": lambda settings, training: session(training)}, marks.FILE.replace("loop", "abacus")
+
+
+class Plain(TorchSession):
+    """The plain loop as somebody else's."""
+
+    fit = LoopSession.fit
+
+
 BLAMED: dict[str, tuple[dict[str, Any], str]] = {
     "lists": (
         {"collator": lambda s, t: lists},
         'the collator "lists" of their-package 3 gives a list for input_ids of a batch, and must give a tensor',
+    ),
+    "arrays": (
+        {"collator": lambda s, t: arrays},
+        'the collator "lists" of their-package 3 gives a ndarray for input_ids of a batch, and must give a tensor',
+    ),
+    "a list more": (
+        {"collator": lambda s, t: with_ids},
+        'the collator "lists" of their-package 3 gives a list for id of a batch, and must give a tensor',
+    ),
+    "no labels": (
+        {"collator": lambda s, t: without_labels},
+        'the collator "lists" of their-package 3 gives a NoneType for labels of a batch, and must give a tensor',
     ),
     "an argument too few": (
         {"collator": lambda s, t: unmasked},
@@ -283,6 +320,18 @@ def test_who_breaks_off_the_first_batch_is_named(name: str, workdir: Path, monke
     assert sentence in refused(marks.run(parts, workdir, monkeypatch))
     with pytest.raises(ExperimentError) as told:
         marks.look(parts, workdir, monkeypatch)
+    assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize("name", BLAMED)
+def test_so_it_is_on_a_backend_of_theirs_that_is_made_of_ftrun_training(
+    name: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, sentence = BLAMED[name]
+    own, file = of_their_backend(Plain)
+    assert sentence in refused(marks.run({**own, **parts}, workdir, monkeypatch, file=file))
+    with pytest.raises(ExperimentError) as told:
+        marks.look({**own, **parts}, workdir, monkeypatch, file=file)
     assert sentence in str(told.value)
 
 
@@ -344,3 +393,15 @@ def test_one_that_says_something_else_then_is_told_and_a_sound_one_changes_no_cu
         not [told for told in sound.notices if "their-package" in told] and same.result.metrics == other.result.metrics
     )
     assert marks.run({}, workdir, monkeypatch).result.metrics == same.result.metrics
+
+
+def test_a_model_is_loaded_on_a_backend_of_theirs_that_is_made_of_ftrun_training(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, file = of_their_backend(Plain)
+    told = refused(marks.run({**own, **loading(load_none)}, workdir, monkeypatch, file=file))
+    assert "cannot be loaded from what it has saved: rehearsal holds no marks" in told
+    heard = Heard()
+    other = {**own, **loading(load_afresh, "embedding.weight")}
+    assert marks.run(other, workdir, monkeypatch, heard, file).result.status == "FINISHED"
+    assert [told for told in heard.notices if "once it is saved and loaded" in told], heard.notices

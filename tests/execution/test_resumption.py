@@ -200,6 +200,27 @@ def test_a_backend_of_somebody_elses_is_not_changed_for_another_without_a_word(
     assert taken(died)[1].changes == []
 
 
+@pytest.mark.parametrize(("format", "is_refused"), [("'sam 1'", True), ("None", True), ("'ftrun.training 1'", False)])
+def test_a_backend_that_cannot_go_on_from_the_checkpoint_is_refused_at_once(
+    site: Site, died: RunFolder, format: str, is_refused: bool
+) -> None:
+    site.add(offering("backend", f"backend(name='sam', checkpoint_format={format})"))
+    publish(died, 1, 2, format=plan_of(died.experiment).backend.component(Backend).checkpoint_format)
+    (died.checkpoints / "checkpoint-2" / "weights.bin").unlink()
+    with pytest.raises(ExperimentError) as told:
+        taken(died, backend__use="sam", seed=2)
+    backend, seed = told.value.problems
+    assert (backend.place, seed.place) == ("backend.use", "seed") and "--allow-changes" in str(seed)
+    assert ("--allow-changes" in str(backend)) is not is_refused
+    if is_refused:
+        assert 'checkpoint-1 holds "ftrun.training 1", and the backend "sam" goes on from' in backend.message
+        with pytest.raises(ExperimentError) as again:
+            taken(died, allow_changes=True, backend__use="sam", seed=2)
+        assert list(again.value.problems) == [backend]
+    else:
+        taken(died, allow_changes=True, backend__use="sam", seed=2)
+
+
 def test_keys_on_record_that_another_backend_does_not_use_are_one_problem_with_a_way_on(
     site: Site, died: RunFolder
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,16 @@ def test_a_model_learns_every_kind(kind: str, columns: int) -> None:
     encoded = built.encode(columns_of(splits.train, 1))
     batch = {name: torch.tensor(column) for name, column in encoded.items()}
     assert built.model(**batch).logits.shape == (1, splits.task.num_labels)
+
+
+def test_it_overflows_in_training_from_the_pass_on_that_it_is_asked_to() -> None:
+    splits = tiny_splits(rows=4, evaluation=2)
+    built = tiny_model(splits, overflows_in=2)
+    model: Any = built.model
+    batch = {name: torch.tensor(column) for name, column in built.encode(columns_of(splits.train, 1)).items()}
+    for is_training, is_finite in [(True, True), (False, True), (True, False), (True, False), (False, True)]:
+        output = model.train(is_training)(**batch)
+        assert output.loss.isfinite() == is_finite and output.logits.isfinite().any() == is_finite
 
 
 def test_the_same_arguments_give_the_same_rows() -> None:

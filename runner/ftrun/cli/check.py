@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from itertools import product
 
 import click
 
 from ftrun.cli import completing
-from ftrun.cli.common import WRONG, experiment_options, load_plan, open_catalogue, plugin_option, status_of, tell
+from ftrun.cli.common import (
+    WRONG,
+    backend_option,
+    experiment_options,
+    load_plan,
+    open_catalogue,
+    plugin_option,
+    status_of,
+    tell,
+)
 from ftrun.errors import FtrunError
 from ftrun.planning.plan import Plan
 
@@ -16,8 +27,14 @@ from ftrun.planning.plan import Plan
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completing.experiments)
 @click.option("--deep", is_flag=True, help="Open data and model, too, and put one batch through the model.")
 @click.option("--offline", is_flag=True, help="Say what of all that it needs is on this machine; asks no network.")
-@click.option("--json", "as_json", is_flag=True, help="With --offline: one JSON object a file on standard output.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With --offline: one JSON object a file, or a file and backend, on standard output.",
+)
 @experiment_options
+@backend_option("As it would run on this backend; again for several, in turn.")
 @plugin_option
 def command(
     files: tuple[str, ...],
@@ -27,6 +44,7 @@ def command(
     profile: str | None,
     overrides: tuple[str, ...],
     unset: tuple[str, ...],
+    backends: tuple[str, ...],
 ) -> int:
     """Say all that is wrong with experiment files, without training; exit status 2 if anything is.
 
@@ -43,18 +61,19 @@ def command(
         raise click.UsageError("--deep opens what --offline only looks for: ask for one.")
     catalogue = open_catalogue()
     status = 0
-    for path in files:
+    for path, backend in product(files, backends or (None,)):
+        load = partial(load_plan, path, catalogue, profile, overrides, unset, backend=backend)
         try:
             if offline:
-                wanted = load_plan(path, catalogue, profile, overrides, unset, asked=())  # what it names may be missing
+                wanted = load(asked=())  # what it names may be missing
                 if not _all_here(path, wanted, as_json):
                     status = max(status, WRONG)
                     continue
-            plan = load_plan(path, catalogue, profile, overrides, unset)
+            plan = load()
             if deep:
                 _look_inside(plan)
         except FtrunError as error:
-            tell(error, path)
+            tell(error, f"{path} on {backend}" if len(backends) > 1 else path)
             status = max(status, status_of(error))
         else:
             told = f"{path}: {plan.name} on {plan.backend.use}, nothing wrong"
@@ -80,7 +99,7 @@ def _all_here(path: str, plan: Plan, as_json: bool) -> bool:
     needs = needs_of(plan)
     lacking = missing(needs)
     if as_json:
-        told = {"file": path, "experiment": plan.name, "complete": not lacking}
+        told = {"file": path, "experiment": plan.name, "backend": plan.backend.use, "complete": not lacking}
         click.echo(json.dumps({**told, "needs": [needed.as_json() for needed in needs]}))
     else:
         make_console().print(needs_table(needs))

@@ -58,6 +58,17 @@ def experiment_options(function: F) -> F:
     return _with_options(function, options)
 
 
+def backend_option(told: str) -> Callable[[F], F]:
+    """Adds --backend, which may be given several times, as `backends`.
+
+    Args:
+        told: Its help.
+    """
+    return click.option(
+        "--backend", "backends", metavar="NAME", multiple=True, help=told, shell_complete=completing.backends
+    )
+
+
 def row_options(function: F) -> F:
     """Adds how rows are read that a run's model is put to, and where: --text-column, --delimiter, --encoding,
     --quoting, --device.

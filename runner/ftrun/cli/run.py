@@ -12,6 +12,7 @@ from ftrun.cli import completing
 from ftrun.cli.common import (
     WRONG,
     announce_killed,
+    backend_option,
     experiment_options,
     load_plan,
     open_catalogue,
@@ -30,14 +31,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=completing.experiments)
 @experiment_options
-@click.option(
-    "--backend",
-    "backends",
-    metavar="NAME",
-    multiple=True,
-    help="Run on this backend; again for several, in turn.",
-    shell_complete=completing.backends,
-)
+@backend_option("Run on this backend; again for several, in turn.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a run on standard output, all else on standard error."
 )

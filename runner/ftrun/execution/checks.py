@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 ROWS = ("__len__", "__getitem__", "column_names", "select", "map")
 ENVIRONMENT = ("device", "threads", "precision")
 """What every backend says of its environment."""
+SESSION = ("environment", "seed", "fit", "predict")
+"""What a session is asked for, beside being entered and left."""
+AS_ENTERED = "gives, as its session is entered,"
+"""How a backend gives what its session's `__enter__` returns."""
+TRAINING = "ftrun.training"
+"""What sessions may be made of that train by torch; the runner does not import it."""
 MODEL_LOSS = "model.loss"
 """The place of a problem that a backend has with a model's loss."""
 LABELS_READ = 100_000
@@ -226,12 +232,42 @@ def check_model(part: Part, built: BuiltModel) -> None:
         raise part.fault("has a text for its notices, and must have a list of them")
 
 
+def check_session(part: Part, session: Any, how: str = "built") -> None:
+    """Whether a backend's session is one.
+
+    Args:
+        part: The backend.
+        session: What it gives for one.
+        how: By what it gives it.
+
+    Raises:
+        ExperimentError: If it is none.
+    """
+    if isinstance(session, type):
+        message = f"{how} the class {session.__name__}, and must build a session"
+        raise part.fault(message, f"Call it: {session.__name__}(...).")
+    lacking = [name for name in SESSION if not callable(getattr(session, name, None))]
+    if not all(hasattr(type(session), name) for name in ("__enter__", "__exit__")):
+        lacking.insert(0, "__enter__ and __exit__")
+    if lacking:
+        message = f"{how} a {type(session).__name__} without {', '.join(lacking)}, and must build a session"
+        raise part.fault(message, "See `help(ftrun.contracts.BackendSession)`.")
+
+
+def takes_tensors(session: BackendSession) -> bool:
+    """Whether a session is made of what `ftrun.training` has, so that a batch must be tensors; of others nobody knows
+    what they take.
+    """
+    return any(f"{base.__module__}.".startswith(f"{TRAINING}.") for base in type(session).__mro__)
+
+
 def checked_environment(plan: Plan, session: BackendSession) -> Mapping[str, str]:
     """What a backend says of its environment.
 
     Raises:
-        ExperimentError: If it does not say what every backend must.
+        ExperimentError: If it does not say what every backend must, or what it is entered as is no session.
     """
+    check_session(plan.backend, session, AS_ENTERED)
     told = session.environment()
     if not isinstance(told, Mapping) or not all(isinstance(text, str) for pair in told.items() for text in pair):
         raise plan.backend.fault(f"says of its environment {told!r}, and must say texts by name")
@@ -240,7 +276,9 @@ def checked_environment(plan: Plan, session: BackendSession) -> Mapping[str, str
     return told
 
 
-def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]], task: Task) -> Mapping[str, Any]:
+def checked_batch(
+    plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]], task: Task, of_tensors: bool = False
+) -> Mapping[str, Any]:
     """A batch of encoded rows that have labels.
 
     Args:
@@ -248,14 +286,15 @@ def checked_batch(plan: Plan, collate: Collate, rows: Sequence[Mapping[str, Any]
         collate: The collator's.
         rows: Encoded.
         task: Theirs.
+        of_tensors: As `checked_collate` has it.
 
     Raises:
         ExperimentError: If the model has encoded no labels, or the collator makes no batch with them.
     """
     if "labels" not in rows[0]:
         raise plan.model.fault(f'encodes rows without "labels"; there are: {", ".join(rows[0]) or "none"}')
-    batch = checked_collate(plan.collator, collate)(rows)
-    _check_batch(plan.collator, batch, len(rows), plan.backend.offer.distribution == BUILT_IN)
+    batch = checked_collate(plan.collator, collate, of_tensors)(rows)
+    _check_batch(plan.collator, batch, len(rows))
     if task.kind == "classification":
         _check_classes_kept(plan.collator, batch["labels"], [row["labels"] for row in rows])
     return batch
@@ -379,15 +418,20 @@ def check_loss(part: Part, loss: Any) -> None:
         raise part.fault(f"gives a loss of shape {shape}, and must give one number, the mean over the batch's labels")
 
 
-def checked_collate(part: Part, collate: Collate) -> Collate:
+def checked_collate(part: Part, collate: Collate, of_tensors: bool = False) -> Collate:
     """A collate function that says whose it is, should it fail.
 
     A file that names no collator has the default one, which knows texts and no more: that is the likeliest fault.
+
+    Args:
+        part: The collator.
+        collate: Its function.
+        of_tensors: Whether it fails, too, where it gives something else than tensors; see `takes_tensors`.
     """
 
     def checked(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         try:
-            return collate(rows)
+            batch = collate(rows)
         except FtrunError:
             raise
         except Exception as error:
@@ -397,19 +441,25 @@ def checked_collate(part: Part, collate: Collate) -> Collate:
             named = "The file names no collator, and the model" if part.is_default else "The model"
             hint = f"{named} may want another: [collator] use = NAME. ftrun plugins lists them."
             raise part.fault(f"makes no batch of rows with {', '.join(rows[0])}: {said}", hint) from error
+        if of_tensors and isinstance(batch, Mapping):
+            _check_tensors(part, batch)
+        return batch
 
     return checked
 
 
-def _check_batch(part: Part, batch: Any, rows: int, of_tensors: bool) -> None:
+def _check_tensors(part: Part, batch: Mapping[str, Any]) -> None:
+    if wrong := [name for name, value in batch.items() if not hasattr(value, "to")]:
+        raise part.fault(f"gives a {type(batch[wrong[0]]).__name__} for {wrong[0]} of a batch, and must give a tensor")
+
+
+def _check_batch(part: Part, batch: Any, rows: int) -> None:
     if not isinstance(batch, Mapping):
         raise part.fault(f"makes a {type(batch).__name__} of a batch of rows, and must make tensors by name")
     if "labels" not in batch:
         raise part.fault(f"leaves labels out of a batch; there are: {', '.join(batch) or 'none'}")
     if len(batch["labels"]) != rows:
         raise part.fault(f"gives {len(batch['labels'])} labels for {rows} rows")
-    if wrong := [name for name, value in batch.items() if of_tensors and not hasattr(value, "to")]:
-        raise part.fault(f"gives a {type(batch[wrong[0]]).__name__} for {wrong[0]} of a batch, and must give a tensor")
 
 
 @contextlib.contextmanager

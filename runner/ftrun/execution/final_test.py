@@ -8,16 +8,19 @@ from functools import partial
 from typing import Any
 
 from ftrun.contracts import BackendSession, BuiltModel, EncodedRows, FitResult, Job, Predictions, Splits
-from ftrun.execution.checks import check_predictions
+from ftrun.execution.checks import check_predictions, checked_collate, takes_tensors
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_cache import EncodedCache
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import make_encoding
+from ftrun.execution.sameness import try_collator
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
 TOLERANCE = 0.01
 """How far what a model says of the same rows may be from what it said, as a share; on a device bits may differ."""
+SHOWN = 3
+"""Names of what has changed that are told."""
 TOLD_ROWS = 32
 """Rows between two looks at the bar."""
 
@@ -58,10 +61,12 @@ class FinalTest:
         """Predict a batch of each split before anything is trained: what would fail at the end fails now.
 
         Raises:
-            ExperimentError: If what is predicted is not what the contract says.
+            ExperimentError: If a batch or what is predicted is not what the contract says.
         """
+        collate = checked_collate(self._plan.collator, job.collate, takes_tensors(session))
         for name, rows in self._rows.items():
             some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
+            collate(some)
             self._check(name, session.predict(job, some), len(some), job)
 
     def take(self, session: BackendSession, job: Job, fit: FitResult) -> FitResult:
@@ -100,9 +105,38 @@ class FinalTest:
         for split, rows in list(job.evaluation.items())[:1]:
             some = [rows[row] for row in range(min(len(rows), job.training.per_device_eval_batch_size))]
             said, before = session.predict(job, some).logits, fit.predictions[split].logits[: len(some)]
-            if said.shape == before.shape and abs(said - before).max() > TOLERANCE * max(1.0, abs(before).max()):
-                message = "has left another model in the job than the one whose predictions it gives"
-                raise self._plan.backend.fault(message)
+            if not _differ(said, before, TOLERANCE):
+                continue
+            if why := self._why_it_differs(session, job, some, said):
+                self._watcher.notice(f"{why}: whether the test is of the model that was evaluated cannot be told")
+                continue
+            message = "has left another model in the job than the one whose predictions it gives"
+            raise self._plan.backend.fault(message)
+
+    def _why_it_differs(
+        self, session: BackendSession, job: Job, some: Sequence[Mapping[str, Any]], said: Any
+    ) -> str | None:
+        """Why one and the same model says something else of the same rows than before; None where it does not."""
+        plan, kept = self._plan, _buffers_of(job.model)
+        differs = _differ(session.predict(job, some).logits, said, TOLERANCE / 10)
+        if changed := [name for name, now in _buffers_of(job.model).items() if not now.equal(kept[name])]:
+            names = ", ".join(changed[:SHOWN]) + (" and others" if len(changed) > SHOWN else "")
+            return f"{plan.model.who} changes its {names} whenever it is asked, though it is in eval mode"
+        if not differs:
+            return None
+        if not try_collator(plan.collator, checked_collate(plan.collator, job.collate), some, Watcher()):
+            return f"{plan.collator.who} makes another batch of the same rows each time"
+        return f"{plan.model.who} says something else of the same rows each time, though it is in eval mode"
+
+
+def _differ(one: Any, other: Any, tolerance: float) -> bool:
+    return bool(one.shape == other.shape and abs(one - other).max() > tolerance * max(1.0, abs(other).max()))
+
+
+def _buffers_of(model: Any) -> Mapping[str, Any]:
+    """Copies of what a model in torch keeps beside its weights; of others nobody knows what that is."""
+    named = getattr(model, "named_buffers", dict)
+    return {name: tensor.detach().clone() for name, tensor in dict(named()).items()}
 
 
 def prefix_of(split: str, splits: Sequence[str]) -> str:

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ftrun.contracts import BuiltModel, Collate, Model, Predictions, Rows, Splits, Task
+from ftrun.contracts import (
+    BackendSession,
+    BuiltModel,
+    ChecksModels,
+    Collate,
+    Job,
+    Model,
+    Predictions,
+    Rows,
+    Splits,
+    Task,
+)
 from ftrun.execution.checks import (
+    AS_ENTERED,
     check_loss,
+    check_session,
     check_shape,
     checked_batch,
     checked_collate,
     forward_blamed,
+    takes_tensors,
     told_of_padding,
 )
 from ftrun.execution.class_weights import are_classes, class_ids
@@ -25,9 +41,9 @@ from ftrun.execution.facts import Inspection, Lengths, Numbers, SplitFacts
 from ftrun.execution.hidden_labels import is_labelled, without_labels
 from ftrun.execution.preparation import build_collate, build_model, evaluators_of, open_data, open_session
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
-from ftrun.execution.rehearsal import rehearse_metrics, rehearse_saving, varied
+from ftrun.execution.rehearsal import rehearse_loading, rehearse_metrics, rehearse_saving, varied
 from ftrun.execution.remarks import without_effect
-from ftrun.execution.sameness import try_collator, try_model, try_unlabelled
+from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model, try_unlabelled
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -38,7 +54,7 @@ FIRST_ROWS = 100
 
 
 def inspect(plan: Plan, watcher: Watcher) -> Inspection:
-    """Open data and model, encode a batch of every split, put it through model and metrics, and save the model.
+    """Open data and model, encode a batch of every split, put it through model and metrics, and save and load the model.
 
     The batch is made of the longest rows that were looked at: what is too long for a model fails there.
 
@@ -49,17 +65,18 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
     refuse_several_processes()
     watcher.working("importing")
     with faults_logged("check", plan.parts.values()), environment_restored(), watcher, open_session(plan) as session:
+        check_session(plan.backend, session, AS_ENTERED)
         splits, _ = open_data(plan, watcher)
         for sentence in without_effect(plan.training):
             watcher.notice(sentence)
         session.seed(plan.seed)
         built = build_model(plan, splits, watcher)
-        return _look(plan, splits, built, watcher)
+        return _look(plan, session, splits, built, watcher)
 
 
-def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
+def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collate = checked_collate(plan.collator, build_collate(plan, built))
+    collate = checked_collate(plan.collator, build_collate(plan, built), takes_tensors(session))
     evaluators = evaluators_of(plan, splits.task, built)
     facts: list[SplitFacts] = []
     for (context, split), rows in splits.used.items():
@@ -83,7 +100,7 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
         facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))
-    rehearse_saving(plan, built.model, built.tokenizer)
+    _try_kept(plan, session, splits, built, collate, watcher)
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -92,6 +109,33 @@ def _look(plan: Plan, splits: Splits, built: BuiltModel, watcher: Watcher) -> In
         trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         is_cut_by_setting="max_length" in type(plan.model.settings).model_fields,
     )
+
+
+def _try_kept(
+    plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel, collate: Collate, watcher: Watcher
+) -> None:
+    """Save the model and load it, and ask the backend whether it can what the settings ask of it."""
+    rehearse_saving(plan, built.model, built.tokenizer)
+    few = splits.train.select(range(min(len(splits.train), FEW_ROWS)))
+    encoded = _encoded(built, few[:])
+    with tempfile.TemporaryDirectory(prefix="ftrun-check-") as folder:
+        job = Job(
+            model=built.model,
+            tokenizer=built.tokenizer,
+            train=[],
+            evaluation={},
+            collate=collate,
+            evaluators=(),
+            training=plan.training,
+            task=splits.task,
+            seed=plan.seed,
+            data_seed=plan.seed,
+            run_folder=Path(folder),
+        )
+        if (loaded := rehearse_loading(plan, session, job, few)) is not None:
+            try_loaded(plan.model, session.predict(job, encoded).logits, loaded, watcher)
+    if isinstance(session, ChecksModels):
+        session.check_model(built.model, encoded[0])
 
 
 def _labels(rows: Rows, task: Task) -> tuple[Mapping[str, int] | Numbers | None, int]:

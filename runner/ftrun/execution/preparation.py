@@ -22,7 +22,7 @@ from ftrun.contracts import (
 )
 from ftrun.errors import ExperimentError, Problem
 from ftrun.execution.beginning import Beginning
-from ftrun.execution.checks import check_model, check_splits, check_task
+from ftrun.execution.checks import check_model, check_session, check_splits, check_task
 from ftrun.execution.class_order import ClassOrder
 from ftrun.execution.class_weights import class_weights
 from ftrun.execution.decoding import Decoding, RawColumns, Terms
@@ -35,9 +35,15 @@ from ftrun.planning.plan import Plan, missing_tokenizer
 
 
 def open_session(plan: Plan) -> BackendSession:
-    """The backend's session, not yet entered."""
+    """The backend's session, not yet entered.
+
+    Raises:
+        ExperimentError: If the backend builds something else.
+    """
     with placed_errors(plan.backend, "backend"):
-        return plan.backend.component(Backend).build(plan.backend.settings, plan.training)
+        session = plan.backend.component(Backend).build(plan.backend.settings, plan.training)
+    check_session(plan.backend, session)
+    return session
 
 
 def open_data(plan: Plan, watcher: Watcher) -> tuple[Splits, BestBy | None]:

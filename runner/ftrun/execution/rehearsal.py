@@ -29,6 +29,7 @@ from ftrun.execution.checks import (
     checked_batch,
     checked_collate,
     forward_blamed,
+    takes_tensors,
     told_of_padding,
 )
 from ftrun.execution.decoding import RawColumns
@@ -65,7 +66,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     raw = splits.evaluation.get(split, splits.train)
     some = range(min(len(rows), job.training.per_device_eval_batch_size))
     shown = [rows[row] for row in some]
-    batch = checked_batch(plan, job.collate, shown, job.task)
+    batch = checked_batch(plan, job.collate, shown, job.task, takes_tensors(session))
 
     def predicted(places: Sequence[int]) -> Predictions:
         predictions = session.predict(job, [rows[row] for row in places])
@@ -82,7 +83,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
         own = replace(job, collate=checked_collate(plan.collator, job.collate), class_weights=None)
         say = partial(session.predict, own)
         try_model(plan.model, say, few, job.training, job.task.kind, watcher)
-        if plan.model.component(Model).load is not None and plan.backend.offer.distribution == BUILT_IN:
+        if plan.model.component(Model).load is not None and takes_tensors(session):
             try_unlabelled(plan.model, say, few, watcher)
 
     def more() -> Predictions:
@@ -210,7 +211,8 @@ def rehearse_saving(plan: Plan, model: Any, tokenizer: Any, where: Path | None =
 def rehearse_loading(plan: Plan, session: BackendSession, job: Job, raw: Rows) -> Any:
     """What a plugin's model says of rows once it is saved as at the end of a run, and loaded again.
 
-    A model that a library saves is left out, which may be large; so is what a plugin's own backend does.
+    A model that a library saves is left out, which may be large; so is a backend that is not made of `ftrun.training`:
+    what it does with a model that it did not train is its own.
 
     Args:
         plan: The plan that it is the model of.
@@ -226,12 +228,7 @@ def rehearse_loading(plan: Plan, session: BackendSession, job: Job, raw: Rows) -
     """
     part, load = plan.model, plan.model.component(Model).load
     is_ours = part.offer.distribution == BUILT_IN
-    if (
-        load is None
-        or is_ours
-        or plan.backend.offer.distribution != BUILT_IN
-        or _is_of_a_library(job.model.save_pretrained)
-    ):
+    if load is None or is_ours or not takes_tensors(session) or _is_of_a_library(job.model.save_pretrained):
         return None
     training = job.training.model_copy(update={"torch_compile": False})
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=job.run_folder) as name:

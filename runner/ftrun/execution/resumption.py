@@ -11,6 +11,7 @@ from typing import Any
 from ftrun.contracts import Backend, Splits
 from ftrun.errors import ExperimentError, Problem, RunError, RunFinishedError
 from ftrun.execution.changes import (
+    BACKEND,
     Change,
     changed_backend,
     changed_classes,
@@ -140,11 +141,17 @@ class Resumption:
             raise RunFinishedError(f"the run {self.folder.name} is finished; there is nothing to resume")
 
     def _refuse_other_format(self, part: Part) -> None:
-        found, reads = self.checkpoint, part.component(Backend).checkpoint_format
-        if found and found.format is not None and found.format != reads:
-            message = f'{found.folder.name} holds "{found.format}", and the backend "{part.use}" goes on from '
-            hint = f"Go on with the backend that wrote it, {self.history.tags.get('ftrun.backend', 'or one like it')}."
-            raise ExperimentError(Problem(message + (f'"{reads}"' if reads else "no checkpoint"), "backend.use", hint))
+        if self.checkpoint and (problem := self._other_format(self.checkpoint, part)):
+            raise ExperimentError(problem)
+
+    def _other_format(self, found: Checkpoint, part: Part) -> Problem | None:
+        """That a backend does not go on from a checkpoint; None where it does."""
+        reads = part.component(Backend).checkpoint_format
+        if found.format in (None, reads):
+            return None
+        message = f'{found.folder.name} holds "{found.format}", and the backend "{part.use}" goes on from '
+        hint = f"Go on with the backend that wrote it, {self.history.tags.get('ftrun.backend', 'or one like it')}."
+        return Problem(message + (f'"{reads}"' if reads else "no checkpoint"), BACKEND, hint)
 
     def compare_settings(self, plan: Plan, recorded: Plan, hint: str = "") -> None:
         """Compare the experiment that is asked for with the one that was begun.
@@ -158,7 +165,16 @@ class Resumption:
             ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
         """
         backend = changed_backend(recorded.backend, plan.backend)
-        self._allow([*backend, *changed_settings(recorded.resolved(), plan.resolved())], hint)
+        settings = changed_settings(recorded.resolved(), plan.resolved())
+        if backend and not self.allow_changes and (problem := self._no_way_on(plan)):
+            raise ExperimentError(problem, *_not_allowed(settings, hint))
+        self._allow([*backend, *settings], hint)
+
+    def _no_way_on(self, plan: Plan) -> Problem | None:
+        """What no allowance helps against: that the backend does not go on from the checkpoint that there is."""
+        best_after = self.history.best_counts_after if plan.training.load_best_model_at_end else math.inf
+        found, _ = newest_whole(self.folder.checkpoints, best_after)
+        return self._other_format(found, plan.backend) if found else None
 
     def compare_environment(self, tags: Mapping[str, str]) -> None:
         self._allow(changed_environment(self.history, tags))
@@ -220,8 +236,12 @@ class Resumption:
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:
-            raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
+            raise ExperimentError(*_not_allowed(changes, hint))
         self.changes += changes
+
+
+def _not_allowed(changes: Sequence[Change], hint: str) -> Sequence[Problem]:
+    return [Problem(change.sentence, change.name, hint + ALLOW) for change in changes]
 
 
 def plan_resumption(

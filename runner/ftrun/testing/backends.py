@@ -22,7 +22,7 @@ from ftrun.testing.keys import CHANGES
 from ftrun.testing.killing import run_killed
 from ftrun.testing.offers import HERE, catalogue_with
 from ftrun.testing.plain import plain
-from ftrun.testing.running import EXPERIMENT, StoppingAfter, TinyRun, attempt, difference, go_on, is_close
+from ftrun.testing.running import EXPERIMENT, StoppingAfter, TinyRun, attempt, difference, go_on, is_close, plan_of
 from ftrun.testing.sentences import answering, expect, fail
 from ftrun.testing.suite import ComponentSuite, Table, why
 
@@ -44,6 +44,7 @@ class BackendSuite(ComponentSuite):
     - It trains: the model after the last step is another one than after the first.
     - Its curve, predictions and saved model are those of `loop`, bit for bit, where `one_curve` promises that: as it
       stands, under accumulation with a short last group, and with clipping, decay and warm-up.
+    - Its rates are those of the schedule, step by step, where it honours `learning_rate` and `lr_scheduler_type`.
     - The same seed gives the same curve and the same model, in one process too; another seed another one.
     - Looking never changes the curve: evaluating and saving leave it as it is.
     - The batch is what counts, and not how it is cut: 8 rows at once, 2 x 4 and 1 x 8 give one curve, to rounding.
@@ -64,6 +65,11 @@ class BackendSuite(ComponentSuite):
 
     Attributes:
         one_curve: Whether it gives the curve of `loop`, the plain loop that is built in. By default false.
+        own_rates: Whether the rates that it reports are meant to be others than those of the schedule. By default
+            false.
+        not_finite: Values by dotted key under which the loss is finite at first, and not in a step before the last. By
+            default the tiny model sees to that, in its fourth pass in training; where `experiment` brings another
+            model, `{"training.learning_rate": 1e30}`.
         tolerance: The share by which a curve may differ where a batch is cut otherwise. By default 1e-4.
         training: Keys of `[training]` for every run, such as `{"learning_rate": 0.1}`. By default none.
         experiment: As with every suite; here for a backend that does not train by torch: its own data, model and
@@ -72,6 +78,8 @@ class BackendSuite(ComponentSuite):
 
     kind: ClassVar[Kind] = "backend"
     one_curve: ClassVar[bool] = False
+    own_rates: ClassVar[bool] = False
+    not_finite: ClassVar[Table | None] = None
     tolerance: ClassVar[float] = 1e-4
     training: ClassVar[Table] = {}
 
@@ -111,6 +119,23 @@ class BackendSuite(ComponentSuite):
             expect(told is None, f"{self.who} does not give loop's curve, {what}: {told}", hint)
             alike = ours.predictions == theirs.predictions and ours.logits == theirs.logits
             expect(alike, f"{self.who} does not give loop's predictions, {what}")
+
+    def test_its_rates_are_those_of_the_schedule(self) -> None:
+        """Step by step: of the linear one, and as each key has it that makes another."""
+        self._needs("learning_rate", "lr_scheduler_type")
+        if self.own_rates:
+            pytest.skip("it has rates of its own: own_rates = True")
+        for key, settings in RATES.items():
+            if key and not self._honours(key):
+                continue
+            run = self._tried(settings, True) if settings else self._undisturbed
+            due = _rates(plan_of({**self._overrides(settings), **self.experiment}, self.catalogue).training, STEPS)
+            for step, rate in enumerate(due, 1):
+                told, given = run.points.get(("train/learning_rate", step), math.nan), settings or "no setting"
+                which = f"a rate of {told:g} at step {step} with {given}"
+                message = f"{self.who} reports {which}, and the schedule's is {rate:g}"
+                hint = "Call scheduler.step() once a step; StepReport has the rate that the step used."
+                expect(math.isclose(told, rate, rel_tol=1e-5, abs_tol=1e-9), message, hint)
 
     def test_the_same_seed_gives_the_same_curve(self) -> None:
         """The n-th run in a process is as the first; and another seed gives another curve."""
@@ -259,10 +284,11 @@ class BackendSuite(ComponentSuite):
 
     def test_a_loss_that_is_not_finite_ends_the_run(self) -> None:
         """Before a checkpoint or a model of it is written."""
-        self._needs("learning_rate")
-        exploding = {"training.learning_rate": 1e30, "training.save_strategy": "steps", "training.save_steps": 1}
-        run = self._attempted(exploding if self._writes_checkpoints else {"training.learning_rate": 1e30}, "a run")
+        saving = {"training.save_strategy": "steps", "training.save_steps": 1} if self._writes_checkpoints else {}
+        run = self._attempted({**self._exploding, **saving}, "a run whose loss is not finite")
         hint = "Call reporter.settle() before anything is saved; `Fitting` does."
+        began = run.result.steps > 0
+        expect(began, f"{self.who} takes no step of a run whose loss is finite at first: {why(run)}", "See not_finite.")
         ended = run.result.status == "FAILED" and run.result.steps < STEPS
         expect(ended, f"{self.who} goes on though the loss is not finite: {run.result.status}", hint)
         sound = [step for step in run.checkpoints if math.isfinite(run.curve.get(step, math.nan))]
@@ -384,6 +410,16 @@ class BackendSuite(ComponentSuite):
             "training.per_device_eval_batch_size": 4,  # the batch that a run rehearses with is no evaluation
         }
 
+    @property
+    def _exploding(self) -> Table:
+        """Settings by which the loss of a step is not finite."""
+        if self.not_finite is not None:
+            return self.not_finite
+        if not self._brings("model"):
+            return {"model": {"use": "ftrun.testing:tiny", "overflows_in": 4}}
+        self._needs("learning_rate")
+        return {"training.learning_rate": 1e30}
+
     def _tried(self, settings: Table, honoured: bool) -> TinyRun:
         """A run with settings, also of keys that the backend does not honour: the planner does not hear of them."""
         if honoured:
@@ -415,6 +451,25 @@ ONE_CURVE: Mapping[str, Table] = {
     },
 }
 """What a curve is compared with loop's under."""
+OF_THE_RATE = ("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps")
+RATES: Mapping[str, Table] = {"": {}, **{key: {**CHANGES[key].before, **CHANGES[key].after} for key in OF_THE_RATE}}
+"""What rates are compared under, each by the key that it is a matter of."""
+
+
+def _rates(training: TrainingSettings, steps: int) -> Sequence[float]:
+    """The rate of each step, as the schedule has it."""
+    import torch
+
+    from ftrun.training import build_scheduler
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=training.learning_rate)
+    scheduler = build_scheduler(optimizer, training, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(float(scheduler.get_last_lr()[0]))
+        optimizer.step()
+        scheduler.step()
+    return rates
 
 
 def _cut(size: int) -> Table:

@@ -42,8 +42,8 @@ class MetricSuite(ComponentSuite):
     - Rows in another order give the same numbers.
     - Asked again, an evaluator gives the same, whatever it was asked meanwhile; it leaves the predictions as they are,
       and draws no random number.
-    - A task that it does not suit is refused in a sentence, and with no Python error, before any work; where numbers are
-      promised, they are given.
+    - A task that it does not suit is refused in a sentence, and with no Python error, before any work; what is promised
+      of another is given.
     - A run measures it, by the names that it promised.
 
     Attributes:

@@ -21,7 +21,7 @@ from ftrun.contracts import (
     Task,
 )
 from ftrun.planning.catalogue import Catalogue, Plugin, load_catalogue
-from ftrun.settings import NonNegativeFloat, PositiveInt, Settings
+from ftrun.settings import NonNegativeFloat, NonNegativeInt, PositiveInt, Settings
 
 TESTING = "ftrun.testing"
 """Who offers the small parts: `use = "ftrun.testing:tiny"`."""
@@ -45,6 +45,9 @@ class TinyModelSettings(Settings):
     """Settings of the model "tiny"."""
 
     dropout: NonNegativeFloat = Field(0.1, lt=1, description="Every dropout probability.")
+    overflows_in: NonNegativeInt = Field(
+        0, description="The pass in training from which on what it says is not finite; 0 for none."
+    )
 
 
 class ScriptedSettings(Settings):
@@ -69,7 +72,7 @@ def _tiny_splits(settings: TinySettings) -> Splits:
 def _tiny_model(settings: TinyModelSettings, splits: Splits) -> BuiltModel:
     from ftrun.testing.tiny import tiny_model
 
-    return tiny_model(splits, settings.dropout)
+    return tiny_model(splits, settings.dropout, settings.overflows_in)
 
 
 def _load_tiny_model(settings: TinyModelSettings, folder: Path, task: Task) -> BuiltModel:

@@ -68,12 +68,13 @@ def _label(task: Task, number: int) -> Any:
     return number * 7 // 3 % task.num_labels
 
 
-def tiny_model(splits: Splits, dropout: float = 0.1) -> BuiltModel:
+def tiny_model(splits: Splits, dropout: float = 0.1, overflows_in: int = 0) -> BuiltModel:
     """A BERT of two narrow layers, its weights drawn from the global generator, and a tokenizer of a few words.
 
     Args:
         splits: Of a task that `tiny_task` makes, or one like it.
         dropout: Every dropout probability.
+        overflows_in: The pass in training, counted from 1, from which on its numbers are not finite; 0 for none.
     """
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -91,7 +92,24 @@ def tiny_model(splits: Splits, dropout: float = 0.1) -> BuiltModel:
         "problem_type": PROBLEMS[task.kind],
         "pad_token_id": 0,
     }
-    return _built(BertForSequenceClassification(BertConfig(**values)), tokenizer, task)
+    model = BertForSequenceClassification(BertConfig(**values))
+    if overflows_in:
+        model.register_forward_hook(_Overflow(overflows_in))
+    return _built(model, tokenizer, task)
+
+
+class _Overflow:
+    """A hook of a model: makes what it says infinite from some pass in training on."""
+
+    def __init__(self, first: int) -> None:
+        self.left = first
+
+    def __call__(self, model: Any, inputs: Any, output: Any) -> Any:
+        self.left -= model.training
+        if model.training and self.left <= 0:
+            output.logits = output.logits * float("inf")
+            output.loss = None if output.loss is None else output.loss * float("inf")
+        return output
 
 
 PROBLEMS = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ftrun.contracts import Backend, FitResult, Predictions
+from ftrun.errors import Problem
 from ftrun.settings import Settings, TrainingSettings
 from ftrun.testing import BackendSuite
 from ftrun.training import CHECKPOINT_FORMAT
@@ -71,6 +72,8 @@ def build(broken: str = "") -> Any:
                     scaler.update()
                     if not scaler.step_was_skipped or broken == "overflow":
                         scheduler.step()
+                        if broken == "rates":
+                            scheduler.step()
                     optimizer.zero_grad()
                 result = fitting.finish()
                 return dataclasses.replace(result, model_step=None) if broken == "result" else result
@@ -102,6 +105,10 @@ class Unsettled(Passing):
 
 
 LOOP: Any = Backend(name="own", summary="A loop", build=build(), checkpoint_format=CHECKPOINT_FORMAT)
+
+
+def refuse_large(settings: Any, training: TrainingSettings) -> list[Problem]:
+    return [Problem("it is too large", "training.learning_rate")] if training.learning_rate > 1 else []
 
 
 def broken(how: str, **more: Any) -> Any:
@@ -148,6 +155,22 @@ class BrokenCurve(Suite):
     one_curve = True
     fails = "test_its_curve_is_that_of_loop"
     says = ["does not give loop's curve, as it stands: train/grad_norm at step 1", "on loop"]
+
+
+class BrokenRates(Suite):
+    component = broken("rates")
+    fails = "test_its_rates_are_those_of_the_schedule"
+    says = [
+        "reports a rate of 0.00666667 at step 2 with no setting, and the schedule's is 0.00833333",
+        "Call scheduler.step() once a step",
+    ]
+
+
+class SoundOwnRates(Suite):
+    """Its rates are meant to be others, and it refuses those that a loss would explode by."""
+
+    component = broken("rates", check=refuse_large)
+    own_rates = True
 
 
 class BrokenSeed(Suite):
