@@ -152,3 +152,38 @@ def test_what_a_model_encodes_is_checked_as_in_a_run(
 ) -> None:
     with pytest.raises(ExperimentError, match=told):
         marks.look({"model": lambda s, d: marks.built(encode=encode)}, workdir, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("neftune_noise_alpha = 5.0", "training.neftune_noise_alpha: Marks names no embeddings"),
+        ("gradient_checkpointing = true", "training.gradient_checkpointing: Marks has no activation_checkpointing"),
+        ('train_sampling_strategy = "group_by_length"', "training.train_sampling_strategy: the rows have no input_ids"),
+    ],
+)
+def test_what_a_run_would_ask_of_a_model_in_vain_is_told(
+    setting: str, told: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed(batch: Any) -> Any:
+        columns = marks.encode(batch)
+        return {{"input_ids": "numbers"}.get(name, name): cells for name, cells in columns.items()}
+
+    def collate(rows: Any) -> Any:
+        return marks.collate([{**row, "input_ids": row["numbers"]} for row in rows])
+
+    parts: Any = {"model": lambda s, d: marks.built(encode=renamed), "collator": lambda s, t: collate}
+    file = marks.FILE.replace("training = {", f"training = {{ {setting},")
+    with pytest.raises(ExperimentError) as refused:
+        marks.look(parts, workdir, monkeypatch, file=file)
+    assert str(refused.value).startswith(told)
+    outcome = marks.run(parts, workdir, monkeypatch, file=file)
+    assert str(outcome.problem) == str(refused.value), "as a run does"
+
+
+def test_what_a_model_has_saved_is_loaded(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(settings: Any, folder: Path, task: Any) -> Any:
+        raise KeyError("weights")
+
+    with pytest.raises(ExperimentError, match="cannot be loaded from what it has saved: raised KeyError"):
+        marks.look({"load": load}, workdir, monkeypatch)

@@ -54,7 +54,7 @@ FIRST_ROWS = 100
 
 
 def inspect(plan: Plan, watcher: Watcher) -> Inspection:
-    """Open data and model, encode a batch of every split, put it through model and metrics, and save and load the model.
+    """Open data and model, put a batch of every split through model and metrics, and save the model and load it.
 
     The batch is made of the longest rows that were looked at: what is too long for a model fails there.
 
