@@ -101,6 +101,8 @@ class Encode:
             batch["first"][0] = "green"
         if self.broken == "chance":
             torch.rand(1)
+        if self.broken == "rows of columns":
+            return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
         if self.broken == "labels":
             columns["labels"] = [(label + 1) % 3 for label in columns["labels"]]
         if self.broken == "blank":
@@ -231,6 +233,17 @@ class BrokenLabels(Suite):
     component = encoding("labels")
     fails = ["test_labels_stay_what_they_are", *BEFORE_TRAINING[1:]]
     says = "encodes the label 0 (class 0) of a row of train as 1"
+
+
+class BrokenColumns(Suite):
+    component = encoding("rows of columns")
+    fails = [
+        "test_encode_is_pure",
+        "test_labels_stay_what_they_are",
+        "test_another_process_encodes_the_same",
+        *BEFORE_TRAINING[1:],
+    ]
+    says = 'encode of the model "words" of under-test gives a list'
 
 
 class BrokenBlank(Suite):
