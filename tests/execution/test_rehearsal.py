@@ -71,6 +71,25 @@ def test_a_metric_that_writes_into_predictions_is_refused(workdir: Path, monkeyp
     assert f'metrics[0]: the metric "hits" {THEIR} writes into the predictions' in told and "Copy" in told
 
 
+def averaging(settings: Any, task: Any) -> Any:
+    told: list[float] = []
+
+    def evaluate(predictions: Predictions) -> Mapping[str, float]:
+        told.append(float(len(predictions.logits)))
+        return {"hits": sum(told) / len(told)}
+
+    return evaluate
+
+
+def test_a_metric_with_a_memory_is_told_of(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, seen = Heard(), Heard()
+    assert run({"metric": averaging}, workdir, monkeypatch, heard).result.status == "FINISHED"
+    marks.look({"metric": averaging}, workdir, monkeypatch, seen)
+    for notices in (heard.notices, seen.notices):
+        (told,) = [one for one in notices if one.startswith("the metric ")]
+        assert told.startswith("the metric hits is ") and "asked of others meanwhile" in told
+
+
 @pytest.mark.parametrize("error", [ValueError("only one class"), ZeroDivisionError("division by zero")])
 def test_what_may_be_for_the_rows_is_told_and_stops_nothing_yet(
     error: Exception, workdir: Path, monkeypatch: pytest.MonkeyPatch

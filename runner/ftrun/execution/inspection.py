@@ -96,7 +96,7 @@ def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel
         loss = _checked_loss(plan, split, predictions) if labelled else None
         if labelled:
             more = partial(_varied, plan, some, encoding, collate, splits.task)
-            rehearse_metrics(evaluators, split, predictions, more, watcher)
+            rehearse_metrics(evaluators, split, predictions, more, watcher, is_first=not facts)
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
         facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))

@@ -48,6 +48,8 @@ MORE_ROWS = 64
 """Rows that a metric is tried on again, where it has raised on a batch; more where there are more classes."""
 ROWS_SEEN = 10_000
 """Rows of a split whose labels are looked at for these."""
+LEAST = 1e-6
+"""What two numbers of the same rows may differ by, as a share."""
 OF_THE_ROWS = (ValueError, ArithmeticError, Warning)
 """What a metric may raise for the rows that it is given, such as rows of one class; all else is a fault of its code."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -102,6 +104,7 @@ def rehearse_metrics(
     predictions: Predictions,
     more: Callable[[], Predictions],
     watcher: Watcher,
+    is_first: bool = True,
 ) -> None:
     """Compute every metric of a few rows; one that raises is tried on more rows, of as many classes as there are.
 
@@ -114,6 +117,7 @@ def rehearse_metrics(
         predictions: Of the few rows.
         more: Predicts more rows.
         watcher: Is told.
+        is_first: Whether they are asked for the first time, and so tried for a memory, too.
 
     Raises:
         ExperimentError: If a metric raises what is no matter of the rows, or does not give what it promised.
@@ -121,7 +125,8 @@ def rehearse_metrics(
     fuller: Predictions | None = None
     for evaluator in evaluators:
         if _raised(evaluator, predictions) is None:
-            _tell_memory(evaluator, predictions, watcher)
+            if is_first:
+                _tell_memory(evaluator, predictions, watcher)
             continue
         fuller = fuller or more()
         if (error := _raised(evaluator, fuller)) is None:
@@ -147,11 +152,9 @@ def _tell_memory(evaluator: Evaluator, predictions: Predictions, watcher: Watche
     if _raised(evaluator, some) is not None:
         return
     for name, number in evaluator(predictions).items():
-        if number != first[name] and number == number:  # and no NaN
-            watcher.notice(
-                f"the metric {name} is {first[name]:.4g} for some rows and, asked of them again, {number:.4g}: it must "
-                "keep nothing from one evaluation to the next, or a resumed run has other numbers"
-            )
+        if abs(number - first[name]) > LEAST * max(1.0, abs(number)):  # never of NaN
+            told = f"the metric {name} is {first[name]:.6g} for some rows and, asked of others meanwhile, {number:.6g}"
+            watcher.notice(f"{told}: it must keep nothing, or a resumed run has other numbers")
 
 
 def _raised(evaluator: Evaluator, predictions: Predictions) -> MetricError | None:
