@@ -162,13 +162,13 @@ class Resumption:
             hint: What else to do than to allow changes.
 
         Raises:
-            ExperimentError: Naming every setting that differs and matters, unless changes are allowed.
+            ExperimentError: Naming every setting that differs and matters, unless changes are allowed; or that the
+                backend cannot go on from the checkpoint, whatever is allowed.
         """
         backend = changed_backend(recorded.backend, plan.backend)
-        settings = changed_settings(recorded.resolved(), plan.resolved())
         if backend and not self.allow_changes and (problem := self._no_way_on(plan)):
-            raise ExperimentError(problem, *_not_allowed(settings, hint))
-        self._allow([*backend, *settings], hint)
+            raise ExperimentError(problem)  # alone: most of what differs beside it are the other backend's own keys
+        self._allow([*backend, *changed_settings(recorded.resolved(), plan.resolved())], hint)
 
     def _no_way_on(self, plan: Plan) -> Problem | None:
         """What no allowance helps against: that the backend does not go on from the checkpoint that there is."""
@@ -236,12 +236,8 @@ class Resumption:
 
     def _allow(self, changes: Sequence[Change], hint: str = "") -> None:
         if changes and not self.allow_changes:
-            raise ExperimentError(*_not_allowed(changes, hint))
+            raise ExperimentError(*(Problem(change.sentence, change.name, hint + ALLOW) for change in changes))
         self.changes += changes
-
-
-def _not_allowed(changes: Sequence[Change], hint: str) -> Sequence[Problem]:
-    return [Problem(change.sentence, change.name, hint + ALLOW) for change in changes]
 
 
 def plan_resumption(
