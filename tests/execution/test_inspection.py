@@ -8,6 +8,7 @@ from typing import Any
 
 import marks
 import pytest
+import their_parts
 from click.testing import CliRunner, Result
 from ftrun.cli import group
 from ftrun.errors import ExperimentError
@@ -187,3 +188,15 @@ def test_what_a_model_has_saved_is_loaded(workdir: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(ExperimentError, match="cannot be loaded from what it has saved: raised KeyError"):
         marks.look({"load": load}, workdir, monkeypatch)
+
+
+def test_a_backend_without_torch_says_itself_what_its_model_says(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(their_parts.Parity, "parameters", lambda self: [], raising=False)
+    plan, _ = their_parts.planned({}, workdir, monkeypatch, their_parts.FILE, frozenset({"classification"}))
+    found = inspect(plan, Watcher())
+    assert [(facts.name, facts.rows, facts.loss) for facts in found.splits] == [
+        ("train", 10, 0.5),
+        ("validation", 10, 0.5),
+    ]

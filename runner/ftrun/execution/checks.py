@@ -407,17 +407,6 @@ def _no_tensors(model: Any, batch: Mapping[str, Any]) -> str | None:
     return None
 
 
-def check_loss(part: Part, loss: Any) -> None:
-    """Whether a model's loss is one number.
-
-    Raises:
-        ExperimentError: If it is not.
-    """
-    shape = tuple(getattr(loss, "shape", ()))
-    if math.prod(shape) != 1:
-        raise part.fault(f"gives a loss of shape {shape}, and must give one number, the mean over the batch's labels")
-
-
 def checked_collate(part: Part, collate: Collate, of_tensors: bool = False) -> Collate:
     """A collate function that says whose it is, should it fail.
 

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from ftrun.contracts import (
     BackendSession,
     BuiltModel,
     ChecksModels,
-    Collate,
     Job,
     Model,
     Predictions,
@@ -25,9 +24,8 @@ from ftrun.contracts import (
 )
 from ftrun.execution.checks import (
     AS_ENTERED,
-    check_loss,
+    check_predictions,
     check_session,
-    check_shape,
     checked_batch,
     checked_collate,
     forward_blamed,
@@ -74,9 +72,81 @@ def inspect(plan: Plan, watcher: Watcher) -> Inspection:
         return _look(plan, session, splits, built, watcher)
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """What rows are put through before anything is trained, as the backend does in an evaluation."""
+
+    plan: Plan
+    session: BackendSession
+    job: Job
+
+    def said(self, encoded: Sequence[Mapping[str, Any]], labelled: bool = True) -> Predictions:
+        """What the untrained model says of encoded rows.
+
+        Raises:
+            ExperimentError: If collator or model does not do what the contract says.
+        """
+        plan, job = self.plan, self.job
+        inputs = checked_batch(plan, job.collate, encoded, job.task) if labelled else job.collate(encoded)
+        with forward_blamed(plan, job.model, inputs), told_of_padding(plan, job.model, encoded, inputs):
+            predictions = self.session.predict(job, encoded)
+        check_predictions(plan, predictions, len(encoded), job.task, labelled)
+        return predictions
+
+    def said_as_is(self, encoded: Sequence[Mapping[str, Any]]) -> Predictions:
+        """The same of rows with labels or without."""
+        return self.said(encoded, "labels" in encoded[0])
+
+    def said_of_raw(self, batch: Mapping[str, Sequence[Any]], built: BuiltModel, labelled: bool = True) -> Predictions:
+        """The same of rows that are still to be encoded."""
+        return replace(self.said(_encoded(built, batch), labelled), rows=batch)
+
+    def varied(self, rows: Rows, built: BuiltModel) -> Predictions:
+        """The same of raw rows of as many classes as there are."""
+        chosen = varied(list(rows[self.job.task.label_column][:]), self.job.task.num_labels)
+        return self.said_of_raw(rows.select(chosen)[:], built)
+
+    def compare(self, rows: Sequence[Mapping[str, Any]], watcher: Watcher) -> None:
+        """Whether the same encoded rows come out alike of collator and model."""
+        plan, kind = self.plan, self.job.task.kind
+        if not try_collator(plan.collator, self.job.collate, rows, watcher):
+            return
+        try_model(plan.model, self.said, rows, plan.training, kind, watcher)
+        if plan.model.component(Model).load is not None:
+            try_unlabelled(plan.model, self.said_as_is, rows, watcher)
+
+    def keep(self, built: BuiltModel, rows: Rows, watcher: Watcher) -> None:
+        """Save the model and load it, and ask the backend whether it can what the settings ask of it."""
+        plan, job = self.plan, self.job
+        rehearse_saving(plan, job.model, job.tokenizer)
+        few = rows.select(range(min(len(rows), FEW_ROWS)))
+        encoded = _encoded(built, few[:])
+        if (loaded := rehearse_loading(plan, self.session, job, few)) is not None:
+            try_loaded(plan.model, self.session.predict(job, encoded).logits, loaded, watcher)
+        if isinstance(self.session, ChecksModels):
+            self.session.check_model(job.model, encoded[0])
+
+
+def _trial_of(plan: Plan, session: BackendSession, built: BuiltModel, task: Task) -> _Trial:
+    job = Job(
+        model=built.model,
+        tokenizer=built.tokenizer,
+        train=[],
+        evaluation={},
+        collate=checked_collate(plan.collator, build_collate(plan, built), takes_tensors(session)),
+        evaluators=(),
+        training=plan.training.model_copy(update={"torch_compile": False}),
+        task=task,
+        seed=plan.seed,
+        data_seed=plan.seed,
+        run_folder=Path(tempfile.gettempdir()),
+    )
+    return _Trial(plan, session, job)
+
+
 def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel, watcher: Watcher) -> Inspection:
     watcher.working("one batch of every split through the model")
-    collate = checked_collate(plan.collator, build_collate(plan, built), takes_tensors(session))
+    trial = _trial_of(plan, session, built, splits.task)
     evaluators = evaluators_of(plan, splits.task, built)
     facts: list[SplitFacts] = []
     for (context, split), rows in splits.used.items():
@@ -86,21 +156,20 @@ def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel
         encoding = built if labelled else without_labels(built, splits.task)
         encoding = replace(encoding, encode=CheckedEncode.of(encoding, split, splits.task, plan.model.who))
         batch = _longest(some, lengths, plan.training.per_device_eval_batch_size)
-        predictions = _forward(plan, batch, encoding, collate, splits.task, labelled)
-        check_shape(plan.model, predictions, len(next(iter(batch.values()))), splits.task)
+        predictions = trial.said_of_raw(batch, encoding, labelled)
         if labelled:
             first = _encoded(encoding, rows.select(range(min(len(rows), FIRST_ROWS)))[:])
             check_classes(plan.model, {split: first}, predictions, splits.task)
             if not facts:
-                _try_alike(plan, first, built, collate, splits.task, watcher)
+                trial.compare(first, watcher)
         loss = _checked_loss(plan, split, predictions) if labelled else None
         if labelled:
-            more = partial(_varied, plan, some, encoding, collate, splits.task)
+            more = partial(trial.varied, some, encoding)
             rehearse_metrics(evaluators, split, predictions, more, watcher, is_first=not facts)
         told = _summary(lengths, built.max_length)
         labels, counted = _labels(rows, splits.task) if labelled else (None, len(rows))
         facts.append(SplitFacts(split, context, len(rows), labels, told, loss, counted))
-    _try_kept(plan, session, splits, built, collate, watcher)
+    trial.keep(built, splits.train, watcher)
     parameters = list(built.model.parameters())
     return Inspection(
         splits=facts,
@@ -109,33 +178,6 @@ def _look(plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel
         trainable=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         is_cut_by_setting="max_length" in type(plan.model.settings).model_fields,
     )
-
-
-def _try_kept(
-    plan: Plan, session: BackendSession, splits: Splits, built: BuiltModel, collate: Collate, watcher: Watcher
-) -> None:
-    """Save the model and load it, and ask the backend whether it can what the settings ask of it."""
-    rehearse_saving(plan, built.model, built.tokenizer)
-    few = splits.train.select(range(min(len(splits.train), FEW_ROWS)))
-    encoded = _encoded(built, few[:])
-    with tempfile.TemporaryDirectory(prefix="ftrun-check-") as folder:
-        job = Job(
-            model=built.model,
-            tokenizer=built.tokenizer,
-            train=[],
-            evaluation={},
-            collate=collate,
-            evaluators=(),
-            training=plan.training,
-            task=splits.task,
-            seed=plan.seed,
-            data_seed=plan.seed,
-            run_folder=Path(folder),
-        )
-        if (loaded := rehearse_loading(plan, session, job, few)) is not None:
-            try_loaded(plan.model, session.predict(job, encoded).logits, loaded, watcher)
-    if isinstance(session, ChecksModels):
-        session.check_model(built.model, encoded[0])
 
 
 def _labels(rows: Rows, task: Task) -> tuple[Mapping[str, int] | Numbers | None, int]:
@@ -187,58 +229,6 @@ def _longest(rows: Rows, lengths: Sequence[int], count: int) -> Mapping[str, Seq
 def _encoded(built: BuiltModel, batch: Mapping[str, Sequence[Any]]) -> Sequence[Mapping[str, Any]]:
     columns = built.encode(batch)
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-
-
-def _forward(
-    plan: Plan, batch: Mapping[str, Sequence[Any]], built: BuiltModel, collate: Collate, task: Task, labelled: bool
-) -> Predictions:
-    """What the untrained model says of a batch of raw rows."""
-    return replace(_said(plan, built, collate, task, labelled, _encoded(built, batch)), rows=batch)
-
-
-def _said(
-    plan: Plan, built: BuiltModel, collate: Collate, task: Task, labelled: bool, encoded: Sequence[Mapping[str, Any]]
-) -> Predictions:
-    inputs = checked_batch(plan, collate, encoded, task) if labelled else collate(encoded)
-    with forward_blamed(plan, built.model, inputs), told_of_padding(plan, built.model, encoded, inputs):
-        output = built.model(**inputs)
-        logits = output.logits.detach().cpu().float().numpy()
-        loss = None if output.loss is None else output.loss.detach()
-    if "labels" not in inputs:
-        return Predictions(logits, None, None, task.kind)
-    check_loss(plan.model, loss)
-    told = None if loss is None else float(loss)
-    return Predictions(logits, inputs["labels"].detach().cpu().numpy(), told, task.kind)
-
-
-def _said_as_is(
-    plan: Plan, built: BuiltModel, collate: Collate, task: Task, encoded: Sequence[Mapping[str, Any]]
-) -> Predictions:
-    """With labels or without, as the rows are."""
-    return _said(plan, built, collate, task, "labels" in encoded[0], encoded)
-
-
-def _try_alike(
-    plan: Plan, rows: Sequence[Mapping[str, Any]], built: BuiltModel, collate: Collate, task: Task, watcher: Watcher
-) -> None:
-    """Whether the same encoded rows come out alike of collator and model."""
-    if not try_collator(plan.collator, collate, rows, watcher):
-        return
-    was_training = built.model.training
-    built.model.eval()
-    try:
-        say = partial(_said, plan, built, collate, task, True)
-        try_model(plan.model, say, rows, plan.training, task.kind, watcher)
-        if plan.model.component(Model).load is not None:
-            try_unlabelled(plan.model, partial(_said_as_is, plan, built, collate, task), rows, watcher)
-    finally:
-        built.model.train(was_training)
-
-
-def _varied(plan: Plan, rows: Rows, built: BuiltModel, collate: Collate, task: Task) -> Predictions:
-    """What the untrained model says of rows of as many classes as there are."""
-    chosen = varied(list(rows[task.label_column][:]), task.num_labels)
-    return _forward(plan, rows.select(chosen)[:], built, collate, task, labelled=True)
 
 
 def _checked_loss(plan: Plan, split: str, predictions: Predictions) -> float:

@@ -152,7 +152,7 @@ def _tell_memory(evaluator: Evaluator, predictions: Predictions, watcher: Watche
     if _raised(evaluator, some) is not None:
         return
     for name, number in evaluator(predictions).items():
-        if abs(number - first[name]) > LEAST * max(1.0, abs(number)):  # never of NaN
+        if abs(float(number) - float(first[name])) > LEAST * max(1.0, abs(float(number))):  # never of NaN
             told = f"the metric {name} is {first[name]:.6g} for some rows and, asked of others meanwhile, {number:.6g}"
             watcher.notice(f"{told}: it must keep nothing, or a resumed run has other numbers")
 
