@@ -24,7 +24,7 @@ FEW_ROWS = 8
 """Rows that are tried."""
 TOLERANCE = 0.05
 """Share of a loss or of the largest number by which two of the same rows may differ, in whatever precision."""
-OF_FLOAT32 = 2e-3
+OF_FLOAT32 = 2e-4
 """The same of losses in float32: rows that a loss mixes alter that of an untrained model by little."""
 LEAST = 1e-3
 """What may differ at any rate."""
@@ -103,7 +103,7 @@ def try_model(part: Part, say: Say, rows: Rows, training: TrainingSettings, kind
             f"{part.who} seems to give probabilities for logits: softmax is taken of these wherever one is told"
         )
     if kind in KNOWN:
-        share = OF_FLOAT32 if training.precision == "float32" else TOLERANCE
+        share = OF_FLOAT32 if training.precision == "float32" and not training.tf32 else TOLERANCE
         _try_alone(part, once, [say([row]) for row in some], share, watcher)
         return
     twice = say([*some, *some]).loss
@@ -183,7 +183,7 @@ def try_loaded(part: Part, before: Any, loaded: Any, watcher: Watcher) -> None:
 
 
 def _differ(one: float, other: float, share: float = TOLERANCE) -> bool:
-    return abs(one - other) > max(LEAST, share * max(abs(one), abs(other)))  # never of NaN
+    return abs(one - other) > max(min(share, LEAST), share * max(abs(one), abs(other)))  # never of NaN
 
 
 def _differ_in_numbers(one: Any, other: Any) -> bool:

@@ -239,7 +239,7 @@ class ModelSuite(ComponentSuite):
         mean, how = (sum(one.loss or 0.0 for one in alone) / SEVERAL, "alone") if by_row else (twice.loss, "twice")
         message = f"the loss of {self.who} is {once.loss:.4g} for {SEVERAL} rows, and {mean:.4g} for each {how}"
         hint = "It must be the mean over the labels; shapes such as (rows, 1) and (rows,) in one loss mix the rows."
-        expect(mean == pytest.approx(once.loss, rel=1e-2, abs=1e-4), message, hint)
+        expect(mean == pytest.approx(once.loss, rel=1e-4, abs=1e-5), message, hint)
 
     def test_rows_without_labels_are_predicted(self) -> None:
         """As they are with labels."""
