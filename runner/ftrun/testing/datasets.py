@@ -54,8 +54,8 @@ class DatasetSuite(ComponentSuite):
     evaluates: ClassVar[bool] = True
 
     def make_further_file(self, folder: Path) -> tuple[Path, str] | None:
-        """A file in a form of its own, for its `read`, and the name of the split whose very rows it holds; None by
-        default, and then it is not tried whether they are the same.
+        """A file, or a folder, in a form of its own, for its `read`, and the name of the split whose very rows it holds;
+        None by default, and then it is not tried whether they are the same.
 
         Args:
             folder: Empty.
@@ -148,20 +148,24 @@ class DatasetSuite(ComponentSuite):
 
     def test_a_file_that_it_cannot_read_is_told_in_a_sentence(self) -> None:
         """None, or an `ExperimentError`: never a Python error."""
-        read, made = self._reading(), self.make_further_file(self.new_folder())
-        known = made[0].read_bytes() if made else b""
-        folder = self.new_folder()
+        self._reading()
+        made = self.make_further_file(self.new_folder())
+        known, ending = (made[0].read_bytes(), made[0].suffix) if made and made[0].is_file() else (b"", ".csv")
         for content in (b"", JUNK, known[: len(known) // 2] + JUNK):
-            for ending in {".junk", made[0].suffix if made else ".csv"}:
-                file = folder / f"further{ending}"
+            for name in {"further.junk", f"further{ending}"}:
+                file = self.new_folder() / name
                 file.write_bytes(content)
-                hint = "Raise an ExperimentError that names the file and what is wrong, or give None."
-                try:
-                    read(self._settings, file, self._task)
-                except FtrunError:
-                    continue
-                except Exception as fault:
-                    fail(f"read of {self.who} raised {said(fault)} of a file of {len(content)} odd bytes", hint)
+                self._reads_or_says(file, f"a file of {len(content)} odd bytes")
+        self._reads_or_says(self.new_folder(), "an empty folder")
+
+    def _reads_or_says(self, file: Path, what: str) -> None:
+        try:
+            self._reading()(self._settings, file, self._task)
+        except (FtrunError, IsADirectoryError):  # a folder that is opened as a file is taken for one that it does not know
+            return
+        except Exception as fault:
+            hint = "Raise an ExperimentError that names the file and what is wrong, or give None."
+            fail(f"read of {self.who} raised {said(fault)} of {what}", hint)
 
     def test_a_run_trains_on_it(self) -> None:
         """The small model takes a step on it, and is evaluated on it."""

@@ -210,6 +210,18 @@ def cut(row: Any) -> Any:
     return {**row, "first": row["first"][:30]}
 
 
+def of_folders(settings: Any, file: Path, task: Any) -> Any:
+    if file.is_dir():
+        return next(file.iterdir())
+    return words_of("validation")(settings, file, task)
+
+
+class BrokenFolders(Words):
+    component = dataclasses.replace(ROWS, read=of_folders)
+    fails = "test_a_file_that_it_cannot_read_is_told_in_a_sentence"
+    says = ["raised StopIteration", "of an empty folder", "Raise an ExperimentError"]
+
+
 class BrokenText(Words):
     component = dataclasses.replace(
         ROWS, read=lambda *given: None if (rows := words_of("validation")(*given)) is None else rows.map(cut)
