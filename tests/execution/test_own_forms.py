@@ -249,7 +249,9 @@ def test_a_folder_is_handed_to_the_data_set_and_refused_where_it_knows_none(trai
     done = command("predict", trained.run, "--data", "lines/june.2", "--out", "out.csv")
     assert done.return_value == 0 and "7 rows predicted" in done.stderr, done.output
     for name in ("predict", "evaluate"):
-        assert "--data: lines/empty is a folder Name a file in it" in refusal(name, trained.run, "--data", "lines/empty")
+        assert "--data: lines/empty is a folder Name a file in it" in refusal(
+            name, trained.run, "--data", "lines/empty"
+        )
     with pytest.raises(ExperimentError, match="data: lines/empty is a folder"):
         ftrun.predict(trained.run, Path("lines/empty"), device="cpu", progress=False)
 

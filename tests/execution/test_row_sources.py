@@ -37,7 +37,10 @@ def test_a_folder_that_is_called_as_a_split_does_not_hide_it(workdir: Path) -> N
     Path("train").write_text("a")
     assert data_file("validation") is None and data_file("train") is None
     assert data_file("validation/") == Path("validation")
-    for name, told in {"validation": "validation is a folder.*(?s:.*)has it as ./validation", "train": "train must end in one of"}.items():
+    for name, told in {
+        "validation": "validation is a folder.*(?s:.*)has it as ./validation",
+        "train": "train must end in one of",
+    }.items():
         with pytest.raises(ExperimentError, match=told):
             refuse_no_rows(name)
     make_word_teller(Path("teller"), ["good", "bad"], **named("good", "bad"))

@@ -36,7 +36,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a number for a split": ({"test": {1: rows()}}, "has 1 among the names of splits in test"),
     "a digest for all splits": ({"digests": "1"}, 'has "1" for digests, and must have a mapping'),
     "a number for a split's digest": ({"digests": {"train": 1}}, "has 1 for the digest of train"),
-    "a name of a folder": ({"evaluation": {"val/1": rows()}}, 'calls a split "val/1", and its name must be a text'),
+    "a name of a folder": ({"evaluation": {"val/1": rows()}}, 'calls a split "val/1", and must call it as a file'),
     "an empty name": ({"evaluation": {"": rows()}}, 'calls a split ""'),
 }
 

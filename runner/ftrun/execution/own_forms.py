@@ -1,4 +1,4 @@
-"""Further files, or folders of them, in a form that the run's data set alone knows: it reads them, to rows as those of its splits are."""
+"""Further files and folders in a form that the run's data set alone knows: it reads them, to rows as its splits are."""
 
 from __future__ import annotations
 

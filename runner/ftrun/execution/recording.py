@@ -67,7 +67,7 @@ def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[
 
 
 def is_sampled(plan: Plan) -> bool:
-    """Whether rows are recorded by more than what their data set says: ftrun's own take a commit, or a checksum of all."""
+    """Whether rows are recorded by more than what their data set says: ftrun's own say a commit, or a checksum."""
     return plan.dataset.offer.distribution != BUILT_IN
 
 
@@ -78,7 +78,7 @@ def record_data(
 
     Args:
         recorded: These, by context and split.
-        sampled: Whether a resumed run is to compare a sample of the rows, too: a plugin's digest may not tell them apart.
+        sampled: Whether a resumed run is to compare a sample of the rows, too: a digest may not tell them apart.
     """
     for (context, split), rows in splits.used.items():
         if (context, split) in recorded:

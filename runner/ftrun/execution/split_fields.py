@@ -65,7 +65,7 @@ def _no_names(names: Sequence[str]) -> Iterator[str]:
     """Files and metrics are called by them."""
     for name in names:
         if not name.strip() or set(name) & set("/\\\0"):
-            yield f"calls a split {shown(name)}, and its name must be a text that a file can be called by, without a slash"
+            yield f"calls a split {shown(name)}, and must call it as a file can be called, without a slash"
 
 
 def _told(value: Any) -> str:

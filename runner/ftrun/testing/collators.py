@@ -31,7 +31,8 @@ class CollatorSuite(ComponentSuite):
       shape (rows, classes): what the rows have.
     - A batch of one row, and a shorter last one, are batches, too.
     - Rows without labels make a batch without: a model predicts them.
-    - Collating is pure: the same rows make the same batch, and are left as they are, lists in them too; no random number is drawn.
+    - Collating is pure: the same rows make the same batch, and are left as they are, lists in them too; no random
+      number is drawn.
     - The collate function can be sent to other processes, as `dataloader_num_workers` asks where they are spawned.
     - A run trains with it.
 

@@ -54,7 +54,7 @@ class DatasetSuite(ComponentSuite):
     evaluates: ClassVar[bool] = True
 
     def make_further_file(self, folder: Path) -> tuple[Path, str] | None:
-        """A file, or a folder, in a form of its own, for its `read`, and the name of the split whose very rows it holds;
+        """A file or folder in a form of its own, for its `read`, and the name of the split whose very rows it holds;
         None by default, and then it is not tried whether they are the same.
 
         Args:
@@ -161,7 +161,7 @@ class DatasetSuite(ComponentSuite):
     def _reads_or_says(self, file: Path, what: str) -> None:
         try:
             self._reading()(self._settings, file, self._task)
-        except (FtrunError, IsADirectoryError):  # a folder that is opened as a file is taken for one that it does not know
+        except (FtrunError, IsADirectoryError):  # a folder that is opened as a file is none that it knows
             return
         except Exception as fault:
             hint = "Raise an ExperimentError that names the file and what is wrong, or give None."
@@ -253,6 +253,9 @@ def _apart(one: Any, other: Any) -> str:
     place = next((place for place, both in enumerate(zip(one, other, strict=False)) if both[0] != both[1]), None)
     place = min(len(one), len(other)) if place is None else place
     begin = max(0, place - BEFORE)
-    cut = [("..." if begin else "") + text[begin : begin + LONGEST] for text in (one, other)]
-    ends = [text + ("..." if begin + LONGEST < len(whole) else "") for text, whole in zip(cut, (one, other), strict=True)]
-    return f"{ends[0]!r}, and the split {ends[1]!r}"
+    return f"{_cut(one, begin)!r}, and the split {_cut(other, begin)!r}"
+
+
+def _cut(text: str, begin: int) -> str:
+    end = begin + LONGEST
+    return f"{'...' if begin else ''}{text[begin:end]}{'...' if end < len(text) else ''}"

@@ -227,7 +227,9 @@ class BrokenText(Words):
         ROWS, read=lambda *given: None if (rows := words_of("validation")(*given)) is None else rows.map(cut)
     )
     fails = "test_what_it_reads_of_a_file_are_the_rows_of_its_split"
-    says = "another first than its split has: row 4 has the first '...ht blue three left g', and the split '...ht blue th"
+    says = (
+        "another first than its split has: row 4 has the first '...ht blue three left g', and the split '...ht blue th"
+    )
 
 
 class BrokenColumnsRead(Words):
