@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -16,7 +17,7 @@ from ftrun import hookspecs
 from ftrun.cli.common import load_plan
 from ftrun.planning.catalogue import load_catalogue
 from ftrun.scaffolding.package import new_package
-from helpers import PROJECT
+from helpers import PROJECT, died_after
 from makers import make_checkpoint
 from plugin_packages import Site, install, tool
 
@@ -112,6 +113,18 @@ def test_the_data_set_that_the_pages_show_reads_further_files(laid_out: str) -> 
     assert numbers == result.metrics
     Path("more.colours").write_text("pink\nblue cold\n")
     assert [row["label"] for row in ftrun.predict(result.run, "more.colours").rows] == [None, "cold"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("laid_out", ["kinds/observer.md"], indirect=True)
+def test_the_curve_that_the_pages_show_has_a_line_for_each_step_of_a_resumed_run(laid_out: str, tiny: Path) -> None:
+    result = ftrun.run(tiny, overrides={"training.save_strategy": "epoch"}, progress=False)
+    whole = (result.run_folder / "curve.jsonl").read_text()
+    assert [json.loads(line)["step"] for line in whole.splitlines()] == [6, 12]
+    died = died_after(result.run_folder, 6, "died")
+    assert (died / "curve.jsonl").read_text() == whole
+    assert ftrun.resume(died, progress=False).status == "FINISHED"
+    assert (died / "curve.jsonl").read_text() == whole
 
 
 @pytest.mark.slow

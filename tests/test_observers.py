@@ -64,3 +64,18 @@ def test_a_resumed_run_begins_and_ends_once_more_and_repeats_what_came_after_its
             ("finished", "FINISHED"),
         ]
         assert {(fact[1], fact[2]) for fact in again} == {(died.name, str(died))}
+
+
+def test_the_test_at_the_end_and_a_later_evaluation_are_told_to_no_observer_of_evaluations(
+    site: Site, tiny: Path
+) -> None:
+    site.add(LOOKING_ON)
+    Path("rows.csv").write_text("text,label\na,no\nb,yes\nc,no\nd,yes\n")
+    dataset = {"use": "files", "text_columns": ["text"], "label_column": "label"}
+    dataset |= dict.fromkeys(("train", "validation", "test"), "rows.csv")
+    overrides = {"dataset": dataset, "metrics": [], "training.max_steps": 1}
+    result = ftrun.run(tiny, overrides=overrides, progress=False)
+    assert "test/loss" in result.metrics
+    assert [fact[0] for fact in seen()] == ["started", "evaluated", "finished"]
+    ftrun.evaluate(result.run, "rows.csv", device="cpu", progress=False)
+    assert not Path("seen.jsonl").exists()

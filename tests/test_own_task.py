@@ -142,6 +142,42 @@ def test_a_plain_model_with_its_own_vocabulary_has_one_curve_resumes_and_predict
     assert json.loads(numbers) == {key.removeprefix("eval/"): value for key, value in first.metrics.items()}
 
 
+SCALING = """
+from ftrun import hookimpl
+from ftrun.contracts import Collator
+
+
+def collate(rows):
+    import torch
+    from ftrun_bag_of_words.batches import collate
+
+    return {"share": torch.tensor(0.5), "flat": torch.zeros(3 * len(rows)), **collate(rows)}
+
+
+@hookimpl
+def ftrun_collators():
+    return [Collator(name="scaling", summary="A scalar, and what has more entries than rows", build=lambda *_: collate)]
+"""
+
+
+@pytest.mark.slow
+def test_a_batch_may_hold_a_scalar_and_what_has_no_entry_for_each_row(
+    bag: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftrun_bag_of_words.model import BagOfWords
+
+    site.add(SCALING, distribution="scaling-package")
+    plain = run(bag, BAG)
+    forward = BagOfWords.forward
+    monkeypatch.setattr(BagOfWords, "forward", lambda self, share, flat, **batch: forward(self, **batch))
+    for backend in BACKENDS:
+        scaled = run(bag, {**BAG, "collator": {"use": "scaling"}, "backend.use": backend})
+        assert points_of(scaled.run_folder) == points_of(plain.run_folder)
+        rows = [("a man walks", "a man is walking")] * 11
+        told = ftrun.predict(scaled.run_folder, rows, device="cpu", progress=False)
+        assert len(told.labels) == 11
+
+
 def command(*arguments: str | Path) -> Result:
     return CliRunner().invoke(group, list(map(str, arguments)), standalone_mode=False)
 

@@ -119,9 +119,9 @@ def predict(
         run: Its name, its folder, MLflow's name or id of it; `runs:/ID/model` or `models:/NAME/VERSION`; the folder of
             its model or of a checkpoint; or a folder that `save_pretrained` wrote. What is not here is fetched from
             MLflow.
-        data: A file of rows (CSV, TSV, JSON, Parquet, or in a form that the run's data set reads by itself) or the name
-            of a split of that; or the rows themselves: a list of texts, of pairs of texts, or of dicts with columns.
-            Rows need no label.
+        data: A file of rows (CSV, TSV, JSON, Parquet, or in a form that the run's data set reads by itself, which may
+            be a folder) or the name of a split of that; or the rows themselves: a list of texts, of pairs of texts, or
+            of dicts with columns. Rows need no label.
         text_columns: The columns that hold the text, one or two, where they are called otherwise than in the training.
         delimiter: Between the cells of CSV and TSV, encoding: of them; as in the training by default.
         quoting: Whether `"` encloses cells of these; as in the training by default.

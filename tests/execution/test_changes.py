@@ -14,7 +14,9 @@ from ftrun.execution.changes import (
     changed_environment,
     changed_model,
     changed_settings,
+    unchanged_data,
 )
+from ftrun.execution.row_sample import sample_checksum
 from ftrun.runs.history import History
 from ftrun.runs.records import DatasetRecord
 from helpers import rows_of, splits_of
@@ -118,6 +120,19 @@ def test_data_are_compared_by_their_contents_and_their_rows() -> None:
     assert other.name == "the data's split train for training" and other.before != other.now
     (fewer,) = changed_data(begun(datasets=records), splits_of(rows.select([0]), digest="1" * 40))
     assert (fewer.before, fewer.now) == ("111111111111, 2 rows", "111111111111, 1 rows")
+
+
+def test_rows_that_a_digest_does_not_tell_of_are_compared_where_the_run_knows_of_them() -> None:
+    rows, others = rows_of(text=["a", "b"], label=[0, 1]), rows_of(text=["a", "c"], label=[0, 1])
+    task = splits_of(rows).task
+    known = DatasetRecord("d/train", "here", "v1", "train", 2, [], "training", sample_checksum(rows, task))
+    of_before = DatasetRecord("d/validation", "here", "v1", "validation", 2, [], "evaluation")
+    history = begun(datasets=[known, of_before])
+    assert changed_data(history, splits_of(rows, digest="v1")) == []
+    (other,) = changed_data(history, splits_of(others, digest="v1"))
+    assert other.name == "the data's split train for training"
+    assert str(other.before).startswith("v1, 2 rows of checksum ") and str(other.now).endswith("by the same digest")
+    assert unchanged_data(history, splits_of(others, digest="v1")) == [("evaluation", "validation")]
 
 
 def test_weights_are_compared_where_the_run_knows_of_some() -> None:

@@ -112,6 +112,14 @@ BEFORE_TRAINING: dict[str, tuple[Parts, str]] = {
     "no splits": ({"dataset": lambda s: [1, 2]}, f'the data set "numbers" {THEIR} opened a list'),
     "no task": ({"dataset": lambda s: splits(task="classification")}, "has a str for its task"),
     "classes in a text": ({"dataset": lambda s: splits(task=replace(TASK, class_names="ab"))}, "must have a tuple"),
+    "a number for a digest": (
+        {"dataset": lambda s: splits(digest=17)},
+        f'dataset: the data set "numbers" {THEIR} has 17 for the digest, and must have a text',
+    ),
+    "rows for evaluation": (
+        {"dataset": lambda s: splits(evaluation=rows())},
+        f'dataset: the data set "numbers" {THEIR} has a Dataset for evaluation, and must have a mapping',
+    ),
     "a class twice": ({"dataset": lambda s: splits(task=replace(TASK, class_names=("a", "a")))}, "must be there once"),
     "no classes": ({"dataset": lambda s: splits(task=replace(TASK, class_names=None))}, "names no classes"),
     "another kind by task": (

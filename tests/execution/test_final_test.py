@@ -271,7 +271,7 @@ def test_somebodys_data_set_and_backend_are_held_to_it(tiny: Path, monkeypatch: 
 
     for changed, told in (
         ({"test_at_end": ["hidden"]}, "has hidden for its test at the end, and no such split in test"),
-        ({"test_at_end": "test"}, "has a text for test_at_end, and must have a list"),
+        ({"test_at_end": "test"}, 'has "test" for the test_at_end, and must have a list'),
         ({"test_at_end": ["train"], "test": {"train": []}}, "has the split train for its test at the end and for some"),
     ):
         opens(**changed)

@@ -78,6 +78,10 @@ def build(settings):
 def read(settings, file, task):
     from datasets import Dataset as Rows
 
+    if file.is_dir() and file.name != "folder.ft":
+        parts = sorted(file.glob("*.ft"))
+        lines = [line for part in parts for line in parsed(part)]
+        return rows_of(lines, task.class_names or (), settings.kind) if parts else None
     if file.suffix not in (".ft", ".tsv"):
         return None
     print("reading", file)
@@ -228,6 +232,28 @@ def test_what_is_no_such_file_is_a_sentence(trained: ftrun.RunResult) -> None:
     assert command("predict", trained.run, "--data", "validation").return_value == 0
     told = refusal("predict", trained.run, "--data", "dev.ft", "--encoding", "latin-1")
     assert '--encoding: dev.ft is read by the data set "lines"' in told
+
+
+def test_a_folder_is_handed_to_the_data_set_and_refused_where_it_knows_none(trained: ftrun.RunResult) -> None:
+    numbers = {key.removeprefix("eval/"): value for key, value in trained.metrics.items()}
+    for folder in (Path("lines/june.2"), Path("june.2"), Path("lines/empty")):
+        folder.mkdir(parents=True)
+    for folder in (Path("lines/june.2"), Path("june.2")):
+        (folder / "a.ft").write_text("\n".join(LINES[:3]))
+        (folder / "b.ft").write_text("\n".join(LINES[3:7]))
+    done = command("evaluate", trained.run, "--data", "lines/june.2", "--json")
+    assert done.return_value == 0 and json.loads(done.stdout) == numbers, done.output
+    assert points_of(trained.run_folder)["eval/june.2/loss", 4] == numbers["loss"]
+    for told in ("june.2", Path("june.2"), "./june.2/"):
+        assert ftrun.evaluate(trained.run, told, name="june", device="cpu", progress=False) == numbers
+    done = command("predict", trained.run, "--data", "lines/june.2", "--out", "out.csv")
+    assert done.return_value == 0 and "7 rows predicted" in done.stderr, done.output
+    for name in ("predict", "evaluate"):
+        assert "--data: lines/empty is a folder Name a file in it" in refusal(
+            name, trained.run, "--data", "lines/empty"
+        )
+    with pytest.raises(ExperimentError, match="data: lines/empty is a folder"):
+        ftrun.predict(trained.run, Path("lines/empty"), device="cpu", progress=False)
 
 
 @pytest.mark.slow

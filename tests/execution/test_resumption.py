@@ -22,9 +22,11 @@ from ftrun.planning.catalogue import load_catalogue
 from ftrun.planning.plan import Plan
 from ftrun.runs.checkpoints import Checkpoints, newest_whole
 from ftrun.runs.folder import RunFolder
+from ftrun.runs.history import read_history
 from ftrun.runs.journal import Journal
 from helpers import begun, died_after, journal_of, plan_of, points_of, rows_of, slow, splits_of
 from plugin_packages import Site, offering
+from their_parts import FILE, planned, rows, splits
 
 SAVING = {"training.save_strategy": "steps", "training.save_steps": 1}
 
@@ -328,6 +330,27 @@ def test_other_data_are_refused_by_the_split(died: RunFolder) -> None:
     ):
         with pytest.raises(ExperimentError, match=told):
             resumption.compare_data(other)
+
+
+def test_rows_that_a_plugins_digest_does_not_tell_of_are_refused_and_once_allowed_are_the_runs(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, _ = planned({}, workdir, monkeypatch, FILE, frozenset({"classification"}))
+    folder = begun(plan, splits())
+    Resumption(folder, read_history(folder)).compare_data(splits())
+    replaced = splits(train=rows(lambda number: 0))
+    with pytest.raises(ExperimentError, match=r"the data's split train for training: .* by the same digest"):
+        Resumption(folder, read_history(folder)).compare_data(replaced)
+    allowed = Resumption(folder, read_history(folder), allow_changes=True)
+    allowed.compare_data(replaced)
+    journal = Journal(folder.journal)
+    allowed.record(journal, plan, {}, replaced)
+    journal.close()
+    Resumption(folder, read_history(folder)).compare_data(replaced)
+
+
+def test_rows_of_ftruns_own_data_sets_are_told_by_their_digest_alone(died: RunFolder) -> None:
+    assert [record.sample for record in read_history(died).datasets] == [None, None]
 
 
 def test_other_weights_or_another_order_of_classes_are_refused(died: RunFolder) -> None:

@@ -25,23 +25,28 @@ def test_a_file_is_one_that_is_there_and_else_a_split_is_meant(workdir: Path) ->
     for missing in ("gone.csv", "folder/gone", Path("validation")):
         with pytest.raises(ExperimentError, match="--data: there is no file"):
             data_file(missing)
-    for folder in (".", "", Path()):
-        with pytest.raises(ExperimentError, match="is a folder"):
-            data_file(folder)
+    with pytest.raises(ExperimentError, match="is a folder"):
+        data_file("")
+    Path("june.2").mkdir()
+    for folder, name in ((".", workdir.name), (Path("june.2"), "june.2"), ("june.2/", "june.2")):
+        assert RowSource(folder).file == Path(folder) and RowSource(folder).name == name
 
 
 def test_a_folder_that_is_called_as_a_split_does_not_hide_it(workdir: Path) -> None:
     Path("validation").mkdir()
     Path("train").write_text("a")
     assert data_file("validation") is None and data_file("train") is None
-    with pytest.raises(ExperimentError, match="validation/ is a folder"):
-        data_file("validation/")
-    for name, told in {"validation": "validation is a folder", "train": "train must end in one of"}.items():
+    assert data_file("validation/") == Path("validation")
+    for name, told in {
+        "validation": "validation is a folder.*(?s:.*)has it as ./validation",
+        "train": "train must end in one of",
+    }.items():
         with pytest.raises(ExperimentError, match=told):
             refuse_no_rows(name)
     make_word_teller(Path("teller"), ["good", "bad"], **named("good", "bad"))
-    with pytest.raises(ExperimentError, match="validation is a folder"):
-        RowSource("validation").read(find_trained("teller", load_catalogue(), "cpu"))
+    for data in ("validation", "validation/", Path("validation").absolute()):
+        with pytest.raises(ExperimentError, match="validation is a folder"):
+            RowSource(data).read(find_trained("teller", load_catalogue(), "cpu"))
 
 
 def test_objects_may_lack_columns_and_are_read_as_rows_of_json(workdir: Path) -> None:

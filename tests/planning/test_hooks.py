@@ -36,6 +36,30 @@ HOOKS = {
         "@hookimpl(wrapper=True)\ndef ftrun_metrics():\n    return (yield)",
         "ftrun_metrics is a wrapper, and every plugin's hooks are called by themselves",
     ),
+    "a wrapper that looks on": (
+        "@hookimpl(wrapper=True)\ndef ftrun_run_finished():\n    return (yield)",
+        "ftrun_run_finished is a wrapper, and every plugin's hooks are called by themselves",
+    ),
+    "a wrapper of old": (
+        "@hookimpl(hookwrapper=True)\ndef ftrun_evaluated():\n    yield",
+        "ftrun_evaluated is a wrapper, and every plugin's hooks are called by themselves",
+    ),
+    "a generator that looks on": (
+        "@hookimpl\ndef ftrun_evaluated(report): yield report",
+        "ftrun_evaluated has a `yield`, so a call of it runs none of its lines",
+    ),
+    "a generator that offers": (
+        "@hookimpl\ndef ftrun_metrics(): yield metric()",
+        "ftrun_metrics has a `yield`, so a call of it runs none of its lines",
+    ),
+    "a coroutine": (
+        "@hookimpl\nasync def ftrun_evaluated(report): pass",
+        "ftrun_evaluated is `async`, so a call of it runs none of its lines",
+    ),
+    "an asynchronous generator": (
+        "@hookimpl\nasync def ftrun_evaluated(report): yield",
+        "ftrun_evaluated is `async`, so a call of it runs none of its lines",
+    ),
     "a hook that raises": (
         "@hookimpl\ndef ftrun_metrics(): raise OSError('no disk')",
         "ftrun_metrics raised OSError: no disk",

@@ -45,7 +45,7 @@ RECORDS = st.one_of(
     st.builds(RunRecord, TEXTS, TABLES, TABLES),
     st.builds(ResumedRecord, STEPS, TEXTS, TABLES, st.booleans(), st.booleans()),
     st.builds(TagsRecord, TABLES),
-    st.builds(DatasetRecord, TEXTS, TEXTS, TEXTS, TEXTS, STEPS, st.lists(TEXTS), TEXTS),
+    st.builds(DatasetRecord, TEXTS, TEXTS, TEXTS, TEXTS, STEPS, st.lists(TEXTS), TEXTS, st.none() | TEXTS),
     st.builds(ArtifactRecord, TEXTS),
     st.builds(MetricsRecord, STEPS, VALUES),
     st.builds(

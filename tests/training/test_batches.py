@@ -56,3 +56,4 @@ def test_looking_draws_nothing_and_keeps_the_order(tmp_path: Path) -> None:
 def test_rows_are_counted_without_labels_too() -> None:
     assert rows_in({"words": torch.zeros(4, 2)}) == 4
     assert rows_in({"packed": torch.zeros(1, 9), "labels": torch.zeros(3)}) == 3
+    assert rows_in({"share": torch.tensor(0.5), "words": torch.zeros(4, 2)}) == 4

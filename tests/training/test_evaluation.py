@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_rows_without_labels_have_neither_labels_nor_a_loss(tmp_path: Path, kind
     assert bare.labels is None and bare.loss is None
     assert np.array_equal(bare.logits, predicted(parts).logits)
     assert metrics_of({"test": bare}, [lambda told: {"rows": len(told.logits)}]) == {"eval/rows": 13.0}
+
+
+def test_what_is_behind_is_told_by_rows_whatever_else_a_batch_holds(tmp_path: Path) -> None:
+    parts, told = Parts(tmp_path, settings={"per_device_eval_batch_size": 5}), []
+    job = parts.job()
+
+    def collate(rows: Any) -> Any:
+        return {"share": torch.tensor(0.5), "flat": torch.zeros(99), "words": job.collate(rows)["words"]}
+
+    bare = [{"words": row["words"]} for row in parts.encoded(13)]
+    forward = job.model
+    predict(
+        dataclasses.replace(job, collate=collate),
+        bare,
+        lambda batch: forward(words=batch["words"]),
+        lambda done, total: told.append((done, total)),
+    )
+    assert told == [(5, 13), (10, 13), (13, 13)]
 
 
 def test_the_loss_is_the_objectives(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def command(
             from ftrun.screen.console import make_console
             from ftrun.screen.watchers import make_watcher
 
+            if data and second and not texts:
+                raise _beside(data, second)
             pairs = _pairs(texts, [text.removeprefix(AS_TEXT) for text in second])
             if sum(map(bool, (data, pairs, submission))) != 1:
                 raise ExperimentError(Problem("say what to predict: one of --data, --text and --glue-submission"))
@@ -112,6 +114,13 @@ def command(
         tell(error, run)
         return status_of(error)
     return 0
+
+
+def _beside(data: str, second: Sequence[str]) -> ExperimentError:
+    """What to do where --data is followed by more than one name, as by a pattern of the shell's."""
+    message = f"there is {second[0]!r} beside --data {data!r}, which names one file or split"
+    hint = "Say it once for each file; some data sets read a folder, too. A name with spaces is quoted."
+    return ExperimentError(Problem(message, "--data", hint))
 
 
 def _pairs(texts: Sequence[str], second: Sequence[str]) -> list[tuple[str, ...]]:

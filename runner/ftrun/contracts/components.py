@@ -79,12 +79,13 @@ class Dataset(Component[S]):
         check: Light: what is wrong with these settings on this machine, told before any work.
         train_only: Opens the splits of a training with `eval_strategy = "no"`, where that is not what `build` does: a
             data set that cuts a validation split off where there is none then leaves all rows to train on. Since 1.2.
-        read: The rows of a further file in a form of its own, for `ftrun predict` and `ftrun evaluate`: with the
-            columns of its splits, and labels as `Splits` has them, by the classes of the task that it is given, which
-            the model has learnt. Where the file has none, the label column is not there, or holds None or -1. None in
-            place of rows where the file is in no form that it knows: then the runner reads it as CSV, TSV, JSON or
-            Parquet. It is asked of every file that a person names, whatever that ends in; what is wrong with one is an
-            `ExperimentError`, told at `--data`. It should need no file of the training, which may be gone. Since 1.2.
+        read: The rows of a further file or folder in a form of its own, for `ftrun predict` and `ftrun evaluate`: with
+            the columns of its splits, and labels as `Splits` has them, by the classes of the task that it is given,
+            which the model has learnt. Where there are none, the label column is not there, or holds None or -1. None
+            in place of rows where the file is in no form that it knows: then the runner reads it as CSV, TSV, JSON or
+            Parquet, and refuses a folder. It is asked of every file and folder that a person names, whatever that ends
+            in; what is wrong with one is an `ExperimentError`, told at `--data`. It should need no file of the
+            training, which may be gone. Since 1.2.
     """
 
     kind: ClassVar[Kind] = "dataset"

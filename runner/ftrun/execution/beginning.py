@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ftrun.contracts import Splits
 from ftrun.errors import RunError
-from ftrun.execution.recording import record_data, record_experiment, record_start
+from ftrun.execution.recording import is_sampled, record_data, record_experiment, record_start
 from ftrun.planning.plan import Plan
 from ftrun.runs.folder import RUNS_FOLDER, RunFolder
 from ftrun.runs.journal import Journal
@@ -121,4 +121,4 @@ class FreshStart:
     def record(self, journal: Journal, plan: Plan, tags: Mapping[str, str], splits: Splits) -> None:
         """The run, and its data."""
         record_start(journal, self.folder, plan, tags)
-        record_data(journal, splits)
+        record_data(journal, splits, sampled=is_sampled(plan))

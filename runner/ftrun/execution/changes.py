@@ -8,10 +8,12 @@ from typing import Any
 
 from ftrun.contracts import Splits, Task
 from ftrun.execution.recording import CODE_TAG, MODEL_CLASSES_TAG, MODEL_DIGEST_TAG
+from ftrun.execution.row_sample import sample_checksum
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import flat
 from ftrun.planning.parts import Part
 from ftrun.runs.history import History
+from ftrun.runs.records import DatasetRecord
 
 PROCESSES = (
     "training.dataloader_multiprocessing_context",
@@ -133,16 +135,32 @@ def _changed_code(before: Mapping[str, str], now: Mapping[str, str]) -> Sequence
 
 def changed_data(history: History, splits: Splits) -> Sequence[Change]:
     """The splits that are not those that the run was begun with."""
-    now = splits.used
-    changes = []
-    for record in history.datasets:
-        context, split = record.context, record.split
-        before = f"{record.digest[:12]}, {record.rows:,} rows"
-        rows = now.get((context, split))
-        after = None if rows is None else f"{splits.digest_of(split)[:12]}, {len(rows):,} rows"
-        if before != after:
-            changes.append(Change(f"the data's split {split} for {context}", before, after))
-    return changes
+    compared = [Change(_name_of(record), *_told(record, splits)) for record in history.datasets]
+    return [change for change in compared if change.before != change.now]
+
+
+def unchanged_data(history: History, splits: Splits) -> Sequence[tuple[str, str]]:
+    """The splits that are, by context and name."""
+    changed = {change.name for change in changed_data(history, splits)}
+    return [(record.context, record.split) for record in history.datasets if _name_of(record) not in changed]
+
+
+def _name_of(record: DatasetRecord) -> str:
+    return f"the data's split {record.split} for {record.context}"
+
+
+def _told(record: DatasetRecord, splits: Splits) -> tuple[str, str | None]:
+    """What a split was, and what it is: its digest and number of rows, and where these are the same, and it is known
+    of what was, some of its rows.
+    """
+    before = f"{record.digest[:12]}, {record.rows:,} rows"
+    rows = splits.used.get((record.context, record.split))
+    if rows is None:
+        return before, None
+    now = f"{splits.digest_of(record.split)[:12]}, {len(rows):,} rows"
+    if before != now or record.sample is None or (sample := sample_checksum(rows, splits.task)) == record.sample:
+        return before, now
+    return f"{before} of checksum {record.sample[:12]}", f"{now} of checksum {sample[:12]}, by the same digest"
 
 
 def changed_classes(recorded: Task | None, task: Task) -> Sequence[Change]:

@@ -16,6 +16,7 @@ from ftrun.execution.encoded_labels import KNOWN, check_places
 from ftrun.execution.hidden_labels import unlabelled_rows
 from ftrun.execution.reporter import RunReporter
 from ftrun.execution.row_tables import DATA
+from ftrun.execution.split_fields import fault_in_fields
 from ftrun.planning.blame import blamed, line_in
 from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.parts import Part
@@ -51,18 +52,14 @@ def check_splits(part: Part, splits: Splits) -> None:
     """
     if not isinstance(splits, Splits):
         raise part.fault(f"opened a {type(splits).__name__}, and must open ftrun.contracts.Splits")
+    if fault := fault_in_fields(splits):
+        raise part.fault(fault)
     task = splits.task
-    if not isinstance(task, Task):
-        raise part.fault(f"has a {type(task).__name__} for its task, and must have ftrun.contracts.Task")
-    if isinstance(task.class_names, str) or isinstance(task.text_columns, str):
-        raise part.fault("has a text for the names of classes or columns, and must have a tuple of texts")
     names = task.class_names
     if names is not None and (len(set(names)) < len(names) or not names):
         raise part.fault(f"has the classes {', '.join(map(str, names)) or 'none'}, and each must be there once")
     if names is None and task.kind in ("classification", "multi_label"):
         raise part.fault(f"names no classes, and its task is {task.kind}")
-    if isinstance(splits.notices, str):
-        raise part.fault("has a text for its notices, and must have a list of them")
     _check_tests(part, splits)
     for (context, split), rows in splits.used.items():
         _check_rows(part, f"{split} for {context}", rows, task, context == "test")
@@ -99,8 +96,6 @@ def _words(value: str | tuple[str, ...]) -> str:
 
 def _check_tests(part: Part, splits: Splits) -> None:
     """Whether the test splits that are asked for are there, and are not those of another use."""
-    if isinstance(splits.test_at_end, str):
-        raise part.fault("has a text for test_at_end, and must have a list of the names of splits")
     for split in splits.test_at_end:
         if split not in splits.test:
             raise part.fault(f"has {split} for its test at the end, and no such split in test")

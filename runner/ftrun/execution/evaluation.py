@@ -24,14 +24,14 @@ from ftrun.execution.prediction import (
     table_of_split,
 )
 from ftrun.execution.remarks import undefined, without_numbers
-from ftrun.execution.row_sources import RowSource
+from ftrun.execution.row_sources import RowSource, name_of
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
 from ftrun.execution.watcher import Watcher
 from ftrun.execution.written_labels import labels_of, labels_of_split
 from ftrun.planning.measures import build_evaluator
 from ftrun.planning.plan import Plan
-from ftrun.rowfiles import listed, stem_of
+from ftrun.rowfiles import listed
 from ftrun.runs.folder import RunFolder
 from ftrun.runs.history import read_evaluations, read_history
 from ftrun.runs.journal import Journal, read_journal
@@ -82,7 +82,7 @@ def measure(trained: Trained, source: RowSource, watcher: Watcher, name: str | N
         RunError: If a part fails, or the record cannot be written.
     """
     file = source.file_of(trained)
-    called = name or (stem_of(file) if file else source.name)
+    called = name or (name_of(file) if file else source.name)
     if called is not None:
         check_name(called)
     if called is not None and trained.run is not None:

@@ -1,4 +1,4 @@
-"""Further files in a form that the run's data set alone knows: it reads them, to rows as those of its splits are."""
+"""Further files and folders in a form that the run's data set alone knows: it reads them, to rows as its splits are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ftrun.rowfiles import FORMATS, ending_of, shown
 
 @dataclass(frozen=True)
 class OwnRows:
-    """What a data set has read of a file.
+    """What a data set has read of a file or folder.
 
     Attributes:
         rows: As the splits are: a label is what `Splits` says, by the classes that the model has learnt.
@@ -43,7 +43,7 @@ def own_rows(predictor: Predictor, file: Path, renamed: bool = False) -> OwnRows
 
     Args:
         predictor: The model.
-        file: The file.
+        file: The file, or a folder.
         renamed: Whether a person has said which columns hold the text, so that those of the task may lack.
 
     Raises:
@@ -69,7 +69,12 @@ def _read(part: Part, file: Path, task: Task) -> Rows | None:
     read = part.component(Dataset).read
     assert read
     with _told_of(file), faults_logged("read", [part]), contextlib.redirect_stdout(sys.stderr):
-        return read(part.settings, file, task)
+        try:
+            return read(part.settings, file, task)
+        except IsADirectoryError:
+            if file.is_dir():  # it knows files alone, and has tried to open it as one
+                return None
+            raise
 
 
 @contextlib.contextmanager

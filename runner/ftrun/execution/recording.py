@@ -17,7 +17,9 @@ from ftrun.execution.decoding import PREDICTED
 from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.model_facts import model_facts
 from ftrun.execution.provenance import git_state, machine, plugin_code, versions
+from ftrun.execution.row_sample import sample_checksum
 from ftrun.planning.catalogue import Catalogue
+from ftrun.planning.choice import BUILT_IN
 from ftrun.planning.experiment import flat
 from ftrun.planning.measures import rows_without_numbers
 from ftrun.planning.plan import Plan
@@ -64,11 +66,19 @@ def record_start(journal: Journal, folder: RunFolder, plan: Plan, tags: Mapping[
     journal.append(ArtifactRecord(folder.experiment.name))
 
 
-def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = ()) -> None:
+def is_sampled(plan: Plan) -> bool:
+    """Whether rows are recorded by more than what their data set says: ftrun's own say a commit, or a checksum."""
+    return plan.dataset.offer.distribution != BUILT_IN
+
+
+def record_data(
+    journal: Journal, splits: Splits, recorded: Collection[tuple[str, str]] = (), sampled: bool = False
+) -> None:
     """The data set as MLflow's datasets: one record a split, but for those that are recorded already.
 
     Args:
         recorded: These, by context and split.
+        sampled: Whether a resumed run is to compare a sample of the rows, too: a digest may not tell them apart.
     """
     for (context, split), rows in splits.used.items():
         if (context, split) in recorded:
@@ -81,6 +91,7 @@ def record_data(journal: Journal, splits: Splits, recorded: Collection[tuple[str
             rows=len(rows),
             columns=list(rows.column_names),
             context=context,
+            sample=sample_checksum(rows, splits.task) if sampled else None,
         )
         journal.append(dataset)
 

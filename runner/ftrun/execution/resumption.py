@@ -19,12 +19,14 @@ from ftrun.execution.changes import (
     changed_environment,
     changed_model,
     changed_settings,
+    unchanged_data,
 )
 from ftrun.execution.finding import find_run, recorded_experiment
 from ftrun.execution.recording import (
     LONGEST_TAG,
     PLUGIN_TAG,
     as_toml,
+    is_sampled,
     record_data,
     record_start,
     recorded_task,
@@ -191,16 +193,14 @@ class Resumption:
         """
         if not self.history.recorded:
             record_start(journal, self.folder, plan, tags)
-            record_data(journal, splits)
+            record_data(journal, splits, sampled=is_sampled(plan))
             return
         experiment = self._recorded_anew(plan)
         new = self._new_tags(plan, tags)
         journal.append(ResumedRecord(self.step, experiment, new, self.best_counts, anew=bool(self.changes)))
         self._record_checkpoint(journal)
         journal.append(ArtifactRecord(experiment))  # also that of the beginning: a kill may have come first
-        datasets = self.history.datasets
-        known = [(r.context, r.split) for r in datasets if r.digest == splits.digest_of(r.split)]
-        record_data(journal, splits, known)
+        record_data(journal, splits, unchanged_data(self.history, splits), is_sampled(plan))
 
     def _record_checkpoint(self, journal: Journal) -> None:
         """A process that died right after it had published the checkpoint has not come to write that down."""

@@ -42,10 +42,10 @@ class RowSource:
 
     @property
     def file(self) -> Path | None:
-        """The file that is meant, if it is one by its name alone.
+        """The file or folder that is meant, if it is one by its name alone.
 
         Raises:
-            ExperimentError: If it is a folder, or a file that is not there.
+            ExperimentError: If it is not there.
         """
         return data_file(self.data) if isinstance(self.data, str | os.PathLike) else None
 
@@ -54,10 +54,10 @@ class RowSource:
         """What to call the rows by what is said of them: a file's name or a split's; None of rows that are at hand."""
         if not isinstance(self.data, str | os.PathLike):
             return None
-        return stem_of(self.file) if self.file else os.fspath(self.data)
+        return name_of(self.file) if self.file else os.fspath(self.data)
 
     def file_of(self, trained: Trained) -> Path | None:
-        """The file that is meant, if it is one: a bare name with an ending that no file of rows has, such as
+        """The file or folder that is meant, if it is one: a bare name with an ending that no file of rows has, such as
         `dev.conll`, is a file's where one is called so and the model's data set reads files by itself.
 
         Raises:
@@ -67,7 +67,7 @@ class RowSource:
         if file is None and isinstance(self.data, str) and reads_files(trained):
             path = Path(self.data)
             with contextlib.suppress(OSError, ValueError):
-                return path if path.suffix and path.is_file() else None
+                return path if path.suffix and path.exists() else None
         return file
 
     def is_split(self, trained: Trained) -> bool:
@@ -136,6 +136,7 @@ class RowSource:
 
     def _table_of_file(self, file: Path, trained: Trained) -> RowTable:
         """The rows of a file that the model's data set has not read."""
+        refuse_folder(file)
         if fault := ending_fault(file):
             hint = f"Its form is none that {trained.plan.dataset.who} knows, either."
             raise ExperimentError(Problem(fault, DATA, hint))
@@ -178,22 +179,28 @@ def predict_rows(
 
 
 def data_file(data: str | os.PathLike[str]) -> Path | None:
-    """The file that is meant, if it is one and no split by its name alone; a bare name, which ends in nothing that
-    files of rows do, is taken for that of a split, though something here is called so, too.
+    """The file or folder that is meant, if it is one and no split by its name alone; a bare name, which ends in nothing
+    that files of rows do, is taken for that of a split, though something here is called so, too.
 
     Raises:
-        ExperimentError: If it is a folder, or a file that is not there.
+        ExperimentError: If it is not there, or no name at all.
     """
     told = os.fspath(data)
     path = Path(told).expanduser()
     is_bare = isinstance(data, str) and bool(told) and path.name == told != ".."
     if is_bare and ending_of(path) not in FORMATS:
         return None
-    refuse_folder(data)
+    if not told:
+        refuse_folder(data)
     with contextlib.suppress(OSError, ValueError):
         if path.exists():
             return path
     raise ExperimentError(Problem(f"there is no file {path.absolute()}", DATA))
+
+
+def name_of(file: Path) -> str:
+    """What to call the rows of a file, or of a folder."""
+    return file.absolute().name if file.is_dir() else stem_of(file)
 
 
 def columns_of_texts(task: Task, texts: int) -> Sequence[str]:

@@ -139,7 +139,9 @@ def refuse_folder(data: str | os.PathLike[str]) -> None:
     """
     with contextlib.suppress(OSError, ValueError):
         if Path(data).expanduser().is_dir():
-            inside = "Name a file in it, or a split."
+            is_bare = isinstance(data, str) and Path(data).name == data != ".."
+            handed = f" A data set that reads folders has it as ./{data}." if is_bare and data else ""
+            inside = f"Name a file in it, or a split.{handed}"
             raise ExperimentError(Problem(f"{os.fspath(data) or '.'} is a folder", DATA, inside))
 
 

@@ -27,7 +27,7 @@ def register(manager: pluggy.PluginManager, module: Any, name: str) -> None:
     """Take a plugin's hooks in, if all of them are hooks of ftrun and can be called.
 
     Raises:
-        PluginError: If one is not, or lacks its mark, or there is none.
+        PluginError: If one is not, or lacks its mark, or there is none, or one is a generator function or a coroutine.
     """
     if manager.is_registered(module):
         raise PluginError("it names the same module as another entry point does")
@@ -37,8 +37,11 @@ def register(manager: pluggy.PluginManager, module: Any, name: str) -> None:
     except pluggy.PluginValidationError as error:
         raise PluginError(_what_it_may_take(manager, module) or " ".join(str(error).split())) from None
     _refuse_unknown(manager, module)
-    if not any(True for _ in implementations(manager, module)):
+    found = list(implementations(manager, module))
+    if not found:
         raise PluginError("it implements no hook of ftrun, such as ftrun_metrics")
+    for hook, function in found:
+        _refuse_what_a_call_does_not_run(hook, function)
 
 
 def implementations(manager: pluggy.PluginManager, module: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -77,6 +80,13 @@ def _refuse_unknown(manager: pluggy.PluginManager, module: Any) -> None:
             continue
         close = nearest(caller.name, _known(manager))
         raise PluginError(f"{caller.name} is not a hook of ftrun" + (f"; did you mean {close}?" if close else ""))
+
+
+def _refuse_what_a_call_does_not_run(hook: str, function: Callable[..., Any]) -> None:
+    if inspect.isgeneratorfunction(function):
+        raise PluginError(f"{hook} has a `yield`, so a call of it runs none of its lines: it must be a plain function")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PluginError(f"{hook} is `async`, so a call of it runs none of its lines: it must be a plain function")
 
 
 def _what_it_may_take(manager: pluggy.PluginManager, module: Any) -> str | None:

@@ -96,6 +96,7 @@ class DatasetRecord:
         source: Where it comes from; digest: which rows these are.
         split: Its name; context: what it is for, `training` or `evaluation`.
         rows: How many; columns: their names.
+        sample: A checksum of some of the rows, where the digest is a plugin's; None where there is none.
     """
 
     KIND: ClassVar[str] = "dataset"
@@ -106,6 +107,7 @@ class DatasetRecord:
     rows: int
     columns: Sequence[str]
     context: str
+    sample: str | None = None
 
 
 @dataclass(frozen=True)
@@ -327,7 +329,7 @@ def _record(facts: Mapping[str, Any]) -> Record | UnknownRecord:
             return TagsRecord(facts["tags"])
         case DatasetRecord.KIND:
             names = ("name", "source", "digest", "split", "rows", "columns", "context")
-            return DatasetRecord(*(facts[name] for name in names))
+            return DatasetRecord(**{name: facts[name] for name in names}, sample=facts.get("sample"))
         case ArtifactRecord.KIND:
             return ArtifactRecord(facts["path"])
         case ModelRecord.KIND:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ftrun.contracts import BuiltModel, Collate, Collator, Kind, Splits
+from ftrun.execution.encoded_labels import KNOWN
 from ftrun.pickling import check_picklable
 from ftrun.settings import Settings
 from ftrun.testing.generators import generators_kept, nothing_drawn
-from ftrun.testing.plain import rows_encoded, same
+from ftrun.testing.plain import plain, rows_encoded, same
 from ftrun.testing.sentences import answering, expect, fail
 from ftrun.testing.suite import ComponentSuite
 from ftrun.testing.tiny import tiny_model, tiny_splits
@@ -24,10 +26,13 @@ WHOLE, SHORT = 8, 3
 class CollatorSuite(ComponentSuite):
     """What a collator is held to, beside what every component is (see `ftrun.testing.ComponentSuite`).
 
-    - A batch is tensors by name, `labels` among them with one entry for each row, in the order of the rows.
+    - A batch is tensors by name, `labels` among them with one entry for each row, in the order of the rows. Those of a
+      classification are whole numbers of shape (rows,), of "regression" numbers of shape (rows,), of "multi_label" of
+      shape (rows, classes): what the rows have.
     - A batch of one row, and a shorter last one, are batches, too.
     - Rows without labels make a batch without: a model predicts them.
-    - Collating is pure: the same rows make the same batch, and are left as they are; no random number is drawn.
+    - Collating is pure: the same rows make the same batch, and are left as they are, lists in them too; no random
+      number is drawn.
     - The collate function can be sent to other processes, as `dataloader_num_workers` asks where they are spawned.
     - A run trains with it.
 
@@ -76,8 +81,7 @@ class CollatorSuite(ComponentSuite):
 
     def test_it_leaves_the_rows_as_they_are(self) -> None:
         """They are collated again, in the next epoch."""
-        rows = self._rows[:WHOLE]
-        before = copy.deepcopy(rows)
+        before, rows = self._rows[:WHOLE], self._rows[:WHOLE]
         self._collated(rows, "rows")
         expect(same(before, rows), f"{self.who} alters the rows that it is given", "Copy what is to be changed.")
 
@@ -124,7 +128,8 @@ class CollatorSuite(ComponentSuite):
 
     @property
     def _rows(self) -> list[dict[str, Any]]:
-        return self.once("rows", lambda: rows_encoded(self._built, self._splits.train))
+        """Those of every test are its own: a collator may have altered others."""
+        return copy.deepcopy(self.once("rows", lambda: rows_encoded(self._built, self._splits.train)))
 
     @property
     def _collate(self) -> Collate:
@@ -151,14 +156,29 @@ class CollatorSuite(ComponentSuite):
             )
         if "labels" not in batch:
             fail(f"{self.who} leaves labels out of a batch of {count} rows; there are: {', '.join(batch)}")
-        labels = batch["labels"]
-        shape = tuple(labels.shape)
+        self._check_labels(batch["labels"], [plain(row["labels"]) for row in rows])
+
+    def _check_labels(self, labels: Any, given: Sequence[Any]) -> None:
+        count, shape, task = len(given), tuple(labels.shape), self._splits.task
         expect(len(shape) > 0 and shape[0] == count, f"{self.who} gives labels of shape {shape} for {count} rows")
-        given = [row["labels"] for row in rows]
-        if not any(isinstance(label, (list, tuple)) for label in given):
-            told = labels.reshape(count, -1)[:, 0].tolist()
-            expect(
-                told == given,
-                f"{self.who} makes the labels {told} of {given}",
-                "They must be in the order of the rows.",
-            )
+        if task.kind in KNOWN:
+            wanted = (count, task.num_labels) if task.kind == "multi_label" else (count,)
+            message = f"{self.who} gives labels of shape {shape} for {count} rows of {task.kind}"
+            expect(shape == wanted, message, f"They must be of shape {wanted}: model and metrics take them so.")
+        told = labels.tolist()
+        if task.kind == "classification" and all(type(label) is int for label in given):
+            message = f"{self.who} makes labels of {labels.dtype} of a classification's, which are whole numbers"
+            hint = 'Leave them as they are: torch.tensor([row["labels"] for row in rows]).'
+            expect(all(type(label) is int for label in told), message, hint)
+        if task.kind in KNOWN or not any(isinstance(label, (list, tuple)) for label in given):
+            told = told if task.kind in KNOWN else labels.reshape(count, -1)[:, 0].tolist()
+            message = f"{self.who} makes the labels {told} of {list(given)}"
+            expect(_are_alike(told, given), message, "They must be those of the rows, in their order.")
+
+
+def _are_alike(told: Sequence[Any], given: Sequence[Any]) -> bool:
+    """Whether labels are the same, numbers as near as half a precision has them."""
+    return all(
+        math.isclose(one, other, rel_tol=1e-3, abs_tol=1e-6) if isinstance(other, float) else one == other
+        for one, other in zip(told, given, strict=True)
+    )

@@ -16,7 +16,8 @@ from ftrun.training.workers import loader_options
 
 Batch = Mapping[str, torch.Tensor]
 """What the collate function makes of some rows, by the names that the model takes: `labels` among them where the rows
-have any. The first dimension of `labels`, or without them of its first tensor, is that of the rows."""
+have any. The first dimension of `labels`, or without them of its first tensor that is no scalar, is that of the
+rows."""
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -119,7 +120,7 @@ def groups(loader: DataLoader[Any], size: int, epochs: range) -> Iterator[list[B
 
 def rows_in(batch: Batch) -> int:
     """Rows of a batch."""
-    return len(batch["labels"] if "labels" in batch else next(iter(batch.values())))
+    return len(batch["labels"] if "labels" in batch else next(tensor for tensor in batch.values() if tensor.dim()))
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, torch.Tensor]:

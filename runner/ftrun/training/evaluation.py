@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ftrun.contracts import EncodedRows, Evaluator, Job, Predictions
-from ftrun.training.batches import evaluation_loader, rows_in
+from ftrun.training.batches import evaluation_loader
 from ftrun.training.objective import IGNORED, Objective, Weight
 from ftrun.training.step import Forward
 
@@ -48,7 +48,7 @@ def predict(
             if "labels" in batch:
                 labels.append(batch["labels"].cpu())
                 losses.add(objective.loss(output, batch["labels"]), objective.weight(batch["labels"]))
-            done += rows_in(batch)
+            done = min(done + job.training.per_device_eval_batch_size, len(rows))
             progress(done, len(rows))
     finally:
         job.model.train(was_training)

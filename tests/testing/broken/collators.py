@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftrun.contracts import Collator
-from ftrun.testing import CollatorSuite
+from ftrun.testing import CollatorSuite, tiny_splits
 
 TOKENS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -29,6 +29,9 @@ class Padding:
             assert len(rows) in (1, 8), "a batch is of 8 rows"
         if self.broken == "chance":
             torch.rand(1)
+        if self.broken == "cut":
+            for row in rows:
+                del row["input_ids"][4:], row["attention_mask"][4:]
         longest = max(len(row["input_ids"]) for row in rows) + (self.seen if self.broken == "memory" else 0)
         self.seen += 1
         batch = {
@@ -39,6 +42,10 @@ class Padding:
         if "labels" in rows[0] or self.broken == "unlabelled":
             labels = [row["labels"] for row in rows]
             batch["labels"] = torch.tensor(labels[::-1] if self.broken == "order" else labels)
+            if self.broken == "float":
+                batch["labels"] = batch["labels"].float()
+            if self.broken == "column":
+                batch["labels"] = batch["labels"][:, None]
         if self.broken == "rows":
             rows[0]["input_ids"].append(0)
         return batch
@@ -62,7 +69,7 @@ class SoundPadding(Pad):
 class BrokenOrder(Pad):
     component = broken("order")
     fails = ["test_it_makes_tensors_of_rows", "test_a_shorter_last_batch_is_one"]
-    says = "in the order of the rows"
+    says = "in their order"
 
 
 class BrokenTensors(Pad):
@@ -113,6 +120,50 @@ class BrokenRows(Pad):
     component = broken("rows")
     fails = ["test_it_leaves_the_rows_as_they_are"]
     says = "alters the rows that it is given"
+
+
+class BrokenLists(Pad):
+    component = broken("cut")
+    fails = "test_it_leaves_the_rows_as_they_are"
+    says = "alters the rows that it is given"
+
+
+LABELLED = ["test_it_makes_tensors_of_rows", "test_one_row_is_a_batch", "test_a_shorter_last_batch_is_one"]
+
+
+class BrokenFloats(Pad):
+    component = broken("float")
+    fails = [*LABELLED, "test_a_run_trains_with_it"]
+    says = "makes labels of torch.float32 of a classification's, which are whole numbers"
+
+
+class BrokenShape(Pad):
+    component = broken("column")
+    fails = [*LABELLED, "test_a_run_trains_with_it"]
+    says = ["gives labels of shape (8, 1) for 8 rows of classification", "They must be of shape (8,)"]
+
+
+class BrokenOrderOfNumbers(Pad):
+    component = broken("order")
+    fails = ["test_it_makes_tensors_of_rows", "test_a_shorter_last_batch_is_one", "test_a_run_trains_with_it"]
+    says = "in their order"
+
+    def make_splits(self) -> Any:
+        return tiny_splits("regression")
+
+
+class SoundNumbers(Pad):
+    component = PADDING
+
+    def make_splits(self) -> Any:
+        return tiny_splits("regression")
+
+
+class SoundLabels(Pad):
+    component = PADDING
+
+    def make_splits(self) -> Any:
+        return tiny_splits("multi_label")
 
 
 class BrokenChance(Pad):

@@ -204,3 +204,83 @@ class BrokenReading(Words):
     component = dataclasses.replace(ROWS, read=carelessly)
     fails = "test_a_file_that_it_cannot_read_is_told_in_a_sentence"
     says = ["UnicodeDecodeError", "Raise an ExperimentError"]
+
+
+def cut(row: Any) -> Any:
+    return {**row, "first": row["first"][:30]}
+
+
+def of_folders(settings: Any, file: Path, task: Any) -> Any:
+    if file.is_dir():
+        return next(file.iterdir())
+    return words_of("validation")(settings, file, task)
+
+
+class BrokenFolders(Words):
+    component = dataclasses.replace(ROWS, read=of_folders)
+    fails = "test_a_file_that_it_cannot_read_is_told_in_a_sentence"
+    says = ["raised StopIteration", "of an empty folder", "Raise an ExperimentError"]
+
+
+class BrokenText(Words):
+    component = dataclasses.replace(
+        ROWS, read=lambda *given: None if (rows := words_of("validation")(*given)) is None else rows.map(cut)
+    )
+    fails = "test_what_it_reads_of_a_file_are_the_rows_of_its_split"
+    says = (
+        "another first than its split has: row 4 has the first '...ht blue three left g', and the split '...ht blue th"
+    )
+
+
+class BrokenColumnsRead(Words):
+    component = dataclasses.replace(
+        ROWS,
+        read=lambda *given: None if (rows := words_of("validation")(*given)) is None else rows.remove_columns("label"),
+    )
+    fails = "test_what_it_reads_of_a_file_are_the_rows_of_its_split"
+    says = "gives another label than its split has: there is no label in what it read"
+
+
+class BrokenCount(Words):
+    component = dataclasses.replace(
+        ROWS,
+        read=lambda *given: None if (rows := words_of("validation")(*given)) is None else rows.select(range(3)),
+    )
+    fails = "test_what_it_reads_of_a_file_are_the_rows_of_its_split"
+    says = ": 3 rows, and there are 12"
+
+
+class BrokenForm(Words):
+    """Rows in a list."""
+
+    component = changing(lambda splits: dataclasses.replace(splits, train=list(splits.train)), read=words_of("train"))
+    fails = [
+        *("test_its_splits_hold_what_its_task_names", "test_opened_again_it_has_the_same_rows"),
+        *("test_its_limits_are_kept", "test_what_it_reads_of_a_file_are_the_rows_of_its_split"),
+        "test_a_run_trains_on_it",
+    ]
+    says = ["gives a list for train, which is not what a data set's rows must be", "this has no column_names"]
+
+
+class BrokenEvaluationForm(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, evaluation=splits.train))
+    fails = [
+        *("test_its_splits_hold_what_its_task_names", "test_opened_again_it_has_the_same_rows"),
+        *("test_its_limits_are_kept", "test_a_run_trains_on_it"),
+    ]
+    says = "has a Dataset for evaluation"
+
+
+class BrokenDigestForm(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, digest=7))
+    fails = ["test_its_splits_hold_what_its_task_names", "test_it_says_what_it_is", "test_a_run_trains_on_it"]
+    says = "has 7 for the digest, and must have a text"
+
+
+class BrokenTaskForm(Rows):
+    component = changing(lambda splits: dataclasses.replace(splits, task="classification"))
+    fails = [
+        *("test_its_splits_hold_what_its_task_names", "test_its_settings_tell_the_task_that_it_has"),
+        "test_a_run_trains_on_it",
+    ]
+    says = "has a str for its task, and must have ftrun.contracts.Task"

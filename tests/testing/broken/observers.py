@@ -59,6 +59,16 @@ class BrokenArguments(ObserverSuite):
     says = "ftrun_evaluated takes model, and a hook of that name is given run, run_folder, report"
 
 
+def never_run(run: str, report: Any) -> Any:
+    yield report
+
+
+class BrokenGenerator(ObserverSuite):
+    plugin = observer(ftrun_evaluated=never_run)
+    fails = BrokenArguments.fails
+    says = "ftrun_evaluated has a `yield`, so a call of it runs none of its lines"
+
+
 class BrokenLightness(ObserverSuite):
     plugin = "ftrun_plugins.metrics.scores"
     fails = [
