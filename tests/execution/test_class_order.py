@@ -107,7 +107,7 @@ def test_anybodys_evaluator_gets_the_datas_order(workdir: Path, monkeypatch: pyt
     checkpoint = make_word_teller(workdir / "own", WORDS, **named("c", "a", "b"))
     file = experiment(checkpoint, dict(zip(WORDS, "cab", strict=True)), ["a", "b", "c"], ["accuracy"])
     ftrun.run(file, progress=False)
-    rehearsal, evaluation = seen
+    rehearsal, *_, evaluation = seen
     for predictions, rows in ((rehearsal, 8), (evaluation, 9)):
         order = [2, 2, 0, 0, 0, 1, 1, 1, 1][:rows]
         assert predictions.labels.tolist() == order == predictions.logits.argmax(axis=1).tolist()
