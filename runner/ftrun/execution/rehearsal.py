@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -140,13 +140,13 @@ def rehearse_metrics(
 
 def _tell_memory(evaluator: Evaluator, predictions: Predictions, watcher: Watcher) -> None:
     """Say where a metric gives other numbers for the same rows, once it was asked of some of them."""
-    count = len(predictions.logits)
-    rows = predictions.rows
+    half = slice(len(predictions.logits) // 2 + 1)
     some = replace(
         predictions,
-        logits=predictions.logits[: count // 2 + 1],
-        labels=predictions.labels[: count // 2 + 1],
-        rows=None if rows is None else {name: rows[name][: count // 2 + 1] for name in rows},
+        logits=predictions.logits[half],
+        labels=predictions.labels[half],
+        rows=_cut(predictions.rows, half),
+        decoded=_cut(predictions.decoded, half),
     )
     first = evaluator(predictions)
     if _raised(evaluator, some) is not None:
@@ -155,6 +155,10 @@ def _tell_memory(evaluator: Evaluator, predictions: Predictions, watcher: Watche
         if abs(float(number) - float(first[name])) > LEAST * max(1.0, abs(float(number))):  # never of NaN
             told = f"the metric {name} is {first[name]:.6g} for some rows and, asked of others meanwhile, {number:.6g}"
             watcher.notice(f"{told}: it must keep nothing, or a resumed run has other numbers")
+
+
+def _cut(columns: Mapping[str, Sequence[Any]] | None, some: slice) -> Mapping[str, Sequence[Any]] | None:
+    return None if columns is None else {name: columns[name][some] for name in columns}
 
 
 def _raised(evaluator: Evaluator, predictions: Predictions) -> MetricError | None:
