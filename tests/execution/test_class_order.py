@@ -15,7 +15,7 @@ import pytest
 from ftrun.contracts import BuiltModel, Predictions, Task
 from ftrun.errors import ExperimentError
 from ftrun.execution.class_order import ClassOrder
-from helpers import BACKENDS, journal_of
+from helpers import journal_of, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from makers import WORDS, make_word_teller, named
@@ -58,7 +58,7 @@ pictures = false
     return path
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["trainer", *map(slow, ("loop", "accelerate"))])
 def test_a_perfect_classifier_in_another_order_is_perfect(
     workdir: Path, backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

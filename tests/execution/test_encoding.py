@@ -152,6 +152,7 @@ def folder_of_splits(tiny: Path) -> Iterator[Path]:
     yield folder
 
 
+@pytest.mark.slow
 def test_another_split_to_train_on_is_another_curve(tiny: Path, folder_of_splits: Path) -> None:
     def run(split: str, evaluation: str) -> dict[tuple[str, int], float]:
         data = {"use": "hub", "path": str(folder_of_splits), "text_columns": ["text"], "train_split": split}

@@ -25,7 +25,7 @@ def run(path: Path, overrides: Mapping[str, Any]) -> ftrun.RunResult:
     return result
 
 
-@pytest.mark.parametrize("target", ["name", slow("folder"), "file", slow("id")])
+@pytest.mark.parametrize("target", ["name", *map(slow, ("folder", "file", "id"))])
 def test_a_run_is_found_by(tiny: Path, target: str) -> None:
     undisturbed = run(tiny, {})
     folder = died_after(undisturbed.run_folder, 6, "tiny-died")

@@ -20,7 +20,7 @@ from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import find_trained
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.catalogue import load_catalogue
-from helpers import BACKENDS, rows_of, run, splits_of
+from helpers import rows_of, run, slow, splits_of
 from makers import WORDS, make_checkpoint, make_word_teller, named
 from test_own_backend import bag as bag
 
@@ -68,7 +68,7 @@ def test_the_labels_of_a_split_are_shown_by_name(kind: str) -> None:
     assert table_of_split(splits, "validation").columns["label"] == shown
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["trainer", *map(slow, ("loop", "accelerate"))])
 def test_a_pairs_predictions_are_the_runs_own_on_every_row(tiny: Path, backend: str) -> None:
     result = run(tiny, {"backend": {"use": backend}, "dataset.max_eval_samples": 146})
     told = predicted(result.run_folder)

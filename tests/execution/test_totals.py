@@ -11,7 +11,7 @@ import pytest
 import torch
 from ftrun.contracts import StepReport
 from ftrun.execution.totals import Totals
-from helpers import BACKENDS, TRACKED, journal_of, measured_of, mlflow_client
+from helpers import TRACKED, journal_of, measured_of, mlflow_client, slow
 from makers import NARROW
 
 
@@ -88,7 +88,7 @@ def test_no_sum_is_told_of_a_run_that_an_earlier_attempt_took_steps_of() -> None
     }
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["trainer", *map(slow, ("loop", "accelerate"))])
 def test_every_backend_sees_the_same_tokens(tiny: Path, backend: str) -> None:
     changed = {"training.gradient_accumulation_steps": 2, "training.max_steps": 3}
     result = ftrun.run(tiny, overrides={"backend.use": backend, **changed}, progress=False)

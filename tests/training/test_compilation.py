@@ -66,6 +66,7 @@ class Attending(torch.nn.Module):
             return torch.nn.functional.scaled_dot_product_attention(rows, rows, rows, dropout_p=0.5)
 
 
+@pytest.mark.slow
 def test_autocast_around_a_compiled_model_gives_the_gradients_of_autocast_within() -> None:
     import torch._functorch.config as functorch
 

@@ -11,12 +11,12 @@ import torch
 from ftrun.errors import ExperimentError
 from ftrun.training import build_optimizer, build_scheduler, load_weights, write_checkpoint
 from ftrun.training.state import generators_kept, load_optimizer
-from helpers import BACKENDS, run, weights_of
+from helpers import run, slow, weights_of
 from plain import Bag, Parts
 from transformers import TrainerState
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["trainer", *map(slow, ("loop", "accelerate"))])
 def test_a_checkpoint_opens_with_transformers_and_its_files_match_its_manifest(tiny: Path, backend: str) -> None:
     import hashlib
 
