@@ -179,6 +179,7 @@ def test_parts_that_are_longer_than_the_training_are_told() -> None:
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw_torch": {"adam_beta1": 0.8},
+    "adamw_torch_fused": {"adam_beta1": 0.8},
     "sgd": {"optim_args": {"momentum": 0.9, "nesterov": True}},
     "adagrad": {"optim_args": {"lr_decay": 0.1, "eps": 1e-6}},
     "rmsprop": {"optim_args": {"alpha": 0.9, "momentum": 0.5, "centered": True}},
@@ -200,6 +201,7 @@ def test_the_optimizers_are_those_of_trainer(tmp_path: Path, optim: str) -> None
     del models[1].config
     optimizers = [build_optimizer(models[0], settings), Trainer(models[1], arguments).create_optimizer()]
     assert type(optimizers[0]) is type(optimizers[1])
+    assert optimizers[0].defaults == optimizers[1].defaults
     for _ in range(3):
         for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
             one.grad = torch.randn_like(one)
