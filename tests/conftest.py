@@ -219,7 +219,7 @@ def float16_here(monkeypatch: pytest.MonkeyPatch) -> None:
         accelerator.native_amp |= accelerator.mixed_precision == "fp16"
 
     monkeypatch.setattr(accelerate.Accelerator, "__init__", make)
-    monkeypatch.setattr(settings, "WITH_FLOAT16", frozenset({"cpu"}))
+    monkeypatch.setattr(settings, "WITH_FLOAT16", settings.WITH_FLOAT16 | {"cpu"})
 
 
 @pytest.fixture

@@ -258,6 +258,8 @@ def test_a_run_predicts_on_a_cpu_too_and_says_how(
 ) -> None:
     from ftrun import settings
 
+    if device is None and torch.cuda.is_available():
+        pytest.skip("there is a GPU, and it is the best device then")
     Path("rows.csv").write_text(ROWS)
     trained = run(tiny, {**HALF, "training.max_steps": 2, "training.device": "auto" if device is None else "cpu"})
     half, said = predicted(trained, device, capsys)

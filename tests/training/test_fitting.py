@@ -182,7 +182,8 @@ def test_the_cache_of_a_device_is_emptied_every_so_many_steps(tmp_path: Path, mo
     told = Told(tmp_path)
     device = SimpleNamespace(empty_cache=lambda: emptied.append(len(told.steps)))
     monkeypatch.setattr(torch, "get_device_module", lambda device_of_the_loss: device)
-    taken(Parts(tmp_path, settings={"device": "auto", "torch_empty_cache_steps": 2, "max_steps": 5}), told)
+    emptying = {"device": "auto", "torch_empty_cache_steps": 2, "dataloader_pin_memory": False}
+    taken(Parts(tmp_path, settings={**emptying, "max_steps": 5}), told)
     assert emptied == [1, 3]  # before the step is told
     taken(Parts(tmp_path, settings={"max_steps": 2}), told)
     assert len(emptied) == 2
