@@ -108,6 +108,11 @@ def test_numbers_without_a_value_at_the_end_are_named(tiny: Path) -> None:
     ]
 
 
+def test_infinite_numbers_at_the_end_are_named(tiny: Path) -> None:
+    fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/perplexity": math.inf, "eval/gain": -math.inf})
+    assert remarks(tiny, fit) == ["infinite, and so never the best: eval/perplexity, eval/gain"]
+
+
 def test_a_metric_that_had_no_value_in_any_evaluation_chose_no_best_model(tiny: Path) -> None:
     best = {"load_best_model_at_end": True, "metric_for_best_model": "f1", "save_strategy": "epoch"}
     fit = FitResult(3, 1.0, True, {"eval/loss": 0.5, "eval/f1": math.nan}, model_step=3)

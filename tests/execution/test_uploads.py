@@ -151,6 +151,7 @@ def test_the_best_is_the_best_evaluated_of_the_checkpoints(greater_is_better: bo
     """Not that of an evaluation between two checkpoints; as long as no checkpoint is evaluated, the newest."""
     choice = Choice("best", BestBy("eval/f1", greater_is_better))
     evaluated(choice, at_3=0.9 if greater_is_better else 0.1, at_6=0.5, at_10=0.6, at_12=0.6, at_14=float("nan"))
+    evaluated(choice, at_8=float("inf") if greater_is_better else -float("inf"))
     assert [step for step in (2, 4, 6, 8, 10, 12, 14) if choice.takes(step)] == taken
 
 

@@ -35,5 +35,8 @@ def test_the_best_goes_by_the_metrics_direction_and_the_first_of_equals_stays(
     assert judged([0.5, 0.9, 0.1, 0.9, 0.1], greater_is_better).step == best
 
 
-def test_what_is_not_a_number_is_never_better() -> None:
-    assert judged([float("nan"), 0.1, float("nan")]).step == 2
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("greater_is_better", [True, False])
+def test_what_is_not_finite_is_never_better(value: str, greater_is_better: bool) -> None:
+    selection = judged([float(value), 0.1, float(value)], greater_is_better)
+    assert (selection.step, selection.metric) == (2, 0.1)

@@ -23,7 +23,7 @@ from ftrun.execution.prediction import (
     split_named,
     table_of_split,
 )
-from ftrun.execution.remarks import undefined, without_numbers
+from ftrun.execution.remarks import not_finite, without_numbers
 from ftrun.execution.row_sources import RowSource, name_of
 from ftrun.execution.row_tables import RowTable
 from ftrun.execution.trained import Trained
@@ -161,7 +161,7 @@ def _measured(
         predictions = replace(predictions, loss=None)
     numbers = numbers_of(plan, task, predictions)
     silent = without_numbers(table.name, predictions)
-    for sentence in [f"{silent}: the metrics have no value"] if silent else undefined(numbers):
+    for sentence in [f"{silent}: the metrics have no value"] if silent else not_finite(numbers):
         predictor.watcher.notice(sentence)
     return numbers
 

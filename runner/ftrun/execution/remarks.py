@@ -55,7 +55,7 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     remarks += _one_class(task, sound) or _one_number(task, sound)
     never_had = _without_value(plan, fit) if fit.completed and plan.training.load_best_model_at_end else None
     if not any(silent.values()):
-        remarks += undefined(fit.metrics, never_had)
+        remarks += not_finite(fit.metrics, never_had)
     if fit.stopped_early:
         count = plan.training.early_stopping_patience
         patience = "an evaluation" if count == 1 else f"{count} evaluations"
@@ -69,22 +69,28 @@ def remarks_on(plan: Plan, task: Task, fit: FitResult) -> list[str]:
     return remarks
 
 
-def undefined(metrics: Mapping[str, float], told: str | None = None) -> list[str]:
-    """A sentence if some numbers have no value, though the model gives numbers for every row.
+def not_finite(metrics: Mapping[str, float], told: str | None = None) -> list[str]:
+    """Sentences if some numbers have no value, or are infinite, though the model gives numbers for every row.
 
     Args:
         metrics: By name.
         told: The metric that something else is told of.
     """
-    names = [name for name, value in metrics.items() if math.isnan(value) and not name.endswith(f"/{told}")]
-    return [f"not defined for these labels and predictions, so without a value: {', '.join(names)}"] if names else []
+    others = {name: value for name, value in metrics.items() if not name.endswith(f"/{told}")}
+    without = [name for name, value in others.items() if math.isnan(value)]
+    infinite = [name for name, value in others.items() if math.isinf(value)]
+    told_of = {
+        "not defined for these labels and predictions, so without a value": without,
+        "infinite, and so never the best": infinite,
+    }
+    return [f"{sentence}: {', '.join(names)}" for sentence, names in told_of.items() if names]
 
 
 def _without_value(plan: Plan, fit: FitResult) -> str | None:
     """The number that the best model is chosen by, if it has no value at the model's step: then it never had one."""
     name = (plan.training.metric_for_best_model or "loss").removeprefix("eval_").removeprefix("eval/")
     found = [key for key in fit.metrics if key.startswith("eval/") and key.endswith(f"/{name}")]
-    return name if found and math.isnan(fit.metrics[found[0]]) else None
+    return name if found and not math.isfinite(fit.metrics[found[0]]) else None
 
 
 def remarks_on_skipped(journal: Path) -> list[str]:

@@ -51,7 +51,7 @@ class Choice:
         if self.policy != "best" or self._best_by is None:
             return self.policy in ("all", "last")
         value = self._values.get(step, math.nan)
-        if math.isnan(value):
+        if not math.isfinite(value):
             return self._best is None
         if self._best is not None:
             better = value > self._best if self._best_by.greater_is_better else value < self._best

@@ -119,7 +119,7 @@ def build_optimizer(model: TrainableModel | torch.nn.Module, training: TrainingS
     arguments: dict[str, Any] = {"lr": training.learning_rate, **training.optimizer_arguments}
     if training.optim in WITH_ADAM_KEYS:
         arguments |= {"betas": (training.adam_beta1, training.adam_beta2), "eps": training.adam_epsilon}
-    if training.optim == "adamw_torch_fused":  # else torch chooses: all parameters at once on a GPU, one by one elsewhere
+    if training.optim == "adamw_torch_fused":  # else torch chooses: on a GPU all parameters at once
         arguments["fused"] = True
     if training.optim == "adafactor":  # else it has a schedule of its own, as in Trainer
         arguments = {"scale_parameter": False, "relative_step": False, **arguments}

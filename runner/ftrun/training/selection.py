@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,8 +50,10 @@ class Selection:
             self.step, self.metric = step, value
 
     def _is_better(self, value: float, by: float = 0.0) -> bool:
+        if not math.isfinite(value):
+            return False
         if self.metric is None:
-            return value == value
+            return True
         assert self.best_by is not None
         gain = value - self.metric if self.best_by.greater_is_better else self.metric - value
         return gain > by
