@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -253,6 +254,19 @@ def test_labels_may_be_filled_up_before_a_row(workdir: Path, monkeypatch: pytest
 
     outcome = marks.run({"collator": lambda s, t: before}, workdir, monkeypatch)
     assert outcome.result.status == "FINISHED", outcome.result.error
+
+
+def test_a_text_column_that_encode_does_not_read_is_told(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = marks.splits(replace(marks.TASK, text_columns=("numbers", "hint")))
+    rows = data.train.add_column("hint", [str(sum(numbers)) for numbers in marks.NUMBERS])
+    data = replace(data, train=rows, evaluation={"validation": rows})
+    heard, seen = marks.Heard(), marks.Heard()
+    outcome = marks.run({"dataset": lambda s: data}, workdir, monkeypatch, heard)
+    assert outcome.result.status == "FINISHED", outcome.result.error
+    marks.look({"dataset": lambda s: data}, workdir, monkeypatch, seen)
+    told = f"{MODEL} encodes rows alike whatever the column hint says: it is not read"
+    for notices in (heard.notices, seen.notices):
+        assert [notice for notice in notices if "their-package" in notice] == [told]
 
 
 def test_an_encode_that_is_not_pure_is_told(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,8 +266,7 @@ class Encoder:
         self.end = end
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
-        texts = [list(batch[column]) for column in self.task.text_columns]
-        encoded = dict(self.tokenizer(*texts, truncation=True, max_length=self.max_length))
+        encoded = dict(self.tokenizer(*self._texts(batch), truncation=True, max_length=self.max_length))
         if not all(encoded["input_ids"]):
             columns = " and ".join(f'"{column}"' for column in self.task.text_columns)
             message = f"some rows give no token: {columns} is empty there, and the tokenizer marks no beginning or end"
@@ -282,8 +281,15 @@ class Encoder:
 
     def lengths(self, batch: Mapping[str, Sequence[Any]]) -> Sequence[int]:
         """The tokens of each row before any is cut."""
-        texts = [list(batch[column]) for column in self.task.text_columns]
-        return [len(ids) for ids in self.tokenizer(*texts, truncation=False, verbose=False)["input_ids"]]
+        return [len(ids) for ids in self.tokenizer(*self._texts(batch), truncation=False, verbose=False)["input_ids"]]
+
+    def _texts(self, batch: Mapping[str, Sequence[Any]]) -> Sequence[list[Any]]:
+        columns = self.task.text_columns
+        if len(columns) not in (1, 2):  # a tokenizer takes a third for something else, and reads none of it
+            given = f"{len(columns)}: {', '.join(columns)}" if columns else "none"
+            message = f"it reads one column of text, or two as a pair, and the data set names {given}"
+            raise ExperimentError(Problem(message, "model.use", "It must name one or two, or another model read them."))
+        return [list(batch[column]) for column in columns]
 
     def _label(self, label: Any) -> float | int | list[float]:
         if self.task.kind == "regression":

@@ -41,7 +41,7 @@ from ftrun.execution.preparation import build_collate, build_model, evaluators_o
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_loading, rehearse_metrics, rehearse_saving, varied
 from ftrun.execution.remarks import without_effect
-from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model, try_unlabelled
+from ftrun.execution.sameness import FEW_ROWS, try_collator, try_columns, try_loaded, try_model, try_unlabelled
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -121,6 +121,7 @@ class _Trial:
         rehearse_saving(plan, job.model, job.tokenizer)
         few = rows.select(range(min(len(rows), FEW_ROWS)))
         encoded = _encoded(built, few[:])
+        try_columns(plan.model, built.encode, few[:], job.task.text_columns, watcher)
         if (loaded := rehearse_loading(plan, self.session, job, few)) is not None:
             try_loaded(plan.model, self.session.predict(job, encoded).logits, loaded, watcher)
         if isinstance(self.session, ChecksModels):

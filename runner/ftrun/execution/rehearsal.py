@@ -13,6 +13,7 @@ from typing import Any
 
 from ftrun.contracts import (
     BackendSession,
+    Encode,
     EncodedRows,
     Evaluator,
     Job,
@@ -34,7 +35,7 @@ from ftrun.execution.checks import (
 )
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_labels import check_classes
-from ftrun.execution.sameness import FEW_ROWS, try_collator, try_loaded, try_model, try_unlabelled
+from ftrun.execution.sameness import FEW_ROWS, try_collator, try_columns, try_loaded, try_model, try_unlabelled
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
@@ -57,8 +58,16 @@ LIBRARIES = frozenset({"transformers", "peft"})
 """Whose own ways to save a model are not rehearsed: they are known to work, and models of theirs are large."""
 
 
-def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watcher: Watcher) -> None:
+def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, encode: Encode, watcher: Watcher) -> None:
     """Put one batch through collator, model and metrics, and save the model, before anything is trained.
+
+    Args:
+        plan: What is to be run.
+        session: The backend's.
+        job: What it gets.
+        splits: The data set.
+        encode: The model's.
+        watcher: Is told what stops nothing.
 
     Raises:
         ExperimentError: If one of them does not do what the contract says.
@@ -94,6 +103,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, watc
     rehearse_metrics(job.evaluators, split, predictions, more, watcher)
     rehearse_saving(plan, job.model, job.tokenizer, job.run_folder)
     few_raw = raw.select(places[:FEW_ROWS])
+    try_columns(plan.model, encode, few_raw[:], job.task.text_columns, watcher)
     if (loaded := rehearse_loading(plan, session, job, few_raw)) is not None and is_pure:
         try_loaded(plan.model, session.predict(job, few[:FEW_ROWS]).logits, loaded, watcher)
 

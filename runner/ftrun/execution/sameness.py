@@ -1,5 +1,5 @@
-"""Whether the same rows come out alike: of a plugin's collator twice, and of its model in batches cut otherwise,
-or without labels.
+"""Whether the same rows come out alike: of a plugin's collator twice, of its model in batches cut otherwise, or
+without labels, and of its encode with another text in a column.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ftrun.contracts import Collate, Predictions
+from ftrun.contracts import Collate, Encode, Predictions
 from ftrun.errors import FtrunError
 from ftrun.execution.encoded_labels import KNOWN
 from ftrun.execution.watcher import Watcher
@@ -164,6 +164,33 @@ def try_unlabelled(part: Part, say: Say, rows: Rows, watcher: Watcher) -> None:
 
 
 PREDICTED = "rows without labels, as `ftrun predict` has them, will fail"
+
+
+def try_columns(
+    part: Part, encode: Encode, rows: Mapping[str, Sequence[Any]], columns: Sequence[str], watcher: Watcher
+) -> None:
+    """Encode a few rows with the texts of one column among other rows; where that changes nothing, the column is not
+    read, which is told.
+
+    Args:
+        part: The model.
+        encode: Its own.
+        rows: As the data set has them, by column.
+        columns: The task's text columns.
+        watcher: Is told.
+    """
+    if part.offer.distribution == BUILT_IN:
+        return
+    before = _plain(encode(rows))
+    for column in columns:
+        texts = list(rows[column])
+        moved = [*texts[1:], *texts[:1]]
+        try:
+            is_read = repr(moved) == repr(texts) or _plain(encode({**rows, column: moved})) != before
+        except Exception:  # the texts do not go together, and so it reads them
+            is_read = True
+        if not is_read:
+            watcher.notice(f"{part.who} encodes rows alike whatever the column {column} says: it is not read")
 
 
 def try_loaded(part: Part, before: Any, loaded: Any, watcher: Watcher) -> None:

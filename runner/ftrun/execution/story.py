@@ -175,7 +175,7 @@ class _Run:
             job = make_job(plan, splits, built, best, cache, watcher, beginning)
             tags |= weights_tags(plan.training, splits)
             test = FinalTest(plan, splits, built, cache, watcher)
-            rehearse(plan, session, job, splits, watcher)
+            rehearse(plan, session, job, splits, built.encode, watcher)
             test.rehearse(session, job)
             if self.feeder:
                 policy: Policy = plan.tracking.checkpoints or ("best" if best else "last")

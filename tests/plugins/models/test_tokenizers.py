@@ -308,6 +308,16 @@ def test_what_a_library_says_is_told_in_a_line_of_bearable_length(says: str, tol
     assert line == told if told else len(line) <= 300 and line.endswith(" ...")
 
 
+@pytest.mark.parametrize(("columns", "told"), [((), "none"), (("a", "b", "c"), "3: a, b, c")])
+def test_more_columns_of_text_than_a_pair_are_refused(columns: tuple[str, ...], told: str) -> None:
+    """A tokenizer takes a third for what is to be written, and would leave it out of the input without a word."""
+    encode = Encoder(make_tokenizer(), Task("classification", columns, "label", ("x", "y")), 8)
+    batch = {**{name: ["a"] for name in columns}, "label": [0]}
+    for call in (encode, encode.lengths):
+        with pytest.raises(ExperimentError, match=f"or two as a pair, and the data set names {told}"):
+            call(batch)
+
+
 def test_an_encoder_copies_the_tokenizer_it_is_given() -> None:
     own = make_tokenizer()
     Encoder(own, TASK, 2)({"text": ["a b c a b c"], "label": [0]})
