@@ -74,7 +74,9 @@ def selected(labelled: Labelled, limits: Limits, train: str) -> tuple[Labelled, 
         split: _some(rows, limits.max_eval_samples, limits.shuffle_seed) for split, rows in labelled.evaluation.items()
     }
     notices = [*labelled.notices, *_absent_classes(task, labelled.train, used, train, "max_train_samples")]
+    notices += _torn_texts(task, used, train)
     for split, rows in evaluation.items():
+        notices += _torn_texts(task, rows, split)
         notices += _absent_classes(task, labelled.evaluation[split], rows, split, "max_eval_samples")
         notices += _shared_rows(task, used, rows, train, split)
     for split, rows in labelled.test.items():
@@ -140,6 +142,16 @@ def _shared_rows(task: Task, others: Dataset, rows: Dataset, other: str, split: 
     if not shared:
         return []
     return [f"{shared:,} of the {len(rows):,} rows of {split} stand in {other}, too: the same text"]
+
+
+def _torn_texts(task: Task, rows: Dataset, split: str) -> list[str]:
+    """A sentence if a text stands in a split with one class here and another there: no model can have both right."""
+    if task.kind != "classification":
+        return []
+    table = pa.table({"text": _texts(rows, task), "label": arrow_of(rows, [task.label_column]).column(0)})
+    found = table.group_by("text").aggregate([("label", "count_distinct"), ("label", "count")])
+    torn = pc.sum(found.filter(pc.field("label_count_distinct") > 1)["label_count"]).as_py()
+    return [f"{torn:,} of the {len(rows):,} rows of {split} have the text of a row of another class"] if torn else []
 
 
 def _texts(rows: Dataset, task: Task) -> pa.Array:

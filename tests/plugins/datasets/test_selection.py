@@ -81,6 +81,19 @@ def test_rows_of_evaluation_that_training_has_too_are_counted_and_said() -> None
     assert notices == ["10 of the 10 rows of validation stand in train, too: the same text"]
 
 
+def test_rows_of_one_text_and_two_classes_are_counted_and_said() -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    texts, labels = ["a", "b", "a", "a", "c", "c"], [0, 1, 1, 0, 1, 1]
+    torn = Dataset.from_dict({"text": texts, "label": labels}, features)
+    _, notices = selected(Labelled(TASK, torn, {"validation": rows([0, 1], "other")}), Limits(), "train")
+    assert notices == ["3 of the 6 rows of train have the text of a row of another class"]
+    _, notices = selected(Labelled(TASK, rows([0, 1], "other"), {"validation": torn}), Limits(), "train")
+    assert notices == ["3 of the 6 rows of validation have the text of a row of another class"]
+    numbers = Dataset.from_dict({"text": texts, "label": [float(label) for label in labels]})
+    regression = Task("regression", ("text",), "label")
+    assert selected(Labelled(regression, numbers, {}), Limits(), "train")[1] == []
+
+
 def test_a_pair_is_the_same_where_both_texts_are() -> None:
     task = Task("classification", ("first", "second"), "label", ("neg", "pos"))
 
