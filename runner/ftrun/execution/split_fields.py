@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ftrun.contracts import Splits, Task
+from ftrun.planning.task_fields import faults_in_task, no_lists, no_texts, told_of
 from ftrun.settings import shown
 
 
@@ -22,43 +23,24 @@ def _faults(splits: Splits) -> Iterator[str]:
     if not isinstance(task, Task):
         yield f"has a {type(task).__name__} for its task, and must have ftrun.contracts.Task"
         return
-    yield from _no_texts(task, ("kind", "label_column"), " of its task")
-    yield from _no_lists(task, ("text_columns", "class_names"), " of its task", "a tuple of texts")
-    yield from _no_texts(splits, ("name", "source", "digest", "train_split"), "")
-    yield from _no_lists(splits, ("notices", "test_at_end"), "", "a list of texts")
+    yield from faults_in_task(task)
+    yield from no_texts(splits, ("name", "source", "digest", "train_split"), "")
+    yield from no_lists(splits, ("notices", "test_at_end"), "", "a list of texts")
     for field in ("evaluation", "test", "digests"):
         yield from _no_table(getattr(splits, field), field)
     yield from _no_names([splits.train_split, *splits.evaluation, *splits.test])
 
 
-def _no_texts(owner: Any, fields: Sequence[str], whose: str) -> Iterator[str]:
-    for field in fields:
-        value = getattr(owner, field)
-        if not isinstance(value, str):
-            yield f"has {shown(value)} for the {field}{whose}, and must have a text"
-
-
-def _no_lists(owner: Any, fields: Sequence[str], whose: str, wanted: str) -> Iterator[str]:
-    for field in fields:
-        value = getattr(owner, field)
-        if field == "class_names" and value is None:
-            continue
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            yield f"has {_told(value)} for the {field}{whose}, and must have {wanted}"
-        elif odd := [item for item in value if not isinstance(item, str)]:
-            yield f"has {_told(odd[0])} among the {field}{whose}, and must have {wanted}"
-
-
 def _no_table(value: Any, field: str) -> Iterator[str]:
     held = "texts" if field == "digests" else "rows"
     if not isinstance(value, Mapping):
-        yield f"has {_told(value)} for {field}, and must have a mapping from the names of splits to {held}"
+        yield f"has {told_of(value)} for {field}, and must have a mapping from the names of splits to {held}"
         return
     for name, inner in value.items():
         if not isinstance(name, str):
-            yield f"has {_told(name)} among the names of splits in {field}, and must have texts"
+            yield f"has {told_of(name)} among the names of splits in {field}, and must have texts"
         if field == "digests" and not isinstance(inner, str):
-            yield f"has {_told(inner)} for the digest of {name}, and must have a text"
+            yield f"has {told_of(inner)} for the digest of {name}, and must have a text"
 
 
 def _no_names(names: Sequence[str]) -> Iterator[str]:
@@ -66,9 +48,3 @@ def _no_names(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if not name.strip() or set(name) & set("/\\\0"):
             yield f"calls a split {shown(name)}, and must call it as a file can be called, without a slash"
-
-
-def _told(value: Any) -> str:
-    """A value, or of what is long in words its type."""
-    is_plain = value is None or isinstance(value, str | int | float)
-    return shown(value) if is_plain else f"a {type(value).__name__}"

@@ -14,6 +14,7 @@ from ftrun.planning.catalogue import Offer
 from ftrun.planning.conformance import line_of, said
 from ftrun.planning.parts import Part
 from ftrun.planning.requirements import what_would_bring
+from ftrun.planning.task_fields import faults_in_task
 from ftrun.planning.written import lost
 from ftrun.settings import Settings, TrainingSettings, shown, validate
 
@@ -81,7 +82,11 @@ def task_of(part: Part, place: str) -> Task | None:
         return None
     with placed_errors(part, place):
         task = _asked("task", part.offer, ask, part.settings)
-        if task is None or isinstance(task, Task):
+        if task is None:
+            return None
+        if isinstance(task, Task):
+            if fault := next(faults_in_task(task), None):
+                raise part.fault(fault, place=place)
             return task
         raise _no_answer("task", part.offer, task, "an ftrun.contracts.Task, or None where only the data tells")
 
