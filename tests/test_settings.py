@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
+from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
-from ftrun.settings import OTHER_SPELLINGS, OWN_KEYS, TrainingSettings, steps_of, validate
+from ftrun.settings import OTHER_SPELLINGS, OWN_KEYS, Settings, TrainingSettings, steps_of, validate
 from ftrun.training_arguments import NOT_TAKEN
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,3 +147,20 @@ def test_training_arguments_takes_every_value_as_we_do() -> None:
     ours, theirs = TrainingSettings(**unusual), TrainingArguments(**unusual, use_cpu=True)
     for key in unusual:
         assert getattr(ours, key) == getattr(theirs, key), key
+
+
+class Red(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(("declared", "value", "called"), [(Path, "data", "Path"), (Red, "red", "Red")])
+@pytest.mark.parametrize("wrapped", [lambda one: one, lambda one: one | None, lambda one: list[one]])  # type: ignore[valid-type]
+def test_a_setting_that_is_declared_as_what_no_file_holds_is_its_components_fault(
+    declared: Any, value: str, called: str, wrapped: Any
+) -> None:
+    model = pydantic.create_model("Theirs", __base__=Settings, key=(wrapped(declared), ...))
+    is_list = "list" in str(wrapped(declared))
+    nothing, (problem,) = validate(model, {"key": [value] if is_list else value}, "dataset")
+    assert nothing is None and problem.place == ("dataset.key[0]" if is_list else "dataset.key")
+    assert problem.message == f'takes a {called}, which no file holds, not "{value}"'
+    assert problem.hint and "its component's fault" in problem.hint and "ftrun.settings.LocalPath" in problem.hint

@@ -196,6 +196,10 @@ def _problem(detail: Any, spot: Spot, other_spellings: Mapping[str, str], not_ta
             return Problem(f"must be a table, not {shown(value)}", where)
         case "list_type" | "tuple_type" | "set_type" | "frozen_set_type":
             return Problem(f"must be a list, not {shown(value)}", where)
+        case "is_instance_of":
+            return Problem(
+                f"takes a {detail['ctx']['class']}, which no file holds, not {shown(value)}", where, NOT_OF_TOML
+            )
         case "literal_error":
             close = nearest(value, _choices(detail)) if isinstance(value, str) else None
             hint = f'Did you mean "{close}"?' if close else None
@@ -204,6 +208,12 @@ def _problem(detail: Any, spot: Spot, other_spellings: Mapping[str, str], not_ta
             return Problem(f"must be {among}{choices}, not {shown(value)}", where, hint)
         case _:
             return Problem(f"{detail['msg'].replace('Input should be', 'must be')}, not {shown(value)}", where)
+
+
+NOT_OF_TOML = (
+    "That is its component's fault: a path is declared as ftrun.settings.LocalPath, some words as a Literal, and all "
+    "else as what TOML has."
+)
 
 
 def _joined(problems: Sequence[Problem]) -> list[Problem]:
