@@ -278,3 +278,27 @@ def test_an_encode_that_is_not_pure_is_told(workdir: Path, monkeypatch: pytest.M
     assert outcome.result.status == "FINISHED", outcome.result.error
     (told, *_) = [told for told in heard.notices if "encode must be pure" in told]
     assert 'the model "parity" of their-package 3 encodes rows of train otherwise' in told
+
+
+def turned(batch: Any) -> Any:
+    return {name: tensor if name == "labels" else tensor.flip(0) for name, tensor in batch.items()}
+
+
+class Turning(Letters):
+    def forward(self, input_ids: Any, labels: Any = None) -> Any:
+        return super().forward(input_ids.flip(0), labels)
+
+
+@pytest.mark.parametrize("who", ["collator", "model"])
+def test_inputs_in_another_order_than_their_labels_are_refused(
+    who: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = letters(Turning() if who == "model" else Letters())
+    if who == "collator":
+        sound = parts["collator"]
+        parts["collator"] = lambda settings, tokenizer: lambda rows: turned(sound(settings, tokenizer)(rows))
+    told = "has the rows of a batch in another order than their labels"
+    outcome = marks.run(parts, workdir, monkeypatch)
+    assert outcome.result.steps == 0 and told in str(outcome.problem), outcome.result.error
+    with pytest.raises(ExperimentError, match=told):
+        marks.look(parts, workdir, monkeypatch)

@@ -41,7 +41,15 @@ from ftrun.execution.preparation import build_collate, build_model, evaluators_o
 from ftrun.execution.process import environment_restored, faults_logged, refuse_several_processes
 from ftrun.execution.rehearsal import rehearse_loading, rehearse_metrics, rehearse_saving, varied
 from ftrun.execution.remarks import without_effect
-from ftrun.execution.sameness import FEW_ROWS, try_collator, try_columns, try_loaded, try_model, try_unlabelled
+from ftrun.execution.sameness import (
+    FEW_ROWS,
+    check_order,
+    try_collator,
+    try_columns,
+    try_loaded,
+    try_model,
+    try_unlabelled,
+)
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.plan import Plan
 
@@ -111,6 +119,7 @@ class _Trial:
         plan, kind = self.plan, self.job.task.kind
         if not try_collator(plan.collator, self.job.collate, rows, watcher):
             return
+        check_order(plan.model, plan.collator, self.said, rows)
         try_model(plan.model, self.said, rows, plan.training, kind, watcher)
         if plan.model.component(Model).load is not None:
             try_unlabelled(plan.model, self.said_as_is, rows, watcher)

@@ -35,7 +35,15 @@ from ftrun.execution.checks import (
 )
 from ftrun.execution.decoding import RawColumns
 from ftrun.execution.encoded_labels import check_classes
-from ftrun.execution.sameness import FEW_ROWS, try_collator, try_columns, try_loaded, try_model, try_unlabelled
+from ftrun.execution.sameness import (
+    FEW_ROWS,
+    check_order,
+    try_collator,
+    try_columns,
+    try_loaded,
+    try_model,
+    try_unlabelled,
+)
 from ftrun.execution.watcher import Watcher
 from ftrun.planning.blame import line_in
 from ftrun.planning.choice import BUILT_IN
@@ -93,6 +101,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, enco
     if is_pure:
         own = replace(job, collate=checked_collate(plan.collator, job.collate), class_weights=None)
         say = partial(session.predict, own)
+        check_order(plan.model, plan.collator, say, few)
         try_model(plan.model, say, few, job.training, job.task.kind, watcher)
         if plan.model.component(Model).load is not None and takes_tensors(session):
             try_unlabelled(plan.model, say, few, watcher)

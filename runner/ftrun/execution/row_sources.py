@@ -105,7 +105,8 @@ class RowSource:
         file = self.file_of(predictor.trained)
         if file is None or (own := own_rows(predictor, file, bool(self.text_columns))) is None:
             return None
-        for option, value in {"delimiter": self.delimiter, "encoding": self.encoding}.items():
+        told = {"delimiter": self.delimiter, "encoding": self.encoding, "quoting": self.quoting}
+        for option, value in told.items():
             if value is not None:
                 who = predictor.trained.plan.dataset.who
                 message = f"{own.table.name} is read by {who}, which is not told of any {option}"

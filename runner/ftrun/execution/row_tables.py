@@ -175,6 +175,7 @@ def rows_of_texts(texts: Sequence[Sequence[str]], columns: Sequence[str]) -> Row
         if len(row) != len(columns):
             names = listed(columns)
             hint = f"Its text: {names}. So: " + " ".join(["--text", *('"..."' for _ in columns)])
+            hint += "; --text again for each further row."
             count = "is 1 text" if len(row) == 1 else f"are {len(row) or 'no'} texts"
             raise ExperimentError(Problem(f"there {count} for a model of {len(columns)}", "--text", hint))
     return RowTable("--text", {column: [row[place] for row in texts] for place, column in enumerate(columns)})

@@ -26,6 +26,8 @@ TOLERANCE = 0.05
 """Share of a loss or of the largest number by which two of the same rows may differ, in whatever precision."""
 OF_FLOAT32 = 2e-4
 """The same of losses in float32: rows that a loss mixes alter that of an untrained model by little."""
+SAME, FAR = 1e-5, 1e-3
+"""Shares of the largest number up to which two are the same, but for rounding, and from which they are others."""
 LEAST = 1e-3
 """What may differ at any rate."""
 
@@ -110,6 +112,46 @@ def try_model(part: Part, say: Say, rows: Rows, training: TrainingSettings, kind
     if twice is not None and _differ(once.loss, twice):
         told = f"{part.who} has a loss of {once.loss:.4g} for {len(some)} rows, and {twice:.4g} where each is twice"
         watcher.notice(f"{told}: {MEAN}")
+
+
+def check_order(model: Part, collator: Part, say: Say, rows: Rows) -> None:
+    """Whether what a model says of a batch is of its rows in their order, and so beside their labels; of built-in parts
+    that is known.
+
+    Args:
+        model: The model.
+        collator: The collator.
+        say: What the model says of encoded rows.
+        rows: Encoded.
+
+    Raises:
+        ExperimentError: If each row's numbers are there, and beside another's label.
+    """
+    some = list(rows[:FEW_ROWS])
+    if model.offer.distribution == collator.offer.distribution == BUILT_IN:
+        return
+    if are_moved(say(some).logits, [say([row]).logits for row in some]):
+        theirs = model if collator.offer.distribution == BUILT_IN else collator
+        told = "has the rows of a batch in another order than their labels: what is said of one is held to another's"
+        hint = "Inputs and labels stand in the order in which the rows come."
+        raise theirs.fault(told, f"{hint} The model may be the one that moves them." if theirs is collator else hint)
+
+
+def are_moved(together: Any, alone: Sequence[Any]) -> bool:
+    """Whether the numbers of a batch are those of its rows, each as it is alone, in another order than theirs.
+
+    Args:
+        together: (rows, ...)
+        alone: Of each row, (1, ...).
+    """
+    if len(together) != len(alone) or any(one.shape != together[:1].shape for one in alone):
+        return False
+    apart = [[float(abs(row - one[0]).max()) for one in alone] for row in together]
+    nearest = [min(range(len(alone)), key=gaps.__getitem__) for gaps in apart]
+    largest = float(abs(together).max())
+    are_there = all(gaps[at] <= SAME * largest for gaps, at in zip(apart, nearest, strict=True))
+    moved = [row for row, at in enumerate(nearest) if apart[row][row] > FAR * largest and at != row]
+    return are_there and len(set(nearest)) == len(nearest) and len(moved) > 1
 
 
 MEAN = "it must be the mean over the labels, or it depends on how batches are cut"

@@ -52,7 +52,9 @@ def metric_directions(metrics: Sequence[Part], task: Task) -> dict[str, Directio
         if twice := sorted(set(names.values()) & set(directions)):
             other = re.sub(r"[^A-Za-z0-9_]", "_", part.use.rpartition(":")[2])
             hint = f'Leave one out, or give this one a name of its own: name = "{other}_{index + 1}".'
-            problems.append(Problem(f"{', '.join(twice)} is already measured", place, hint))
+            problems.append(
+                Problem(f"{', '.join(twice)} {'is' if len(twice) == 1 else 'are'} already measured", place, hint)
+            )
         directions.update({names[number]: direction for number, direction in yields.items()})
     if problems:
         raise ExperimentError(*problems)

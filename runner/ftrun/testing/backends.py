@@ -176,7 +176,8 @@ class BackendSuite(ComponentSuite):
         resumed = self._gone_on(TinyRun(killed, undisturbed.result), "that was killed")
         told = difference(undisturbed, resumed, ("undisturbed", "killed and gone on with"))
         hint = (
-            "A checkpoint must hold all that the next step depends on: optimizer, schedule, generators, place in data."
+            "A checkpoint must hold all that the next step depends on: optimizer, schedule, generators, place in data. "
+            "Gradients are in none: optimizer.zero_grad() after each step."
         )
         expect(told is None, f"{self.who} comes to something else after a kill: {told}", hint)
 

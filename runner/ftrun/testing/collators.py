@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from ftrun.contracts import BuiltModel, Collate, Collator, Kind, Splits
 from ftrun.execution.encoded_labels import KNOWN
+from ftrun.execution.sameness import are_moved
 from ftrun.pickling import check_picklable
 from ftrun.settings import Settings
 from ftrun.testing.generators import generators_kept, nothing_drawn
@@ -29,6 +30,7 @@ class CollatorSuite(ComponentSuite):
     - A batch is tensors by name, `labels` among them with one entry for each row, in the order of the rows. Those of a
       classification are whole numbers of shape (rows,), of "regression" numbers of shape (rows,), of "multi_label" of
       shape (rows, classes): what the rows have.
+    - Inputs stand in the order of the labels.
     - A batch of one row, and a shorter last one, are batches, too.
     - Rows without labels make a batch without: a model predicts them.
     - Collating is pure: the same rows make the same batch, and are left as they are, lists in them too; no random
@@ -56,6 +58,28 @@ class CollatorSuite(ComponentSuite):
     def test_it_makes_tensors_of_rows(self) -> None:
         """By name, `labels` among them with one entry for each row, in the order of the rows."""
         self._check(self._rows[:WHOLE])
+
+    def test_inputs_are_in_the_order_of_the_labels(self) -> None:
+        """What the model says of each row of a batch, and of the row alone."""
+        import torch
+
+        rows, model = self._rows[:WHOLE], self._built.model
+        if not isinstance(model, torch.nn.Module):
+            return
+
+        collate = self._collate
+
+        def said(some: Sequence[Mapping[str, Any]]) -> Any:
+            return model(**collate(some)).logits.float().numpy()
+
+        try:
+            with generators_kept(), torch.no_grad():
+                model.eval()
+                together, alone = said(rows), [said([row]) for row in rows]
+        except Exception:  # a batch that does not go through the model, which other tests tell of
+            return
+        hint = "Make inputs and labels of the rows as they come."
+        expect(not are_moved(together, alone), f"{self.who} has inputs in another order than their labels", hint)
 
     def test_one_row_is_a_batch(self) -> None:
         """As the last one of a split may be."""

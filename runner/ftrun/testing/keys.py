@@ -40,6 +40,13 @@ CHANGES: Mapping[str, Change] = dict(
         _set("warmup_steps", 3),
         _set("weight_decay", 0.5),
         _set("max_grad_norm", 0.01),
+        _set("optim", "sgd"),
+        (
+            "optim_args",
+            Change(
+                {"training.optim_args": {"momentum": 0.9}}, {"training.optim": "sgd", "training.learning_rate": 0.1}
+            ),
+        ),
         _set("adam_beta1", 0.5),
         _set("adam_beta2", 0.5),
         _set("adam_epsilon", 0.1),
