@@ -231,6 +231,30 @@ def test_what_is_no_tensor_is_told_as_that(
         marks.look(letters(model), workdir, monkeypatch)
 
 
+class Few(Letters):
+    def forward(self, input_ids: Any, labels: Any = None) -> Any:
+        return super().forward(input_ids + 64, labels)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Letters(1), "gives numbers of shape (4, 1) for 4 rows and 2 labels"),
+        (Few(), "does not take a batch: raised Index"),
+    ],
+    ids=["a class without a number", "a token that is not there"],
+)
+def test_a_number_beyond_what_there_is_is_the_models_fault(
+    model: Any, told: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = marks.run(letters(model), workdir, monkeypatch)
+    assert outcome.result.status == "FAILED" and outcome.result.steps == 0
+    assert f"{MODEL} {told}" in str(outcome.problem), outcome.result.error
+    with pytest.raises(ExperimentError) as caught:
+        marks.look(letters(model), workdir, monkeypatch)
+    assert f"{MODEL} {told}" in str(caught.value)
+
+
 def test_sound_parts_are_told_nothing_of(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = marks.Heard()
     outcome = marks.run({}, workdir, monkeypatch, heard)

@@ -70,13 +70,14 @@ def command(
                     status = max(status, WRONG)
                     continue
             plan = load()
-            if deep:
-                _look_inside(plan)
+            notices = _look_inside(plan) if deep else 0
         except FtrunError as error:
             tell(error, f"{path} on {backend}" if len(backends) > 1 else path)
             status = max(status, status_of(error))
         else:
             told = f"{path}: {plan.name} on {plan.backend.use}, nothing wrong"
+            if notices:
+                told += f" that would stop a run; see the {f'{notices} notes' if notices > 1 else 'note'}"
             click.echo(told if deep else told + _open_yet(plan), err=as_json)
     return status
 
@@ -109,11 +110,14 @@ def _all_here(path: str, plan: Plan, as_json: bool) -> bool:
     return not lacking
 
 
-def _look_inside(plan: Plan) -> None:
+def _look_inside(plan: Plan) -> int:
+    """Show what data and model are; how many sentences a person was told."""
     from ftrun.execution.inspection import inspect
     from ftrun.screen.console import make_console
     from ftrun.screen.tables import inspection_tables
     from ftrun.screen.watchers import make_watcher
 
-    inspection = inspect(plan, make_watcher(make_console(stderr=True)))
+    watcher = make_watcher(make_console(stderr=True))
+    inspection = inspect(plan, watcher)
     make_console().print(inspection_tables(inspection))
+    return watcher.notices

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from ftrun.execution.row_tables import DATA
 from ftrun.execution.split_fields import fault_in_fields
 from ftrun.planning.blame import blamed, line_in
 from ftrun.planning.choice import BUILT_IN
+from ftrun.planning.conformance import said
 from ftrun.planning.parts import Part
 from ftrun.planning.plan import Plan
 from ftrun.settings import shown
@@ -314,13 +316,14 @@ def _plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator[None]:
+def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any], task: Task) -> Iterator[None]:
     """Say who is to blame where a batch does not go through a model, or what comes out is not what the contract says.
 
     Args:
         plan: For the names of collator and model.
         model: The model.
         batch: What the collator makes.
+        task: Of its rows.
 
     Raises:
         ExperimentError: Where that is known; any other fault is raised as it is.
@@ -346,6 +349,33 @@ def forward_blamed(plan: Plan, model: Any, batch: Mapping[str, Any]) -> Iterator
         if not (told := _of_its_loss(plan.model, fault)):
             raise
         raise told from fault
+    except (IndexError, RuntimeError) as fault:
+        if told := _misshapen(plan.model, model, batch, task):
+            raise told from fault
+        if not BEYOND.search(str(fault)) or plan.model.offer.distribution == BUILT_IN:
+            raise
+        hint = "Numbers that look something up, as in an embedding, must be below how many it has: see its encode."
+        raise plan.model.fault(
+            f"does not take a batch: raised {said(fault)}{line_in(fault, plan.model)}", hint
+        ) from fault
+
+
+BEYOND = re.compile(r"\bindex|out of (range|bounds)", re.IGNORECASE)
+"""In what torch says of a number that looks up what is not there."""
+
+
+def _misshapen(part: Part, model: Any, batch: Mapping[str, Any], task: Task) -> ExperimentError | None:
+    """What is wrong with how many numbers a model gives; None where nothing is, or nobody can tell."""
+    if "labels" not in batch:
+        return None
+    try:
+        logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+        _check_numbers(part, tuple(logits.shape), len(batch["labels"]), task)
+    except ExperimentError as fault:
+        return fault
+    except Exception:
+        return None
+    return None
 
 
 def _of_its_loss(model: Part, fault: ExperimentError) -> ExperimentError | None:
@@ -491,14 +521,17 @@ def check_shape(part: Part, predictions: Predictions, rows: int, task: Task) -> 
     Raises:
         ExperimentError: If it does not.
     """
-    shape = tuple(predictions.logits.shape)
+    _check_numbers(part, tuple(predictions.logits.shape), rows, task)
+    check_places(part, predictions, task)
+
+
+def _check_numbers(part: Part, shape: tuple[int, ...], rows: int, task: Task) -> None:
     count = task.num_labels if task.class_names or task.kind in KNOWN else None
     if len(shape) < 2 or shape[0] != rows or count not in (None, shape[-1]):
         for_each = "" if count is None else f" and {count} label{'s' if count > 1 else ''}"
         message = f"gives numbers of shape {shape} for {rows} rows{for_each}"
         hint = "They must be of shape (rows, numbers) or (rows, places, numbers), one number for each class."
         raise part.fault(message, hint)
-    check_places(part, predictions, task)
 
 
 def checked_fit(plan: Plan, job: Job, reporter: RunReporter, fit: FitResult) -> FitResult:

@@ -96,7 +96,7 @@ class _Trial:
         """
         plan, job = self.plan, self.job
         inputs = checked_batch(plan, job.collate, encoded, job.task) if labelled else job.collate(encoded)
-        with forward_blamed(plan, job.model, inputs), told_of_padding(plan, job.model, encoded, inputs):
+        with forward_blamed(plan, job.model, inputs, job.task), told_of_padding(plan, job.model, encoded, inputs):
             predictions = self.session.predict(job, encoded)
         check_predictions(plan, predictions, len(encoded), job.task, labelled)
         return predictions

@@ -92,7 +92,7 @@ def rehearse(plan: Plan, session: BackendSession, job: Job, splits: Splits, enco
         check_predictions(plan, predictions, len(places), job.task)
         return replace(predictions, rows=RawColumns(raw, places))
 
-    with forward_blamed(plan, job.model, batch), told_of_padding(plan, job.model, shown, batch):
+    with forward_blamed(plan, job.model, batch, job.task), told_of_padding(plan, job.model, shown, batch):
         predictions = predicted(some)
     check_classes(plan.model, {"the training split": job.train, **job.evaluation}, predictions, job.task)
     places = varied([rows[row]["labels"] for row in range(min(len(rows), MORE_ROWS))], 0)

@@ -37,17 +37,22 @@ LINE_SECONDS = 10.0
 """Seconds between two plain lines of training progress."""
 
 
-def make_watcher(console: Console) -> Watcher:
+def make_watcher(console: Console) -> PlainWatcher:
     """The watcher that fits the console: live on a terminal and in a notebook, plain lines elsewhere."""
     is_live = console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
     return LiveWatcher(console) if is_live else PlainWatcher(console)
 
 
 class PlainWatcher(Watcher):
-    """Plain lines, for pipes, files and CI."""
+    """Plain lines, for pipes, files and CI.
+
+    Attributes:
+        notices: How many sentences a person was told that stop nothing.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.notices = 0
         self._total = 0
         self._spoke = 0.0
         self._rate = _Rate()
@@ -59,6 +64,7 @@ class PlainWatcher(Watcher):
         self.say(heading(plan, run_folder))
 
     def notice(self, sentence: str) -> None:
+        self.notices += 1
         self.say(Text(f"note: {sentence}", style="yellow"))
 
     def data_opened(self, splits: Splits) -> None:
