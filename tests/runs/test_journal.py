@@ -108,8 +108,9 @@ def test_a_long_journal_takes_no_more_memory_than_a_short_one(tmp_path: Path) ->
             tracemalloc.stop()
 
     peak(100)
-    assert peak(8000) < 2 * peak(500)
-    assert peak(8001, again=8001) < 2 * peak(501, again=501)
+    for_others = 100_000  # what other threads of the process take meanwhile; 8,000 points would be above a million
+    assert peak(8000) < 2 * peak(500) + for_others
+    assert peak(8001, again=8001) < 2 * peak(501, again=501) + for_others
 
 
 def test_points_out_of_order_are_told_once_all_the_same(tmp_path: Path) -> None:
